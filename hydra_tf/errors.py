@@ -1,0 +1,35 @@
+"""The error that a user's mistake raises, and the words that help to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A value the user gave cannot be used.
+
+    Library code raises it for arguments that the caller can mend; the message
+    is one line that names the argument, the value received and what would be
+    right. The binaries turn it into that line and a non-zero exit, whereas any
+    other exception is a defect and keeps its traceback.
+    """
+
+
+def close_matches(name: str, choices: Iterable[str]) -> str:
+    """Returns `"Did you mean 'a' or 'b'?"`, or the list of all choices.
+
+    Args:
+        name: What the user wrote.
+        choices: All the valid names.
+
+    Example:
+
+    >>> close_matches("trade", ["trades", "mart"])
+    "Did you mean 'trades'?"
+    """
+    choices = sorted(choices)
+    matches = difflib.get_close_matches(str(name).lower(), choices, n=3)
+    if matches:
+        return f"Did you mean {' or '.join(repr(m) for m in matches)}?"
+    return f"Choose from: {', '.join(choices)}."
