@@ -1,0 +1,161 @@
+"""Tests for hydra_tf.files."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hydra_tf import files
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_text_is_written_as_given_and_leaves_nothing_else(tmp_path):
+    path = files.write_text(tmp_path / "a" / "b.txt", "ε = 8/255\r\n")
+    assert path.read_bytes() == "ε = 8/255\r\n".encode()
+    assert names(path.parent) == ["b.txt"]
+
+
+def test_text_replaces_an_earlier_file(tmp_path):
+    files.write_text(tmp_path / "b.txt", "old")
+    files.write_text(tmp_path / "b.txt", "new")
+    assert (tmp_path / "b.txt").read_text() == "new"
+
+
+def test_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path):
+    files.write_text(tmp_path / "b.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(tmp_path / "b.txt", "\ud800")
+    assert (tmp_path / "b.txt").read_text() == "old"
+    assert names(tmp_path) == ["b.txt"]
+
+
+def test_text_has_the_permissions_of_an_ordinary_file(tmp_path):
+    files.write_text(tmp_path / "ours", "")
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "ours").stat().st_mode == (
+        tmp_path / "plain"
+    ).stat().st_mode
+
+
+def test_json_keeps_the_order_and_converts_numpy(tmp_path):
+    value = {
+        "z": np.float32(0.5),
+        "a": np.arange(3),
+        "path": pathlib.Path("run/x"),
+        "nested": [{"flag": np.bool_(True)}, None, (1, 2.5)],
+    }
+    path = files.write_json(tmp_path / "m.json", value)
+    text = path.read_text()
+    assert json.loads(text) == {
+        "z": 0.5,
+        "a": [0, 1, 2],
+        "path": os.path.join("run", "x"),
+        "nested": [{"flag": True}, None, [1, 2.5]],
+    }
+    assert list(json.loads(text)) == ["z", "a", "path", "nested"]
+    assert text.startswith('{\n  "z": 0.5,\n') and text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    "number", [float("nan"), float("inf"), np.float32("-inf")]
+)
+def test_json_names_the_place_of_a_number_that_is_not_finite(tmp_path, number):
+    value = {"phases": {"prune": {"losses": [0.1, number]}}}
+    with pytest.raises(ValueError, match=r"`phases\.prune\.losses\[1\]`"):
+        files.write_json(tmp_path / "m.json", value)
+    assert names(tmp_path) == []
+
+
+def test_json_names_the_place_of_a_value_it_cannot_hold(tmp_path):
+    with pytest.raises(TypeError, match="object: found at `a`"):
+        files.write_json(tmp_path / "m.json", {"a": object()})
+
+
+def test_directory_appears_only_when_the_block_ends(tmp_path):
+    target = tmp_path / "deep" / "model"
+    with files.replacing_directory(target) as folder:
+        (folder / "x").write_text("1")
+        assert not target.exists()
+    assert names(target.parent) == ["model"]
+    assert (target / "x").read_text() == "1"
+
+
+def test_directory_is_replaced_as_a_whole(tmp_path):
+    for name in ("old", "new"):
+        with files.replacing_directory(tmp_path / "model") as folder:
+            (folder / name).write_text(name)
+    assert names(tmp_path) == ["model"]
+    assert names(tmp_path / "model") == ["new"]
+
+
+def test_directory_stays_when_the_block_raises(tmp_path):
+    with files.replacing_directory(tmp_path / "model") as folder:
+        (folder / "x").write_text("old")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        files.replacing_directory(tmp_path / "model") as folder,
+    ):
+        (folder / "x").write_text("half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["model"]
+    assert (tmp_path / "model" / "x").read_text() == "old"
+
+
+def test_directory_survives_a_kill_and_the_leftover_is_cleared(tmp_path):
+    with files.replacing_directory(tmp_path / "model") as folder:
+        (folder / "x").write_text("old")
+    # The module alone: the package would import TensorFlow first.
+    program = (
+        "import os, runpy, signal, sys\n"
+        "files = runpy.run_path(sys.argv[1])\n"
+        "with files['replacing_directory'](sys.argv[2]) as folder:\n"
+        "    (folder / 'x').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, files.__file__, tmp_path / "model"],
+        check=False,
+    )
+    assert result.returncode == -signal.SIGKILL
+    assert (tmp_path / "model" / "x").read_text() == "old"
+    with files.replacing_directory(tmp_path / "model") as folder:
+        assert names(folder) == []
+        (folder / "x").write_text("new")
+    assert names(tmp_path) == ["model"]
+    assert (tmp_path / "model" / "x").read_text() == "new"
+
+
+def test_directory_is_put_back_after_a_kill_between_the_renames(tmp_path):
+    (tmp_path / ".model.previous").mkdir()
+    (tmp_path / ".model.previous" / "x").write_text("old")
+    assert files.recover_directory(tmp_path / "model")
+    assert (tmp_path / "model" / "x").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+    assert not files.recover_directory(tmp_path / "other")
+
+
+def test_directory_refuses_to_replace_a_file(tmp_path):
+    (tmp_path / "model").write_text("x")
+    with (
+        pytest.raises(NotADirectoryError, match="is a file"),
+        files.replacing_directory(tmp_path / "model"),
+    ):
+        pass
+    assert (tmp_path / "model").read_text() == "x"
+
+
+def test_directory_size_counts_all_files(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(b"123")
+    (tmp_path / "y").write_bytes(b"45")
+    assert files.directory_size(tmp_path) == 5
