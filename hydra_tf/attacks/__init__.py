@@ -1,0 +1,11 @@
+"""Attacks: images in a small ball that a network gets wrong."""
+
+from hydra_tf.attacks.gradient import fgsm
+from hydra_tf.attacks.gradient import pgd
+from hydra_tf.attacks.logits import as_logits_function
+
+__all__ = [
+    "as_logits_function",
+    "fgsm",
+    "pgd",
+]

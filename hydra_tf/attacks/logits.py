@@ -1,0 +1,52 @@
+"""How attacks and objectives call the network that they are given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Model = Callable[..., Any]
+
+
+def accepts_argument(function: Callable[..., Any], name: str) -> bool:
+    """Whether the signature of `function` names the argument `name`.
+
+    A catch-all `**kwargs` does not count: what lies behind it may refuse the
+    argument (a function restored from a SavedModel does).
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # Built without a readable signature.
+        return False
+    return name in parameters
+
+
+def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
+    """Returns `model(x)` as float32 logits, in the mode `training`.
+
+    Args:
+        model: Keras model or layer, or any callable from images to logits. The
+            mode is passed to Keras objects and to callables whose signature
+            has an argument `training`; other callables get the images alone.
+        x: Images, passed on as the very object received, so that a wrapper
+            may recognise it.
+        training: Whether the forward pass is one of training.
+
+    Returns:
+        Float32 tensor of shape `(batch, classes)`. Networks of lower
+        precision are cast, so that losses are computed in float32.
+    """
+    if isinstance(model, keras.Layer) or accepts_argument(model, "training"):
+        logits = model(x, training=training)
+    else:
+        logits = model(x)
+    return tf.cast(logits, tf.float32)
+
+
+def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function from images to float32 logits in inference mode."""
+    return lambda x: call_model(model, x, training=False)

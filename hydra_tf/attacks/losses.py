@@ -1,0 +1,143 @@
+"""Losses per example, from float32 logits, that attacks climb.
+
+Objectives build on the same functions. All are stable for any finite logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+
+# Added to z_y - max z_c in the margin loss: far beyond the margins of trained
+# networks, so that the attack keeps pushing after the label is lost.
+MARGIN_CONFIDENCE = 50.0
+
+LOSSES = ("ce", "kl", "margin")
+
+
+def class_labels(y: tf.Tensor) -> tf.Tensor:
+    """Returns integer labels of shape `(batch,)`.
+
+    Args:
+        y: Integers of shape `(batch,)` or `(batch, 1)`.
+
+    Raises:
+        InputError: If `y` has another shape or holds floats.
+    """
+    y = tf.convert_to_tensor(y)
+    if not y.dtype.is_integer:
+        raise InputError(
+            "`y` must hold class indices as integers. "
+            f"Received: dtype={y.dtype.name}"
+        )
+    rank = y.shape.rank
+    if rank is not None and rank != 1 and not (rank == 2 and y.shape[1] == 1):
+        raise InputError(
+            "`y` must hold one class index per image, shape (batch,) or "
+            f"(batch, 1). Received: shape={tuple(y.shape)}"
+        )
+    return tf.reshape(y, [-1])
+
+
+def cross_entropy(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns `-log softmax(logits)[y]`, shape `(batch,)`.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+    """
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=class_labels(y), logits=logits
+    )
+
+
+def kl_divergence(
+    natural_logits: tf.Tensor, adversarial_logits: tf.Tensor
+) -> tf.Tensor:
+    """Returns `KL(softmax(natural) || softmax(adversarial))`, shape `(batch,)`.
+
+    Gradients flow through both arguments.
+
+    Args:
+        natural_logits: Float32 tensor of shape `(batch, classes)`.
+        adversarial_logits: The same.
+    """
+    log_natural = tf.nn.log_softmax(natural_logits)
+    log_adversarial = tf.nn.log_softmax(adversarial_logits)
+    return tf.reduce_sum(
+        tf.exp(log_natural) * (log_natural - log_adversarial), axis=-1
+    )
+
+
+def largest_other(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns the largest value of each row besides that of the label.
+
+    Args:
+        values: Float tensor of shape `(batch, classes)`, two classes or more.
+        y: Integer labels, shape `(batch,)`.
+    """
+    is_label = tf.one_hot(
+        y, tf.shape(values)[-1], on_value=True, off_value=False
+    )
+    return tf.reduce_max(tf.where(is_label, values.dtype.min, values), axis=-1)
+
+
+def margin_loss(
+    logits: tf.Tensor, y: tf.Tensor, confidence: float = MARGIN_CONFIDENCE
+) -> tf.Tensor:
+    """Returns `-max(z_y - max_{c != y} z_c + confidence, 0)`, shape `(batch,)`.
+
+    The margin loss of Carlini and Wagner with its sign turned, so that climbing
+    it lowers the margin until it falls below `-confidence`.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+        confidence: Margin in favour of another class at which the loss stops
+            growing.
+
+    Reference:
+
+    - [Carlini and Wagner, 2017](https://arxiv.org/abs/1608.04644)
+    """
+    y = class_labels(y)
+    label_logits = tf.gather(logits, y, axis=-1, batch_dims=1)
+    margin = label_logits - largest_other(logits, y)
+    return -tf.nn.relu(margin + confidence)
+
+
+def check_loss(loss: str) -> None:
+    """Raises InputError unless `loss` is one that an attack can climb."""
+    if loss not in LOSSES:
+        raise InputError(
+            f"`loss` must be one of {', '.join(map(repr, LOSSES))}. "
+            f"Received: loss={loss!r}. {close_matches(loss, LOSSES)}"
+        )
+
+
+def attack_loss(
+    loss: str, y: tf.Tensor | None, natural_logits: tf.Tensor | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function from logits to losses per example to be climbed.
+
+    Args:
+        loss: `"ce"`, `"kl"` or `"margin"`.
+        y: Integer labels, shape `(batch,)`; unused by `"kl"`.
+        natural_logits: Float32 logits of the unperturbed images; used by
+            `"kl"` only.
+    """
+    check_loss(loss)
+    if loss == "ce":
+        return lambda logits: cross_entropy(logits, y)
+    if loss == "margin":
+        return lambda logits: margin_loss(logits, y)
+    # KL(p || q) = cross-entropy(p, q) - entropy(p), and p is constant during
+    # the attack: same gradient and same order, in a single fused operation.
+    target = tf.stop_gradient(tf.nn.softmax(natural_logits))
+    return lambda logits: tf.nn.softmax_cross_entropy_with_logits(
+        labels=target, logits=logits
+    )
