@@ -87,7 +87,6 @@ def replacing_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         NotADirectoryError: If `path` is an existing file.
 
     Example:
-
     ```python
     with replacing_directory("run/saved_model") as folder:
         tf.saved_model.save(module, str(folder))
