@@ -1,0 +1,174 @@
+"""What training minimises: an attack, then a loss over what it returns."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import accepts_argument
+from hydra_tf.attacks.logits import call_model
+from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.noise import Seed
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class Objective:
+    """Base of the objectives; by itself, cross-entropy on perturbed images.
+
+    An objective is an attack (`perturb`) and a loss (`loss_terms`, whose sum is
+    `loss`). A subclass overrides what it changes. It keeps each constructor
+    argument in an attribute of the same name, from which `get_config` reads
+    them; registered with `keras.saving.register_keras_serializable` it can be
+    saved within a model.
+
+    Example:
+        ```python
+        class Averaged(Objective):
+            '''Cross-entropy on the natural and the perturbed images.'''
+
+            def __init__(self, epsilon=8 / 255):
+                self.epsilon = epsilon
+
+            def perturb(self, model, x, y):
+                return fgsm(model, x, y, epsilon=self.epsilon)
+
+            def loss(self, model, x, y, perturbed, training=True):
+                natural = cross_entropy(model(x, training=training), y)
+                robust = cross_entropy(model(perturbed, training=training), y)
+                return tf.reduce_mean(natural + robust) / 2
+        ```
+    """
+
+    def perturb(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        seed: Seed = None,
+    ) -> tf.Tensor:
+        """Returns the images that `loss` shall take as perturbed; here, `x`.
+
+        A subclass whose perturbations are not random may leave `seed` out.
+
+        Args:
+            model: Keras model, or any callable from images to logits.
+            x: Float32 images of shape `(batch, ...)` in [0, 1].
+            y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+            seed: None for fresh noise at every call; an integer or an int32
+                tensor of shape `(2,)` for noise that only depends on it.
+        """
+        return x
+
+    def loss_terms(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
+        """Returns the weighted terms whose sum is the loss.
+
+        Args:
+            model: Keras model, or any callable from images to logits.
+            x: Float32 images of shape `(batch, ...)` in [0, 1].
+            y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+            perturbed: What `perturb` returned for them.
+            training: Whether the forward passes are passes of training.
+
+        Returns:
+            Float32 scalars, means over the batch, by name.
+        """
+        logits = call_model(model, perturbed, training)
+        return {"cross_entropy": tf.reduce_mean(cross_entropy(logits, y))}
+
+    def loss(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Returns the mean loss over the batch, a float32 scalar.
+
+        Takes the arguments of `loss_terms`. A model that has a method
+        `record_terms` is given the terms, for its logs.
+        """
+        terms = self.loss_terms(model, x, y, perturbed, training=training)
+        record_terms = getattr(model, "record_terms", None)
+        if record_terms is not None:
+            record_terms(terms)
+        return tf.add_n(list(terms.values()))
+
+    def __call__(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        training: bool = True,
+        seed: Seed = None,
+    ) -> tf.Tensor:
+        """Perturbs the images and returns the loss."""
+        perturbed = call_perturb(self, model, x, y, seed=seed)
+        return self.loss(model, x, y, perturbed, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments by name."""
+        return {name: getattr(self, name) for name in setting_names(type(self))}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Objective:
+        """Returns the objective that `get_config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({settings})"
+
+
+def call_perturb(
+    objective: Any,
+    model: Model,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    seed: Seed = None,
+) -> tf.Tensor:
+    """Returns `objective.perturb(model, x, y)`, with the seed if it takes one.
+
+    Args:
+        objective: An `Objective`, or any object with a method `perturb`.
+        model: Keras model, or any callable from images to logits.
+        x: Float32 images of shape `(batch, ...)` in [0, 1].
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+        seed: Passed on if `perturb` has an argument of that name.
+    """
+    if accepts_argument(objective.perturb, "seed"):
+        return objective.perturb(model, x, y, seed=seed)
+    return objective.perturb(model, x, y)
+
+
+def setting_names(objective_class: type) -> list[str]:
+    """Returns the names of the arguments that a class's constructor takes.
+
+    Where a constructor has `**kwargs`, those of its parent class are added.
+    """
+    names: list[str] = []
+    for cls in objective_class.__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        names += [
+            parameter.name
+            for parameter in parameters[1:]  # Without self.
+            if parameter.kind
+            not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+            and parameter.name not in names
+        ]
+        if all(p.kind != p.VAR_KEYWORD for p in parameters):
+            break
+    return names

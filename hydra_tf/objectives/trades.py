@@ -1,0 +1,88 @@
+"""TRADES: natural accuracy against stability of the predictions."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import call_model
+from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.losses import kl_divergence
+from hydra_tf.attacks.noise import Seed
+from hydra_tf.objectives.adversarial import AdversarialObjective
+from hydra_tf.objectives.adversarial import start_near
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class TRADES(AdversarialObjective):
+    """Natural cross-entropy plus a penalty for unstable predictions.
+
+    Batch mean of `CE(f(x), y) + beta * KL(softmax f(x) || softmax f(x'))`; `x'`
+    maximises that divergence within the ball around `x`, from a start at
+    `x + 0.001 * N(0, 1)`. The attack runs in inference mode. Gradients flow
+    through both arguments of the divergence.
+
+    Loss terms: `natural_ce`, and `robust_kl`, which includes `beta`.
+
+    Args:
+        beta: Float >= 0, weight of the penalty.
+        epsilon: Float >= 0, radius of the ball.
+        step_size: Float >= 0, or None: `epsilon / 4` for Linf, which is 2/255
+            for the default epsilon, and `2 * epsilon / num_steps` for L2.
+        num_steps: Integer >= 0, number of steps.
+        threat_model: `"linf"` or `"l2"`.
+
+    Reference:
+
+    - [Zhang et al., 2019](https://arxiv.org/abs/1901.08573), equation 5
+    """
+
+    def __init__(
+        self,
+        *,
+        beta: float = 6.0,
+        epsilon: float = 8 / 255,
+        step_size: float | None = None,
+        num_steps: int = 10,
+        threat_model: str = "linf",
+    ):
+        super().__init__(
+            epsilon=epsilon,
+            step_size=step_size,
+            num_steps=num_steps,
+            threat_model=threat_model,
+        )
+        check_number("beta", beta, minimum=0.0)
+        self.beta = beta
+
+    def perturb(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        seed: Seed = None,
+        start: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns attacked images; `start` replaces the random start."""
+        if start is None:
+            start = start_near(x, seed)
+        return self.attack(model, x, y, loss="kl", start=start)
+
+    def loss_terms(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
+        # Two passes, never one on both: batch statistics must not be mixed.
+        natural = call_model(model, x, training)
+        adversarial = call_model(model, perturbed, training)
+        divergence = tf.reduce_mean(kl_divergence(natural, adversarial))
+        return {
+            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+            "robust_kl": self.beta * divergence,
+        }
