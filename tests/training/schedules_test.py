@@ -1,0 +1,211 @@
+"""Tests for hydra_tf.training.schedules."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hydra_tf.errors import InputError
+from hydra_tf.training import optimizers
+from hydra_tf.training import schedules
+from tests import golden
+
+cases = pytest.mark.parametrize("case", [0, 1])
+
+
+def rates(case, rule, steps_per_epoch=3):
+    """Returns the settings of a golden case and our rate per epoch."""
+    values = golden.load("schedules")
+    base, epochs, warmup, warmup_rate = values[f"lr{case}_config"]
+    schedule = rule(base, epochs, steps_per_epoch, warmup, warmup_rate)
+    total = int(epochs + warmup)
+    return (
+        values,
+        int(warmup),
+        np.array([schedule.at_epoch(epoch) for epoch in range(total)]),
+    )
+
+
+@cases
+def test_cosine_is_the_original_one_epoch_later(case):
+    # The originals evaluate the cosine at e - 1, we at e.
+    values, warmup, ours = rates(case, schedules.CosineRate)
+    theirs = values[f"lr{case}_hydra_cosine"]
+    np.testing.assert_allclose(ours[warmup:-1], theirs[warmup + 1 :], rtol=1e-6)
+    np.testing.assert_allclose(ours[:warmup], theirs[:warmup], rtol=1e-6)
+
+
+@cases
+def test_step_equals_the_original_with_its_warmup(case):
+    values, _, ours = rates(case, schedules.StepRate)
+    np.testing.assert_allclose(ours, values[f"lr{case}_harp_step"], rtol=1e-6)
+
+
+@cases
+def test_step_equals_the_other_original_after_warmup(case):
+    values, warmup, ours = rates(case, schedules.StepRate)
+    theirs = values[f"lr{case}_hydra_step"]
+    np.testing.assert_allclose(ours[warmup:], theirs[warmup:], rtol=1e-6)
+
+
+@cases
+def test_constant_equals_the_original(case):
+    values, _, ours = rates(case, schedules.ConstantRate)
+    np.testing.assert_allclose(
+        ours, values[f"lr{case}_hydra_constant"], rtol=1e-6
+    )
+
+
+def test_cosine_starts_at_the_base_rate_and_ends_at_zero():
+    schedule = schedules.CosineRate(0.2, epochs=5, steps_per_epoch=2)
+    assert schedule.at_epoch(0) == np.float32(0.2)
+    assert schedule.at_epoch(4) > 0
+    assert schedule.at_epoch(5) == schedule.at_epoch(50) == 0
+
+
+@pytest.mark.parametrize("epochs", range(1, 121))
+def test_step_drops_in_the_right_epoch(epochs):
+    # By integers: 0.75 E, 0.9 E and E rounded up to whole epochs.
+    factor = schedules.StepRate(1.0, epochs, 1).factor
+    drops = [-(-3 * epochs // 4), -(-9 * epochs // 10), epochs]
+    for epoch in {each + shift for each in drops for shift in (-1, 0)}:
+        expected = 0.1 ** sum(epoch >= drop for drop in drops)
+        found = factor(tf.constant(epoch, tf.float64))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_rate_is_constant_within_an_epoch():
+    schedule = schedules.CosineRate(0.1, epochs=4, steps_per_epoch=7)
+    found = [float(schedule(step)) for step in range(28)]
+    assert found == [schedule.at_epoch(step // 7) for step in range(28)]
+    assert len(set(found)) == 4
+
+
+def test_warmup_without_a_rate_uses_the_base_rate():
+    schedule = schedules.CosineRate(0.1, 4, 1, warmup_epochs=2)
+    found = [schedule.at_epoch(epoch) for epoch in range(4)]
+    assert found[:3] == [np.float32(0.1)] * 3
+    assert found[3] < found[2]
+
+
+def test_fractional_epochs_are_allowed():
+    schedule = schedules.StepRate(1.0, 0.5, 10, 0.5, 0.25)
+    assert schedule.at_epoch(0) == 0.25
+    np.testing.assert_allclose(schedule.at_epoch(1), 1e-3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "step"])
+def test_a_schedule_drives_an_optimizer_through_its_file(name, tmp_path):
+    schedule = schedules.learning_rate(name, 0.5, 4, 2, 1, 0.125)
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizers.SGD(schedule), "mse")
+    data = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+    model.fit(*data, batch_size=2, verbose=0)
+    model.save(tmp_path / "m.keras")
+    optimizer = keras.saving.load_model(tmp_path / "m.keras").optimizer
+    assert int(optimizer.iterations) == 4
+    assert float(optimizer.learning_rate) == schedule.at_epoch(2)
+    config = keras.saving.serialize_keras_object(schedule)
+    assert config["registered_name"].startswith("hydra_tf>")
+    twin = keras.saving.deserialize_keras_object(config)
+    assert twin.get_config() == schedule.get_config()
+
+
+def test_compiled_and_eager_rates_agree():
+    schedule = schedules.StepRate(0.1, 8, 3, 1, 0.01)
+    compiled = tf.function(schedule)
+    for step in range(30):
+        assert float(compiled(tf.constant(step))) == float(schedule(step))
+
+
+def test_an_unknown_rule_is_answered_with_the_close_ones():
+    with pytest.raises(InputError, match="Did you mean 'cosine'"):
+        schedules.learning_rate("cosin", 0.1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "argument, value",
+    [
+        ("base_rate", 0.0),
+        ("epochs", -1),
+        ("steps_per_epoch", 0),
+        ("steps_per_epoch", 1.5),
+        ("warmup_epochs", -1),
+        ("warmup_rate", float("nan")),
+    ],
+)
+def test_an_argument_out_of_range_is_named(argument, value):
+    settings = {"base_rate": 0.1, "epochs": 1, "steps_per_epoch": 1}
+    with pytest.raises(InputError, match=f"`{argument}` must be"):
+        schedules.CosineRate(**{**settings, argument: value})
+
+
+@cases
+@pytest.mark.parametrize(
+    "kind, ramp",
+    [("linear", schedules.LinearRamp), ("smoothed", schedules.SmoothedRamp)],
+)
+def test_epsilon_ramps_equal_the_original(case, kind, ramp):
+    values = golden.load("schedules")
+    start, end, first, last, per_epoch = values[f"eps{case}_config"][:5]
+    epsilon = ramp(start / per_epoch, end / per_epoch, first, last)
+    found = [epsilon(step / per_epoch) for step in values[f"eps{case}_steps"]]
+    np.testing.assert_allclose(
+        found, values[f"eps{case}_{kind}"], rtol=1e-6, atol=1e-12
+    )
+
+
+def test_the_smoothed_ramp_has_no_kink():
+    ramp = schedules.SmoothedRamp(0, 1, 0, 1)
+    share = lambda t: float(ramp.share(tf.constant(t, tf.float64)))  # noqa: E731
+    step = 1e-6
+    before = (share(0.25) - share(0.25 - step)) / step
+    after = (share(0.25 + step) - share(0.25)) / step
+    np.testing.assert_allclose(before, after, rtol=1e-4)
+    assert share(0.0) == 0.0
+    np.testing.assert_allclose(share(1.0), 1.0, rtol=1e-12)
+
+
+@cases
+def test_mixtrain_schedules_equal_the_original(case):
+    values = golden.load("schedules")
+    final, first, length, base = values[f"mixtrain{case}_config"]
+    epsilon = schedules.LinearRamp(0, length, first, final)
+    weight = schedules.IntervalWeight(length, base)
+    expected = values[f"mixtrain{case}_interval_weight"]
+    epochs = range(len(expected))
+    np.testing.assert_allclose(
+        [epsilon(epoch) for epoch in epochs],
+        values[f"mixtrain{case}_epsilon"],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        [weight(epoch) for epoch in epochs], expected, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        schedules.LinearRamp(1, 2, 0.0, 0.5),
+        schedules.SmoothedRamp(0, 120, 0.0, 2 / 255),
+        schedules.IntervalWeight(15),
+    ],
+)
+def test_ramps_survive_serialisation(value):
+    config = keras.saving.serialize_keras_object(value)
+    twin = keras.saving.deserialize_keras_object(config)
+    assert type(twin) is type(value)
+    assert twin.get_config() == value.get_config()
+    assert float(twin(1.5)) == float(value(1.5))
+
+
+def test_the_interval_weight_stays_finite():
+    assert float(schedules.IntervalWeight(0)(1e9)) == 50.0
+
+
+def test_a_ramp_must_end_after_it_starts():
+    with pytest.raises(InputError, match="`end_epoch` must be later"):
+        schedules.LinearRamp(2, 2, 0, 1)
