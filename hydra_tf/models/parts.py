@@ -83,13 +83,13 @@ def small_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
     }
 
 
-def image_input(
+def check_arguments(
     network: str,
     input_shape: Sequence[int],
     num_classes: int,
     minimum_size: int = 1,
-) -> keras.KerasTensor:
-    """Returns the input of a network, after checking its two arguments.
+) -> tuple[int, int, int]:
+    """Checks the two arguments that every network takes.
 
     Args:
         network: Name of the network, for the messages.
@@ -97,32 +97,47 @@ def image_input(
         num_classes: Number of logits, >= 1.
         minimum_size: Smallest height and width that the network can take.
 
+    Returns:
+        The `input_shape`, as three integers.
+
     Raises:
         InputError: If an argument cannot be used.
     """
     try:
-        shape = tuple(operator.index(size) for size in input_shape)
-    except TypeError:
-        shape = ()
-    if len(shape) != 3 or min(shape) < 1:
+        height, width, channels = (operator.index(n) for n in input_shape)
+    except (TypeError, ValueError):
+        height = width = channels = 0
+    if min(height, width, channels) < 1:
         raise InputError(
             "`input_shape` must be three positive integers, (height, width, "
             f"channels). Received for {network}: input_shape={input_shape}"
         )
-    if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__"):
-        valid = False
-    else:
+    try:
         valid = operator.index(num_classes) >= 1
-    if not valid:
+    except TypeError:
+        valid = False
+    if not valid or isinstance(num_classes, bool):
         raise InputError(
             "`num_classes` must be a positive integer. Received for "
             f"{network}: num_classes={num_classes!r}"
         )
-    if min(shape[:2]) < minimum_size:
+    shape = (height, width, channels)
+    if min(height, width) < minimum_size:
         raise InputError(
             f"`input_shape` {shape} is too small for {network}, which needs "
             f"images of at least {minimum_size} x {minimum_size} pixels."
         )
+    return shape
+
+
+def image_input(
+    network: str,
+    input_shape: Sequence[int],
+    num_classes: int,
+    minimum_size: int = 1,
+) -> keras.KerasTensor:
+    """Returns the input of a network after `check_arguments`."""
+    shape = check_arguments(network, input_shape, num_classes, minimum_size)
     return keras.Input(shape, name="image")
 
 
@@ -191,7 +206,9 @@ def dense(
         name: Name of the layer.
         initializers: Maps the fan-in to the initialisers of kernel and bias.
     """
-    return keras.layers.Dense(units, name=name, **initializers(x.shape[-1]))(x)
+    return keras.layers.Dense(
+        operator.index(units), name=name, **initializers(x.shape[-1])
+    )(x)
 
 
 def batch_norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:

@@ -11,6 +11,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.models import parts
 from hydra_tf.models import resnet
 from hydra_tf.models import small
 from hydra_tf.models import vgg
@@ -77,7 +78,6 @@ def create(
             used, or the network cannot take such images or classes.
 
     Example:
-
     >>> create("digits_model", (8, 8, 1), 10).output_shape
     (None, 10)
     """
@@ -90,8 +90,8 @@ def create(
         return _create_from_user(name, input_shape, num_classes)
     if name not in _NETWORKS:
         raise InputError(
-            f"Unknown model {name!r}. {close_matches(name, _NETWORKS)} A network "
-            "of your own is written 'package.module:function'."
+            f"Unknown model {name!r}. {close_matches(name, _NETWORKS)} "
+            "A network of your own is written 'package.module:function'."
         )
     return _NETWORKS[name](input_shape, num_classes)
 
@@ -99,21 +99,47 @@ def create(
 def _create_from_user(
     name: str, input_shape: Sequence[int], num_classes: int
 ) -> keras.Model:
+    shape = parts.check_arguments(name, input_shape, num_classes)
     function = _import_function(name)
     try:
-        inspect.signature(function).bind(input_shape, num_classes)
-    except TypeError as error:
+        inspect.signature(function).bind(shape, num_classes)
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"Model {name!r} must be a function of (input_shape, num_classes); "
             f"it cannot be called so: {error}."
         ) from error
-    model = function(input_shape, num_classes)
+    model = function(shape, num_classes)
     if not isinstance(model, keras.Model):
         raise InputError(
             f"Model {name!r} must return a keras.Model. "
             f"It returned: {type(model).__name__}"
         )
+    _check_shapes(name, model, (None, *shape), (None, num_classes))
     return model
+
+
+def _check_shapes(
+    name: str,
+    model: keras.Model,
+    image_shape: tuple[int | None, ...],
+    logits_shape: tuple[int | None, ...],
+) -> None:
+    """Raises an `InputError` if the model maps other shapes."""
+    for what, wanted in (("input", image_shape), ("output", logits_shape)):
+        # A subclassed model has no shapes before it is called.
+        shape = getattr(model, f"{what}_shape", None)
+        if shape is None:
+            continue
+        fits = isinstance(shape, tuple) and len(shape) == len(wanted)
+        if not fits or any(
+            None not in (size, size_wanted) and size != size_wanted
+            for size, size_wanted in zip(shape, wanted, strict=True)
+        ):
+            raise InputError(
+                f"Model {name!r} must return a keras.Model from images "
+                f"{image_shape} to logits {logits_shape}. Its {what} has "
+                f"shape {shape}."
+            )
 
 
 def _import_function(name: str) -> Callable[..., object]:

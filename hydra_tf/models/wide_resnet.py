@@ -93,7 +93,7 @@ def _preactivated_unit(
         x = _conv(
             activated, filters, 1, strides=strides, name=f"{name}_shortcut"
         )
-    return keras.layers.Add(name=f"{name}_add")([x, y])
+    return keras.layers.Add(name=f"{name}_add")([y, x])
 
 
 def _network(depth: int, width_factor: int) -> Callable[..., keras.Model]:
