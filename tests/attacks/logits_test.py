@@ -1,0 +1,54 @@
+"""Tests of how models and other callables are called."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf.attacks.logits import accepts_argument
+from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.logits import call_model
+
+X = tf.ones((2, 3))
+
+
+def test_keras_models_run_in_inference_mode():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.9)])
+    np.testing.assert_array_equal(as_logits_function(model)(X), X)
+    keras.utils.set_random_seed(0)
+    assert np.any(call_model(model, X, training=True) != X)
+
+
+def test_plain_callables_get_the_images_alone_and_unchanged():
+    seen = []
+
+    def model(x):
+        seen.append(x)
+        return x
+
+    call_model(model, X, training=True)
+    assert seen[0] is X
+
+
+def test_callables_with_an_argument_training_are_told_the_mode():
+    modes = []
+
+    def model(x, training=True):
+        modes.append(training)
+        return x
+
+    as_logits_function(model)(X)
+    as_logits_function(tf.function(model))(X)
+    assert modes == [False, False]
+
+
+def test_a_catch_all_does_not_count_as_an_argument():
+    assert not accepts_argument(lambda x, **settings: x, "training")
+    assert not accepts_argument(print, "training")
+
+
+def test_logits_are_float32_for_mixed_precision():
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2, dtype="mixed_bfloat16")]
+    )
+    assert model(X).dtype == tf.bfloat16
+    assert as_logits_function(model)(X).dtype == tf.float32

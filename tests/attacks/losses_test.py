@@ -1,0 +1,98 @@
+"""Tests of the losses that attacks climb."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hydra_tf.attacks import losses
+from hydra_tf.errors import InputError
+from tests import golden
+
+
+@pytest.fixture(scope="module")
+def pgd_arrays():
+    return golden.load("pgd")
+
+
+def test_margin_loss_and_its_gradient_match_the_golden_table(pgd_arrays):
+    logits = tf.constant(pgd_arrays["cw_table_logits"])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = tf.reduce_sum(
+            losses.margin_loss(
+                logits,
+                pgd_arrays["cw_table_labels"],
+                confidence=float(pgd_arrays["cw_confidence"]),
+            )
+        )
+    np.testing.assert_allclose(loss, pgd_arrays["cw_table_loss"], rtol=1e-6)
+    np.testing.assert_allclose(
+        tape.gradient(loss, logits), pgd_arrays["cw_table_grad"], atol=1e-6
+    )
+
+
+def test_margin_loss_by_hand():
+    logits = tf.constant([[1.0, 3.0, 2.0], [1.0, 3.0, 2.0]])
+    loss = losses.margin_loss(logits, tf.constant([1, 0]), confidence=1.5)
+    # Margins 3 - 2 = 1 and 1 - 3 = -2, the second beyond the confidence.
+    np.testing.assert_allclose(loss, [-2.5, 0.0])
+
+
+def test_cross_entropy_by_hand_and_for_huge_logits():
+    logits = tf.constant([[0.0, 0.0, 0.0, 0.0], [1e4, -1e4, 0.0, 0.0]])
+    loss = losses.cross_entropy(logits, tf.constant([[2], [1]]))
+    np.testing.assert_allclose(loss, [np.log(4.0), 2e4], rtol=1e-6)
+
+
+def test_kl_divergence_by_hand():
+    natural = tf.math.log([[0.5, 0.25, 0.25]])
+    adversarial = tf.math.log([[0.25, 0.25, 0.5]])
+    expected = 0.5 * np.log(2.0) - 0.25 * np.log(2.0)
+    np.testing.assert_allclose(
+        losses.kl_divergence(natural, adversarial), [expected], rtol=1e-6
+    )
+
+
+def test_kl_divergence_and_its_gradients_are_finite_for_huge_logits():
+    natural = tf.constant([[1e4, 0.0, -1e4]])
+    adversarial = tf.constant([[-1e4, 0.0, 1e4]])
+    with tf.GradientTape() as tape:
+        tape.watch([natural, adversarial])
+        loss = losses.kl_divergence(natural, adversarial)
+    gradients = tape.gradient(loss, [natural, adversarial])
+    np.testing.assert_allclose(loss, [2e4])
+    assert all(np.all(np.isfinite(g)) for g in gradients)
+
+
+def test_kl_attack_loss_has_the_gradient_of_the_divergence():
+    generator = np.random.default_rng(0)
+    natural, adversarial = tf.constant(
+        generator.normal(size=(2, 5, 7)).astype(np.float32)
+    )
+    gradients = []
+    for loss_of in (
+        losses.attack_loss("kl", None, natural),
+        lambda logits: losses.kl_divergence(natural, logits),
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch(adversarial)
+            loss = loss_of(adversarial)
+        gradients.append(tape.gradient(loss, adversarial))
+    np.testing.assert_allclose(*gradients, atol=1e-6)
+
+
+def test_unknown_loss_names_the_close_match():
+    with pytest.raises(InputError, match="Did you mean 'margin'"):
+        losses.check_loss("margn")
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (np.zeros((4, 10), np.int32), "one class index per image"),
+        (np.zeros((4,), np.float32), "integers"),
+    ],
+)
+def test_labels_of_another_form_are_refused(labels, message):
+    with pytest.raises(InputError, match=message):
+        losses.class_labels(labels)
