@@ -1,0 +1,1 @@
+"""Flags of the binaries, one module per family, and their presets."""

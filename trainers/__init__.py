@@ -1,0 +1,1 @@
+"""Binaries: `python -m trainers.NAME`, and what they share."""

@@ -1,0 +1,147 @@
+"""The network that a binary starts from: `--source` or `--model`."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from typing import TYPE_CHECKING
+
+import keras
+
+import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
+from hydra_tf import models
+from hydra_tf.errors import InputError
+from hydra_tf.pruning import strip_masks
+from trainers import run_folder
+
+if TYPE_CHECKING:
+    from hydra_tf.data import DatasetInfo
+
+
+def find(source: str) -> pathlib.Path:
+    """Returns the file of a source.
+
+    Args:
+        source: A `.keras` file, or the folder of a run, of which the last
+            finished phase is taken.
+
+    Raises:
+        InputError: If there is no such network.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.is_dir():
+        folder = run_folder.RunFolder(path)
+        phase = folder.last_finished()
+        if phase is None:
+            raise InputError(
+                f"--source={source} holds no finished phase: there is no "
+                "checkpoints/<phase>.keras in it"
+            )
+        return folder.finished(phase)
+    if not path.is_file():
+        raise InputError(
+            f"--source={source} does not exist; give the folder of a run or a "
+            ".keras file"
+        )
+    if path.suffix != ".keras":
+        raise InputError(
+            f"--source={source} is no .keras file; write one with "
+            "model.save('name.keras')"
+        )
+    return path
+
+
+def load(path: pathlib.Path) -> keras.Model:
+    """Loads a `.keras` file.
+
+    Raises:
+        InputError: If it cannot be read as a Keras model.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        # Keras raises whatever its parts raise: zip, JSON, HDF5, the layers.
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--source={path} cannot be read as a Keras model; it may be "
+            f"truncated, or of layers unknown here "
+            f"({type(error).__name__}: {reason})"
+        ) from error
+
+
+def check(
+    model: keras.Model, where: str, info: DatasetInfo, name: str | None
+) -> None:
+    """Checks that a network from a file fits the data and the flags.
+
+    Args:
+        model: The network, masked or not.
+        where: What to call it in a message, such as `--source=x.keras`.
+        info: The data set.
+        name: The value of `--model`, or `None` for any architecture.
+
+    Raises:
+        InputError: If it does not fit.
+    """
+    if not isinstance(model.input_shape, tuple) or not isinstance(
+        model.output_shape, tuple
+    ):
+        raise InputError(
+            f"{where} has several inputs or outputs; it must map images to "
+            "logits"
+        )
+    input_shape = tuple(model.input_shape[1:])
+    if len(input_shape) != 3 or any(
+        size not in (None, wanted)
+        for size, wanted in zip(input_shape, info.image_shape, strict=True)
+    ):
+        raise InputError(
+            f"{where} takes images of shape {input_shape}; those of "
+            f"--dataset={info.name} are {tuple(info.image_shape)}"
+        )
+    output_shape = tuple(model.output_shape[1:])
+    if output_shape != (info.num_classes,):
+        raise InputError(
+            f"{where} has outputs of shape {output_shape}; --dataset="
+            f"{info.name} has {info.num_classes} classes"
+        )
+    if name is not None:
+        _check_architecture(model, where, info, name)
+
+
+def _check_architecture(
+    model: keras.Model, where: str, info: DatasetInfo, name: str
+) -> None:
+    """Compares the weights' shapes with those of the named architecture."""
+    wanted = models.create(name, info.image_shape, info.num_classes)
+    plain = strip_masks(model)
+    shapes = [tuple(weight.shape) for weight in plain.weights]
+    wanted_shapes = [tuple(weight.shape) for weight in wanted.weights]
+    if shapes == wanted_shapes:
+        return
+    if len(shapes) != len(wanted_shapes):
+        difference = (
+            f"it has {len(shapes)} weight arrays instead of "
+            f"{len(wanted_shapes)}"
+        )
+    else:
+        index = next(
+            index
+            for index, pair in enumerate(zip(shapes, wanted_shapes, strict=True))
+            if pair[0] != pair[1]
+        )
+        difference = (
+            f"{wanted.weights[index].path} is {shapes[index]} instead of "
+            f"{wanted_shapes[index]}"
+        )
+    raise InputError(
+        f"{where} is another architecture than --model={name}: {difference}"
+    )
+
+
+def fingerprint(path: pathlib.Path) -> str:
+    """Returns a digest of the file's content, to recognise it by."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(
+            hashlib, "file_digest"
+        ) else hashlib.sha256(file.read()).hexdigest()[:16]

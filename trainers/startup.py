@@ -1,0 +1,141 @@
+"""What every binary does around its work: flags, help, errors, signals.
+
+Nothing here imports TensorFlow before the flags are parsed, so that `--help`
+and a misspelt flag are answered at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import sys
+import textwrap
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from trainers import stops
+
+# As shells have it for a process that a signal ended.
+_SIGNAL_EXIT = 128
+_USAGE_EXIT = 2
+_FAILURE_EXIT = 1
+_HELP = frozenset(
+    f"{dashes}{word}"
+    for dashes in ("-", "--")
+    for word in ("help", "helpshort", "h", "?")
+)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a binary's main function and exits.
+
+    Args:
+        main: Function without arguments; it reads parsed flags. An
+            `hydra_tf.errors.InputError` or a `flags.Error` that it raises
+            becomes one line on stderr and exit code 2.
+    """
+    app.run(functools.partial(_run_guarded, main), flags_parser=_parse_flags)
+
+
+def name() -> str:
+    """Returns the name of the running binary, such as `prune`."""
+    return pathlib.Path(sys.argv[0]).stem
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parses the flags; a mistake is one line and exit code 2."""
+    flag_arguments = list(argv[1:])
+    if "--" in flag_arguments:
+        flag_arguments = flag_arguments[: flag_arguments.index("--")]
+    if _HELP.intersection(flag_arguments):
+        sys.stdout.write(_help())
+        sys.exit(0)
+    try:
+        return flags.FLAGS(list(argv))
+    except flags.Error as error:
+        _fail(str(error), _USAGE_EXIT)
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"flagfile cannot be read: {error}", _USAGE_EXIT)
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _help() -> str:
+    """Returns the binary's docstring and all its flags, by family."""
+    sections = [(sys.modules["__main__"].__doc__ or "").strip()]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for module_name in sorted(by_module):
+        if not module_name.startswith("flags."):
+            continue
+        heading = (sys.modules[module_name].__doc__ or module_name).strip()
+        lines = [heading.splitlines()[0]]
+        for flag in by_module[module_name]:
+            lines.append(_flag_help(flag))
+        sections.append("\n".join(lines))
+    sections.append(
+        "Also:\n  --flagfile=FILE\n      Reads flags from a file, one per line; "
+        "flags given after it win.\n      Recipes are in flags/presets.\n"
+        "  --helpfull\n      Shows the flags of absl too."
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _flag_help(flag: flags.Flag) -> str:
+    """Returns one flag as `--name=default`, then its help."""
+    if flag.boolean:
+        head = f"--[no]{flag.name}={str(flag.default).lower()}"
+    elif flag.default is None:
+        head = f"--{flag.name}="
+    else:
+        head = f"--{flag.name}={flag.default_as_str.strip(chr(39))}"
+    text = textwrap.fill(
+        flag.help, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
+    )
+    return f"  {head}\n{text}"
+
+
+def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
+    """Runs `main` with TensorFlow quiet, signals and errors handled."""
+    if len(argv) > 1:
+        _fail(
+            f"unexpected argument {argv[1]!r}; every setting is a flag, "
+            "--name=value. See --help.",
+            _USAGE_EXIT,
+        )
+    # Has to be in the environment before TensorFlow is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "--verbosity" not in " ".join(sys.argv):
+        logging.set_verbosity(logging.WARNING)
+    stops.install_handlers()
+    try:
+        main()
+    except stops.Interrupted as stop:
+        signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
+        where = stop.where or "run the same command to go on"
+        _fail(
+            f"stopped by {signal_name}; {where}",
+            _SIGNAL_EXIT + stop.signal_number,
+            label="",
+        )
+    except flags.Error as error:
+        _fail(str(error), _USAGE_EXIT)
+    except stops.DivergedError as error:
+        _fail(str(error), _FAILURE_EXIT)
+    except ValueError as error:
+        from hydra_tf.errors import InputError
+
+        if not isinstance(error, InputError):
+            raise
+        _fail(str(error), _USAGE_EXIT)
+
+
+def _fail(message: str, exit_code: int, label: str = "error: ") -> None:
+    """Writes one line to stderr and exits."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{name()}: {label}{' '.join(message.split())}\n")
+    sys.stderr.flush()
+    sys.exit(exit_code)
