@@ -1,0 +1,263 @@
+"""Reading a split of a TensorFlow Datasets dataset into memory.
+
+Finds or prepares the dataset, chooses the examples and returns their encoded
+images and labels. Whatever is wrong with the dataset's name, folder, files or
+download becomes an `InputError` of one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import pathlib
+import tempfile
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from hydra_tf.data import registry
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+
+# Written last by TFDS, so the sign of a dataset that is complete.
+_INFO_FILE = "dataset_info.json"
+_CONNECT_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedSplit:
+    """A split as it is stored.
+
+    Attributes:
+        images: Object array of encoded images (bytes), one per example.
+        labels: int32 array.
+        class_names: One name per class.
+        decode: Graph function from one encoded image to its uint8 pixels.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    decode: Callable[[tf.Tensor], tf.Tensor]
+
+
+def read_split(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+) -> EncodedSplit:
+    """Returns all examples of a split in the order of the files.
+
+    Args:
+        name: One of `registry.names()`.
+        split: A split of the dataset, or a part of one (`"train[:90%]"`).
+        data_dir: Folder of TFDS datasets. None is TFDS's own default.
+        download: Whether a dataset that is not in `data_dir` may be fetched.
+
+    Raises:
+        InputError: If the dataset or the split is unknown, or if the dataset
+            is not in `data_dir` and cannot be put there.
+    """
+    info = registry.info(name)
+    builder = _open(name, data_dir, download)
+    _check_split(builder, split)
+    images, labels = _read(builder, split)
+    features = builder.info.features
+    image_key, label_key = builder.info.supervised_keys
+    if (
+        tuple(features[image_key].shape) != info.image_shape
+        or features[label_key].num_classes != info.num_classes
+    ):
+        raise InputError(
+            f"`data_dir` holds another dataset under the name {name!r}: its "
+            f"images are {tuple(features[image_key].shape)} in "
+            f"{features[label_key].num_classes} classes, expected "
+            f"{info.image_shape} in {info.num_classes}. "
+            f"Received: data_dir={builder.data_dir}"
+        )
+    return EncodedSplit(
+        images=images,
+        labels=labels,
+        class_names=tuple(features[label_key].names),
+        decode=features[image_key].decode_example,
+    )
+
+
+def _open(
+    name: str, data_dir: str | os.PathLike[str] | None, download: bool
+) -> Any:
+    """Returns a builder whose data is prepared."""
+    import tensorflow_datasets as tfds
+
+    root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
+    if name == "digits":
+        from hydra_tf.data import digits
+
+        make = digits.Digits
+    else:
+
+        def make(data_dir: str | None) -> Any:
+            return tfds.builder(name, data_dir=data_dir)
+
+    builder = make(data_dir=root)
+    if _is_prepared(builder):
+        return builder
+    if name == "digits":
+        _prepare_quietly(builder)
+    else:
+        _download(builder, download)
+    # A fresh builder reads what lies there now, whoever put it there.
+    return make(data_dir=root)
+
+
+def _is_prepared(builder: Any) -> bool:
+    return (pathlib.Path(builder.data_dir) / _INFO_FILE).exists()
+
+
+def _prepare_quietly(builder: Any) -> None:
+    """Writes a dataset that needs no download, in silence.
+
+    TFDS writes into a folder of its own and renames it at the end. When two
+    processes prepare at once the second rename fails, and the data is there.
+    """
+    logging.info(
+        "Preparing the dataset %s in %s", builder.name, builder.data_dir
+    )
+    silence = io.StringIO()
+    try:
+        with (
+            tempfile.TemporaryDirectory() as downloads,
+            # TFDS prints, and draws progress bars for less than a second.
+            contextlib.redirect_stdout(silence),
+            contextlib.redirect_stderr(silence),
+        ):
+            builder.download_and_prepare(download_dir=downloads)
+    except (OSError, tf.errors.OpError) as error:
+        if _is_prepared(builder):
+            return
+        raise InputError(
+            f"`data_dir` must be a folder that the dataset {builder.name!r} "
+            f"can be written to: {_first_line(error)}. "
+            f"Received: data_dir={_root(builder)}"
+        ) from error
+
+
+def _download(builder: Any, download: bool) -> None:
+    """Lets TFDS fetch and write the dataset."""
+    if not download:
+        raise InputError(f"{_absent(builder)}, and `download` is False")
+    try:
+        _check_reachable(builder)
+        builder.download_and_prepare()
+    except Exception as error:  # Anything may go wrong in foreign code.
+        if _is_prepared(builder):
+            return
+        raise InputError(
+            f"{_absent(builder)}, and it could not be downloaded: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _check_reachable(builder: Any) -> None:
+    """Fails fast when a host does not answer; TFDS would retry for minutes."""
+    import requests
+
+    urls = {
+        urllib.parse.urlsplit(url).hostname: url
+        for url in (builder.url_infos or {})
+        if url.startswith("http")
+    }
+    for host, url in urls.items():
+        try:
+            # Any answer will do, and its body is never read.
+            requests.get(url, stream=True, timeout=_CONNECT_SECONDS).close()
+        except requests.RequestException as error:
+            raise OSError(f"no answer from {host}") from error
+
+
+def _root(builder: Any) -> pathlib.Path:
+    """Returns the `data_dir` that the builder's data belongs in."""
+    # The builder's own folder is <data_dir>/<name>/<version>.
+    return pathlib.Path(builder.data_dir).parents[1]
+
+
+def _absent(builder: Any) -> str:
+    """Says that a dataset is not where it was looked for, and the remedy."""
+    root = _root(builder)
+    for inside in (root, *root.parents[:1]):
+        if inside.name == builder.name and inside.is_dir():
+            hint = f"did you mean data_dir={inside.parent}?"
+            break
+    else:
+        hint = (
+            f"expected the folder {builder.data_dir}, as "
+            f"`tfds build {builder.name} --data_dir={root}` makes it"
+        )
+    exists = "" if root.is_dir() else " (no such folder)"
+    return (
+        f"`data_dir` holds no prepared dataset {builder.name!r}: {hint}. "
+        f"Received: data_dir={root}{exists}"
+    )
+
+
+def _check_split(builder: Any, split: str) -> None:
+    splits = builder.info.splits
+    try:
+        splits[split].num_examples  # noqa: B018 (TFDS checks it on access)
+    except (KeyError, ValueError, AssertionError) as error:
+        known = list(splits)
+        base = str(split).partition("[")[0]
+        words = (
+            _first_line(error) if base in known else close_matches(base, known)
+        )
+        raise InputError(
+            f"`split` must be a split of {builder.name}: {words} "
+            f"Received: split={split!r}"
+        ) from error
+
+
+def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    import tensorflow_datasets as tfds
+
+    image_key, label_key = builder.info.supervised_keys
+    dataset = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders={image_key: tfds.decode.SkipDecoding()},
+        # One file after the other: the order must not depend on timing.
+        read_config=tfds.ReadConfig(
+            interleave_cycle_length=1, try_autocache=False
+        ),
+    )
+    dataset = dataset.map(
+        lambda example: (example[image_key], example[label_key])
+    )
+    images, labels = [], []
+    try:
+        for image_batch, label_batch in dataset.batch(4096):
+            images.append(image_batch.numpy())
+            labels.append(label_batch.numpy())
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"`data_dir` holds files of {builder.name!r} that cannot be read "
+            f"({_first_line(error)}): delete {builder.data_dir} and prepare it "
+            f"again. Received: data_dir={_root(builder)}"
+        ) from error
+    if not images:
+        raise InputError(
+            f"`split` must hold at least one example. Received: split={split!r}"
+        )
+    return np.concatenate(images), np.concatenate(labels).astype(np.int32)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).strip().rstrip(".")
