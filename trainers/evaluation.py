@@ -1,0 +1,248 @@
+"""Measuring a network: natural accuracy, and accuracy under attacks."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import attacks
+from trainers import console
+from trainers import stops
+from trainers import tables
+
+if TYPE_CHECKING:
+    from flags.attack_flags import EvaluationSettings
+
+# Of an attack in a compiled function: (images, labels, seed) -> which images
+# the network still gets right.
+_Attack = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        natural_accuracy: Fraction of the images classified correctly.
+        robust_accuracy: The same under each attack, by its name.
+        attacks: Settings of each attack, by its name.
+        num_examples: Number of images.
+        seconds: Time it took.
+    """
+
+    natural_accuracy: float
+    robust_accuracy: dict[str, float]
+    attacks: dict[str, dict[str, Any]]
+    num_examples: int
+    seconds: float
+
+
+def evaluate(
+    model: Callable[[tf.Tensor], tf.Tensor],
+    images: np.ndarray,
+    labels: np.ndarray,
+    settings: EvaluationSettings,
+    progress: str = "auto",
+) -> Evaluation:
+    """Measures a network on images.
+
+    An image that the network gets wrong counts as not robust. A restart
+    attacks the images only that withstood the restarts before, which gives
+    the same figure as attacking them all.
+
+    Args:
+        model: Callable from images to logits.
+        images: Float32 array in [0, 1].
+        labels: Integer array.
+        settings: The attacks.
+        progress: The value of `--progress`.
+    """
+    start = time.monotonic()
+    correct = _classified(model, images, labels, settings.batch_size)
+    robust_accuracy = {}
+    described = {}
+    for name in settings.attacks:
+        described[name] = describe(name, settings)
+        robust = _withstands(
+            _attack(name, model, settings),
+            images,
+            labels,
+            correct,
+            described[name].get("num_restarts", 1),
+            settings,
+            console.Ticker,
+            f"{name} attack",
+            progress,
+        )
+        robust_accuracy[name] = float(np.mean(robust))
+    return Evaluation(
+        natural_accuracy=float(np.mean(correct)),
+        robust_accuracy=robust_accuracy,
+        attacks=described,
+        num_examples=len(labels),
+        seconds=time.monotonic() - start,
+    )
+
+
+def describe(name: str, settings: EvaluationSettings) -> dict[str, Any]:
+    """Returns all settings of an attack, for `metrics.json`."""
+    described: dict[str, Any] = {
+        "epsilon": settings.epsilon,
+        "threat_model": settings.threat_model,
+        "seed": settings.seed,
+    }
+    if name in ("pgd", "pgd_margin"):
+        described |= {
+            "loss": "margin" if name == "pgd_margin" else "ce",
+            "num_restarts": settings.num_restarts,
+            "random_start": True,
+        }
+    if "fgsm" not in name and "fgm" not in name:
+        described |= {
+            "step_size": settings.step_size,
+            "num_steps": settings.num_steps,
+        }
+    if name.startswith("cleverhans"):
+        described["library"] = "cleverhans"
+    return described
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Returns the figures in one line."""
+    robust = ", ".join(
+        f"{tables.percent(value)} under {name}"
+        for name, value in evaluation.robust_accuracy.items()
+    )
+    return (
+        f"natural {tables.percent(evaluation.natural_accuracy)}, robust "
+        f"{robust or '-'} ({evaluation.num_examples} images, "
+        f"{tables.duration(evaluation.seconds)})"
+    )
+
+
+def _classified(
+    model: Callable[[tf.Tensor], tf.Tensor],
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns which images the network gets right."""
+    logits_of = attacks.as_logits_function(model)
+
+    @tf.function(reduce_retracing=True)
+    def classify(x, y):
+        return tf.argmax(logits_of(x), -1, tf.int32) == tf.cast(y, tf.int32)
+
+    return np.concatenate(
+        [
+            classify(*_batch(images, labels, slice(row, row + batch_size)))
+            for row in range(0, len(labels), batch_size)
+        ]
+    )
+
+
+def _withstands(
+    attack: _Attack,
+    images: np.ndarray,
+    labels: np.ndarray,
+    correct: np.ndarray,
+    num_restarts: int,
+    settings: EvaluationSettings,
+    make_ticker,
+    label: str,
+    progress: str,
+) -> np.ndarray:
+    """Returns which images are right under every restart of the attack."""
+    robust = correct.copy()
+    batch_size = settings.batch_size
+    per_restart = -(-int(correct.sum()) // batch_size)
+    ticker = make_ticker(label, num_restarts * per_restart, progress)
+    for restart in range(num_restarts):
+        active = np.flatnonzero(robust)
+        for index, row in enumerate(range(0, len(active), batch_size)):
+            stops.check()
+            rows = active[row : row + batch_size]
+            # A stream of its own for each restart of each batch.
+            stream = restart * 2**16 + index
+            seed = tf.constant([settings.seed, stream], tf.int32)
+            robust[rows] = attack(*_batch(images, labels, rows), seed).numpy()
+            ticker.update(
+                restart * per_restart + index + 1,
+                f"robust at most {tables.percent(float(robust.mean()))}",
+            )
+    ticker.close()
+    return robust
+
+
+def _batch(images, labels, rows) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.constant(images[rows]), tf.constant(labels[rows], tf.int32)
+
+
+def _attack(
+    name: str,
+    model: Callable[[tf.Tensor], tf.Tensor],
+    settings: EvaluationSettings,
+) -> _Attack:
+    """Returns the attack as a function that tells which images withstand."""
+    logits_of = attacks.as_logits_function(model)
+
+    def right(x, y):
+        return tf.argmax(logits_of(x), -1, tf.int32) == y
+
+    if name.startswith("cleverhans_"):
+        kind = name.removeprefix("cleverhans_")
+
+        def cleverhans_attack(x, y, seed):
+            tf.random.set_seed(int(seed[0]) + int(seed[1]))
+            x_adv = attacks.cleverhans_attack(
+                kind,
+                logits_of,
+                x,
+                y,
+                epsilon=settings.epsilon,
+                step_size=settings.step_size,
+                num_steps=settings.num_steps,
+                threat_model=settings.threat_model,
+            )
+            return right(x_adv, y)
+
+        return cleverhans_attack
+
+    if name == "fgsm":
+
+        @tf.function(reduce_retracing=True)
+        def fgsm_attack(x, y, seed):
+            x_adv = attacks.fgsm(
+                logits_of,
+                x,
+                y,
+                epsilon=settings.epsilon,
+                threat_model=settings.threat_model,
+                seed=seed,
+            )
+            return right(x_adv, y)
+
+        return fgsm_attack
+
+    @tf.function(reduce_retracing=True)
+    def pgd_attack(x, y, seed):
+        x_adv = attacks.pgd(
+            logits_of,
+            x,
+            y,
+            epsilon=settings.epsilon,
+            step_size=settings.step_size,
+            num_steps=settings.num_steps,
+            threat_model=settings.threat_model,
+            loss="margin" if name == "pgd_margin" else "ce",
+            seed=seed,
+        )
+        return right(x_adv, y)
+
+    return pgd_attack

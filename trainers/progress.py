@@ -1,0 +1,68 @@
+"""A line per epoch, and within an epoch a count of its steps."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+
+from trainers import console
+from trainers import tables
+
+_ACCURACIES = {"natural_accuracy": "natural", "robust_accuracy": "robust"}
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Writes a line per epoch with the time that is left.
+
+    Args:
+        phase: Name of the phase.
+        epochs: Number of its epochs.
+        steps: Number of steps in an epoch.
+        mode: The value of `--progress`.
+    """
+
+    def __init__(self, phase: str, epochs: int, steps: int, mode: str):
+        super().__init__()
+        self._phase = phase
+        self._epochs = epochs
+        self._steps = steps
+        self._mode = mode
+        self._first_epoch: int | None = None
+        self._start = self._epoch_start = 0.0
+        self._ticker: console.Ticker | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_start = time.monotonic()
+        if self._first_epoch is None:
+            self._first_epoch, self._start = epoch, self._epoch_start
+        self._ticker = console.Ticker(
+            f"{self._label(epoch)}  step", self._steps, self._mode
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._ticker is not None:
+            self._ticker.update(batch + 1, f"loss {float(logs['loss']):.4f}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._ticker is not None:
+            self._ticker.close()
+        if self._mode == "none":
+            return
+        now = time.monotonic()
+        done = epoch + 1 - (self._first_epoch or 0)
+        left = (now - self._start) / done * (self._epochs - epoch - 1)
+        accuracies = "  ".join(
+            f"{word} {tables.percent(float(logs[name])):>7}"
+            for name, word in _ACCURACIES.items()
+            if name in (logs or {})
+        )
+        console.say(
+            f"  {self._label(epoch)}  loss {float(logs['loss']):7.4f}  "
+            f"{accuracies}  {now - self._epoch_start:5.1f} s"
+            + (f"  {tables.duration(left)} left" if left else "")
+        )
+
+    def _label(self, epoch: int) -> str:
+        width = len(str(self._epochs))
+        return f"{self._phase} {epoch + 1:{width}d}/{self._epochs}"
