@@ -1,0 +1,70 @@
+# `make help` lists the targets.
+
+# The interpreter that makes the virtual environment: empty means the first of
+# python3, python3.12, python3.11 and python3.10 that hydra_tf supports.
+PYTHON ?=
+VENV ?= .venv
+# Test processes. Each imports TensorFlow, which takes about 5 s and 0.5 GB.
+WORKERS ?= 2
+# More arguments: make test ARGS="-k trades"; make demo ARGS=--density=0.01.
+ARGS ?=
+
+python := $(VENV)/bin/python
+runtime := $(VENV)/.installed
+development := $(VENV)/.installed-dev
+
+# Tests need no GPU: unless told otherwise they do not see one.
+CUDA_VISIBLE_DEVICES ?=
+pytest = CUDA_VISIBLE_DEVICES="$(CUDA_VISIBLE_DEVICES)" \
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=2 \
+	$(python) -m pytest -n $(WORKERS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format benchmarks build-files wheel clean
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) \
+		| while IFS='|' read -r target text; do \
+			printf '%-20s %s\n' "$$target" "$$text"; done
+
+demo: $(runtime)  ## Pretrain, prune, finetune and export on the digits.
+	$(python) -m trainers.pipeline \
+		--flagfile=flags/presets/digits_demo.flags $(ARGS)
+
+test: $(development)  ## Run the tests and the docstring examples.
+	$(pytest) $(ARGS)
+
+test-slow: $(development)  ## Run the tests that take minutes each.
+	$(pytest) -m slow $(ARGS)
+
+lint: $(development)  ## Check style, types and the Bazel files.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(python) tools/build_files.py --check
+
+format: $(development)  ## Format the code and sort the imports.
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+benchmarks: $(runtime)  ## Measure HYDRA against LWM and random pruning.
+	$(python) -m benchmarks.digits_table $(ARGS)
+
+build-files: $(development)  ## Write the Bazel BUILD files anew.
+	$(python) tools/build_files.py
+
+wheel: $(development)  ## Build the wheel into dist/.
+	$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## Remove the environment and everything that was built.
+	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(runtime): requirements.txt
+	@tools/make_venv.sh $(VENV) requirements.txt $(PYTHON)
+	@touch $@
+
+$(development): requirements.txt requirements-dev.txt
+	@tools/make_venv.sh $(VENV) requirements-dev.txt $(PYTHON)
+	@touch $(runtime) $@
