@@ -1,0 +1,484 @@
+"""The page that explains a run's folder to whoever finds it."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+from hydra_tf import files
+
+_OBJECTIVES = {
+    "natural": "natural images only",
+    "madry": "adversarial examples of PGD (Madry et al., 2018)",
+    "fgsm": "adversarial examples of a single gradient step (FGSM)",
+    "trades": "TRADES, accuracy traded against stability (Zhang et al., 2019)",
+    "mart": "MART, misclassification-aware (Wang et al., 2020)",
+}
+_METHODS = {
+    "hydra": "importance scores trained on the objective itself (HYDRA, "
+    "Sehwag et al., 2020)",
+    "lwm": "the weights of least magnitude removed (LWM)",
+    "random": "weights removed at random, as a baseline",
+    "snip": "connection sensitivity on one batch (SNIP, Lee et al., 2019)",
+}
+_THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
+_PHASES = {
+    "pretrain": "pretrain (not pruned)",
+    "prune": "prune (before fine-tuning)",
+    "finetune": "finetune (the result)",
+}
+_UNKNOWN = "-"
+
+
+def write_model_card(
+    path: str | os.PathLike, metrics: Mapping[str, Any]
+) -> pathlib.Path:
+    """Writes the `README.md` of a run's folder.
+
+    Args:
+        path: The run's folder.
+        metrics: What `metrics.json` holds, see `model_card`.
+
+    Returns:
+        The path of the file.
+    """
+    folder = pathlib.Path(path)
+    return files.write_text(folder / "README.md", model_card(metrics, folder))
+
+
+def model_card(
+    metrics: Mapping[str, Any], folder: str | os.PathLike | None = None
+) -> str:
+    """Returns the description of a run as Markdown.
+
+    Args:
+        metrics: Mapping with the sections `run`, `dataset`, `phases`,
+            `attacks`, `sparsity`, `artifacts` and `environment`. Sections and
+            entries that are missing or `None` are left out.
+        folder: The run's folder; paths inside it are shown relative to it.
+
+    Example:
+    >>> card = model_card({"run": {"name": "digits", "model": "digits_model"}})
+    >>> card.splitlines()[0]
+    '# digits'
+    """
+    metrics = _without_none(metrics)
+    run = _section(metrics, "run")
+    title = run.get("name") or run.get("model") or "A pruned network"
+    sections = [
+        f"# {title}",
+        _summary(metrics),
+        _results(metrics),
+        _making(metrics),
+        _sparsity(metrics),
+        _artifacts(metrics, folder),
+        _usage(metrics),
+        _limits(metrics),
+        _versions(metrics),
+        _reproduction(),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _summary(metrics: Mapping[str, Any]) -> str:
+    run, data = _section(metrics, "run"), _section(metrics, "dataset")
+    sparsity = _section(metrics, "sparsity")
+    model = f"`{run['model']}`" if run.get("model") else "an image classifier"
+    dataset = data.get("name") or run.get("dataset")
+    text = f"This folder holds {model}"
+    text += f" trained on `{dataset}`" if dataset else ""
+    density = sparsity.get("density", run.get("density"))
+    if density is not None:
+        text += f" and pruned to {_percent(density)} of its weights"
+    text += ", with what was measured on the way."
+    result = _result(metrics)
+    natural = result.get("natural_accuracy")
+    if natural is not None:
+        text += f" It classifies {_percent(natural)} of the test images right"
+        robust = _section(result, "robust_accuracy")
+        if robust:
+            text += ", and " + ", ".join(
+                f"{_percent(value)} under attack by {name}"
+                for name, value in robust.items()
+            )
+        text += "."
+    return text + " All figures are in `metrics.json`."
+
+
+def _results(metrics: Mapping[str, Any]) -> str:
+    phases = _section(metrics, "phases")
+    if not phases:
+        return ""
+    attacks = list(
+        dict.fromkeys(
+            name
+            for phase in phases.values()
+            for name in _section(phase, "robust_accuracy")
+        )
+    )
+    rows = []
+    for name, phase in phases.items():
+        robust = _section(phase, "robust_accuracy")
+        rows.append(
+            [
+                _PHASES.get(name, name),
+                _percent(phase.get("natural_accuracy")),
+                *(_percent(robust.get(attack)) for attack in attacks),
+                _number(phase.get("num_examples")),
+                _number(phase.get("epochs")),
+                _seconds(phase.get("seconds")),
+            ]
+        )
+    header = [
+        "after phase",
+        "natural accuracy",
+        *(f"robust accuracy, {attack}" for attack in attacks),
+        "test images",
+        "epochs",
+        "training time",
+    ]
+    parts = ["## Results", _table(header, rows)]
+    described = [
+        _attack(name, settings)
+        for name, settings in _section(metrics, "attacks").items()
+    ]
+    if described:
+        parts.append("The attacks:\n\n" + "\n".join(described))
+    uncertainty = _uncertainty(_result(metrics))
+    if uncertainty:
+        parts.append(uncertainty)
+    return "\n\n".join(parts)
+
+
+def _attack(name: str, settings: Mapping[str, Any]) -> str:
+    """Returns the list item that describes an attack."""
+    settings = dict(settings)
+    words = []
+    threat_model = settings.pop("threat_model", None)
+    if threat_model is not None:
+        words.append(_THREAT_MODELS.get(threat_model, threat_model))
+    for key in ("epsilon", "step_size"):
+        if key in settings:
+            words.append(
+                f"{key.replace('_', ' ')} {_fraction(settings.pop(key))}"
+            )
+    for key, value in settings.items():
+        words.append(f"{key.removeprefix('num_').replace('_', ' ')} {value}")
+    return f"- **{name}**: {', '.join(words) or 'settings not recorded'}"
+
+
+def _uncertainty(result: Mapping[str, Any]) -> str:
+    """Says how far a figure may be off because the test set is finite."""
+    count, share = result.get("num_examples"), result.get("natural_accuracy")
+    shares = [share, *_section(result, "robust_accuracy").values()]
+    shares = [each for each in shares if each is not None]
+    if not count or not shares:
+        return ""
+    widest = max(each * (1 - each) for each in shares)
+    points = 100 * 1.96 * math.sqrt(widest / count)
+    return (
+        f"Measured on {count:,} images, a figure may differ by up to about "
+        f"{points:.1f} points from that on many more (95 % confidence), the "
+        "variation between training runs not counted."
+    )
+
+
+def _making(metrics: Mapping[str, Any]) -> str:
+    run, data = _section(metrics, "run"), _section(metrics, "dataset")
+    rows = []
+    for key, value in run.items():
+        if key == "name":
+            continue
+        if key == "density":
+            text = f"{value} (sparsity {_percent(1 - value)})"
+        elif key in ("epsilon", "step_size"):
+            text = _fraction(value)
+        else:
+            known = {"objective": _OBJECTIVES, "method": _METHODS}.get(key, {})
+            meaning = known.get(str(value).lower())
+            text = f"`{value}`" + (f": {meaning}" if meaning else "")
+        rows.append([key.replace("_", " "), text])
+    if not rows and not data:
+        return ""
+    parts = ["## How it was made"]
+    if rows:
+        parts.append(
+            "Three phases under one training objective: the dense network is "
+            "pretrained, the weights to keep are chosen, and those are "
+            "fine-tuned."
+        )
+        parts.append(_table(["setting", "value"], rows))
+    if data:
+        words = [f"`{data.get('name', 'unnamed')}`"]
+        for key, unit in (
+            ("num_train", "training images"),
+            ("num_test", "test images"),
+            ("num_classes", "classes"),
+        ):
+            if data.get(key) is not None:
+                words.append(f"{data[key]:,} {unit}")
+        if data.get("image_shape"):
+            shape = " x ".join(str(each) for each in data["image_shape"])
+            words.append(f"shape {shape}")
+        fraction = data.get("fraction")
+        if fraction is not None and fraction < 1:
+            words.append(f"{_percent(fraction)} of the training images used")
+        parts.append(f"Data: {', '.join(words)}.")
+    return "\n\n".join(parts)
+
+
+def _sparsity(metrics: Mapping[str, Any]) -> str:
+    sparsity = _section(metrics, "sparsity")
+    if not sparsity:
+        return ""
+    columns = [
+        ("weights", _number),
+        ("kept", _number),
+        ("density", _percent),
+        ("flops", _number),
+        ("effective_flops", _number),
+    ]
+    rows = [
+        [f"`{layer.get('name', _UNKNOWN)}`", layer.get("type") or _UNKNOWN]
+        + [show(layer.get(key)) for key, show in columns]
+        for layer in sparsity.get("layers") or []
+    ]
+    rows.append(
+        ["**all**", ""] + [show(sparsity.get(key)) for key, show in columns]
+    )
+    header = ["layer", "type", "weights", "kept", "density", "FLOPs"]
+    return "\n\n".join(
+        [
+            "## Sparsity",
+            "Weights that can be pruned, so neither biases nor normalisation. "
+            "Removed weights are exactly 0.0 in the SavedModel.",
+            _table([*header, "FLOPs without zeros"], rows),
+        ]
+    )
+
+
+def _artifacts(
+    metrics: Mapping[str, Any], folder: str | os.PathLike | None
+) -> str:
+    artifacts = _section(metrics, "artifacts")
+    rows = [
+        ["`metrics.json`", "everything measured", ""],
+        ["`flags.txt`", "the flags of this run", ""],
+    ]
+    saved = _section(artifacts, "saved_model")
+    if saved:
+        size = _size(saved.get("bytes"))
+        compressed = saved.get("compressed_bytes")
+        if compressed is not None:
+            size += f"; {_size(compressed)} compressed"
+        path = _relative(saved.get("path", "saved_model"), folder)
+        rows.append([f"`{path}`", "TensorFlow SavedModel", size])
+    for phase, entry in _section(artifacts, "checkpoints").items():
+        entry = entry if isinstance(entry, Mapping) else {"path": entry}
+        path = _relative(entry.get("path", ""), folder)
+        rows.append([f"`{path}`", f"after {phase}", _size(entry.get("bytes"))])
+    text = "## Files\n\n" + _table(["file", "what", "size"], rows)
+    if saved:
+        text += (
+            "\n\nZeros take as much room as other numbers until the files are "
+            "compressed."
+        )
+    return text
+
+
+def _usage(metrics: Mapping[str, Any]) -> str:
+    if not _section(_section(metrics, "artifacts"), "saved_model"):
+        return ""
+    shape = _section(metrics, "dataset").get("image_shape") or (32, 32, 3)
+    name = _section(metrics, "run").get("name") or "network"
+    # TensorFlow Serving takes the name from a URL.
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(name))
+    sizes = ", ".join(str(each) for each in shape)
+    return f"""## Use it
+
+From Python, with TensorFlow alone, in this folder:
+
+```python
+import tensorflow as tf
+
+network = tf.saved_model.load("saved_model")
+serve = network.signatures["serving_default"]
+images = tf.zeros((1, {sizes}))  # float32 in [0, 1]: pixel values / 255
+logits = serve(images=images)["logits"]
+print(tf.argmax(logits, axis=-1).numpy(), tf.nn.softmax(logits).numpy())
+```
+
+The signature `serving_bytes` takes encoded images (PNG, JPEG, GIF, BMP) and
+resizes those of another size. With TensorFlow Serving:
+
+```sh
+docker run -d -p 8501:8501 -e MODEL_NAME={name} \\
+    -v "$PWD/saved_model:/models/{name}/1" tensorflow/serving
+```
+
+```sh
+curl http://localhost:8501/v1/models/{name}:predict -d '{{
+    "signature_name": "serving_bytes",
+    "instances": [{{"image_bytes": {{
+        "b64": "'"$(base64 < image.png | tr -d '\\n')"'"
+    }}}}]
+}}'
+```"""
+
+
+def _limits(metrics: Mapping[str, Any]) -> str:
+    attacks = _section(metrics, "attacks")
+    items = []
+    if attacks:
+        items.append(
+            f"Robustness was measured with {', '.join(attacks)}, not proved. "
+            "Each figure is an upper bound: a stronger attack may find more "
+            "errors."
+        )
+    else:
+        items.append("Robustness was not measured with a recorded attack.")
+    for name, settings in attacks.items():
+        if "epsilon" not in settings:
+            continue
+        model = settings.get("threat_model")
+        items.append(
+            f"{name} changes an image by at most "
+            f"{_fraction(settings['epsilon'])}"
+            + (f" in {_THREAT_MODELS.get(model, model)} norm" if model else "")
+            + ", pixel values in [0, 1]. Nothing is known about larger or "
+            "other changes, such as rotations, patches or blur."
+        )
+    items.append(
+        "The figures hold for images like those of the test set, not resized "
+        "and not compressed again."
+    )
+    items.append(
+        "The network always answers; it was not trained to recognise images "
+        "of something else."
+    )
+    return "## Limits\n\n" + "\n".join(f"- {item}" for item in items)
+
+
+def _versions(metrics: Mapping[str, Any]) -> str:
+    environment = _section(metrics, "environment")
+    rows = [[key, _plain(value)] for key, value in environment.items()]
+    if not rows:
+        return ""
+    return "## Versions\n\n" + _table(["what", "version"], rows)
+
+
+def _reproduction() -> str:
+    return """## Run it again
+
+From a checkout of hydra_tf, with the path of this folder for `RUN`:
+
+```sh
+python -m trainers.pipeline --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
+```"""
+
+
+def _result(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the figures of the phase that the folder is about."""
+    phases = _section(metrics, "phases")
+    for name in ("finetune", "prune", "pretrain"):
+        if phases.get(name):
+            return phases[name]
+    return next((phase for phase in phases.values() if phase), {})
+
+
+def _without_none(value: Any) -> Any:
+    """Returns nested mappings and sequences without the entries `None`."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_none(item)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value if item is not None]
+    return value
+
+
+def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Returns a nested mapping, empty if it is missing."""
+    value = mapping.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+    """Returns a Markdown table; columns without any entry are left out."""
+    rows = list(rows)
+    used = [
+        index
+        for index in range(len(header))
+        if any(row[index] not in ("", _UNKNOWN) for row in rows)
+    ]
+    lines = [
+        " | ".join(line[index].replace("|", "\\|") for index in used)
+        for line in [header, *rows]
+    ]
+    lines.insert(1, " | ".join("---" for _ in used))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    # One digit, or enough that a density of 0.1 % does not read as 0.
+    digits = 1 if value == 0 or value >= 0.01 else 3
+    return f"{100 * value:.{digits}f} %"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _size(value: int | None) -> str:
+    if value is None:
+        return ""
+    if value < 1000:
+        return f"{value} bytes"
+    size = float(value)
+    units = ["kB", "MB", "GB"]
+    size /= 1000
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:,.1f} {units[0]}"
+
+
+def _fraction(value: float) -> str:
+    """Writes 0.0313725 as 8/255, the way the field does."""
+    levels = value * 255
+    if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
+        return f"{round(levels)}/255 ({value:.4g})"
+    return f"{value:.4g}"
+
+
+def _relative(path: str, folder: str | os.PathLike | None) -> str:
+    if folder is None or not os.path.isabs(path):
+        return str(path)
+    inside = os.path.relpath(path, os.path.abspath(folder))
+    return str(path) if inside.startswith("..") else inside
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Iterable):
+        return ", ".join(str(each) for each in value)
+    return str(value)

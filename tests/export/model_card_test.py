@@ -1,0 +1,243 @@
+"""Tests for hydra_tf.export.model_card."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import os
+import re
+import subprocess
+
+import keras
+import pytest
+import tensorflow as tf
+
+from hydra_tf.export import export_saved_model
+from hydra_tf.export import model_card
+from hydra_tf.export import write_model_card
+
+METRICS = {
+    "run": {
+        "name": "digits demo",
+        "model": "digits_model",
+        "dataset": "digits",
+        "objective": "madry",
+        "method": "hydra",
+        "allocation": "uniform",
+        "density": 0.05,
+        "seed": 7,
+    },
+    "dataset": {
+        "name": "digits",
+        "num_train": 1437,
+        "num_test": 360,
+        "image_shape": [8, 8, 1],
+        "num_classes": 10,
+        "fraction": 0.5,
+    },
+    "phases": {
+        "pretrain": {
+            "natural_accuracy": 0.992,
+            "robust_accuracy": {"pgd": 0.786},
+            "num_examples": 360,
+            "epochs": 40,
+            "seconds": 20.4,
+            "loss": 0.4,
+        },
+        "prune": {"natural_accuracy": 0.925, "robust_accuracy": None},
+        "finetune": {
+            "natural_accuracy": 0.983,
+            "robust_accuracy": {"pgd": 0.772, "cw|l2": 0.751},
+            "num_examples": 360,
+            "epochs": 40,
+            "seconds": 7300.0,
+        },
+    },
+    "attacks": {
+        "pgd": {
+            "threat_model": "linf",
+            "epsilon": 8 / 255,
+            "step_size": 0.01,
+            "num_steps": 50,
+            "num_restarts": 10,
+            "seed": 3,
+        }
+    },
+    "sparsity": {
+        "density": 0.05,
+        "weights": 100000,
+        "kept": 5000,
+        "flops": 2000000,
+        "effective_flops": 100000,
+        "layers": [
+            {
+                "name": "conv2d",
+                "type": "Conv2D",
+                "weights": 100000,
+                "kept": 5000,
+                "density": 0.05,
+                "flops": 2000000,
+                "effective_flops": 100000,
+            }
+        ],
+    },
+    "artifacts": {
+        "saved_model": {
+            "path": "saved_model",
+            "bytes": 400123,
+            "compressed_bytes": 45600,
+        },
+        "checkpoints": {"finetune": "checkpoints/finetune.keras"},
+    },
+    "environment": {"tensorflow": "2.21.0", "devices": ["CPU:0", "CPU:1"]},
+}
+
+
+def block(card, language, containing):
+    """Returns the only code block of a language with these words."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", card, flags=re.DOTALL)
+    (found,) = [each for each in blocks if containing in each]
+    return found
+
+
+def test_states_what_was_measured_and_how():
+    card = model_card(METRICS)
+    for words in (
+        "# digits demo\n",
+        "pruned to 5.0 % of its weights",
+        "98.3 % of the test images right, and 77.2 % under attack by pgd",
+        "| finetune (the result) | 98.3 % | 77.2 % | 75.1 % | 360 | 40 | 2.0 h",
+        "| prune (before fine-tuning) | 92.5 % | - | - | - | - | - |",
+        "- **pgd**: L-infinity, epsilon 8/255 (0.03137), step size 0.01, "
+        "steps 50, restarts 10, seed 3",
+        "| `conv2d` | Conv2D | 100,000 | 5,000 | 5.0 % | 2,000,000 | 100,000",
+        "| `saved_model` | TensorFlow SavedModel | 400.1 kB; 45.6 kB compres",
+        "| `checkpoints/finetune.keras` | after finetune |",
+        "1,437 training images, 360 test images, 10 classes, shape 8 x 8 x 1",
+        "50.0 % of the training images used",
+        "not proved",
+        "at most 8/255 (0.03137) in L-infinity norm",
+        "| tensorflow | 2.21.0 |",
+        "| devices | CPU:0, CPU:1 |",
+        "--flagfile=RUN/flags.txt",
+    ):
+        assert words in card, words
+
+
+def test_states_the_uncertainty_of_a_finite_test_set():
+    # 1.96 sqrt(0.751 * 0.249 / 360) = 0.0447, the widest of the three.
+    assert "on 360 images" in model_card(METRICS)
+    assert "about 4.5 points" in model_card(METRICS)
+
+
+def test_tables_are_well_formed():
+    card = model_card(METRICS)
+    for table in re.findall(r"(?:^\|.*\|\n)+", card, flags=re.MULTILINE):
+        widths = {
+            len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()
+        }
+        assert len(widths) == 1, table
+    assert r"robust accuracy, cw\|l2" in card
+
+
+@pytest.mark.parametrize("missing", [*METRICS, "all"])
+@pytest.mark.parametrize("how", ["absent", "none", "empty"])
+def test_missing_sections_are_left_out(missing, how):
+    metrics = copy.deepcopy(METRICS)
+    for key in METRICS if missing == "all" else [missing]:
+        if how == "absent":
+            del metrics[key]
+        else:
+            metrics[key] = None if how == "none" else {}
+    card = model_card(metrics)
+    assert card.startswith("# ")
+    assert "None" not in card and "nan" not in card
+    assert "\n\n\n" not in card
+
+
+def leaves(value, path=()):
+    for key, item in value.items():
+        yield (*path, key)
+        if isinstance(item, dict):
+            yield from leaves(item, (*path, key))
+
+
+@pytest.mark.parametrize("path", list(leaves(METRICS)), ids=".".join)
+def test_any_entry_may_be_missing_or_none(path):
+    for remove in (True, False):
+        metrics = copy.deepcopy(METRICS)
+        inner = metrics
+        for key in path[:-1]:
+            inner = inner[key]
+        if remove:
+            del inner[path[-1]]
+        else:
+            inner[path[-1]] = None
+        assert "None" not in model_card(metrics)
+
+
+def test_metrics_stay_as_they_are():
+    metrics = copy.deepcopy(METRICS)
+    model_card(metrics)
+    assert metrics == METRICS
+
+
+def test_an_attack_that_was_not_recorded_is_not_invented():
+    card = model_card({**METRICS, "attacks": {}})
+    assert "not measured with a recorded attack" in card
+    assert "norm" not in card.split("## Limits")[1].split("## Versions")[0]
+
+
+def test_small_densities_do_not_read_as_zero():
+    card = model_card({"run": {"model": "m"}, "sparsity": {"density": 0.001}})
+    assert "pruned to 0.100 % of its weights" in card
+
+
+def test_paths_inside_the_folder_are_relative(tmp_path):
+    metrics = copy.deepcopy(METRICS)
+    saved = metrics["artifacts"]["saved_model"]
+    saved["path"] = str(tmp_path / "run" / "saved_model")
+    metrics["artifacts"]["checkpoints"]["finetune"] = "/elsewhere/x.keras"
+    path = write_model_card(tmp_path / "run", metrics)
+    assert path == tmp_path / "run" / "README.md"
+    card = path.read_text()
+    assert str(tmp_path) not in card
+    assert "| `saved_model` |" in card
+    assert "| `/elsewhere/x.keras` |" in card
+
+
+def test_the_python_snippet_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    model.layers[-1].bias.assign(tf.one_hot(4, 10))
+    export_saved_model(model, tmp_path / "saved_model")
+    monkeypatch.chdir(tmp_path)
+    exec(block(model_card(METRICS), "python", "tf.saved_model"), {})
+    assert capsys.readouterr().out.startswith("[4] ")
+
+
+def test_the_rest_snippet_sends_the_image(tmp_path):
+    image = os.urandom(2000)
+    (tmp_path / "image.png").write_bytes(image)
+    # A curl that writes down what it was told.
+    (tmp_path / "curl").write_text('#!/bin/sh\nprintf %s "$1|$3" > sent\n')
+    (tmp_path / "curl").chmod(0o755)
+    subprocess.run(
+        ["sh", "-c", block(model_card(METRICS), "sh", "curl")],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+    )
+    url, _, body = (tmp_path / "sent").read_text().partition("|")
+    assert url == "http://localhost:8501/v1/models/digits-demo:predict"
+    request = json.loads(body)
+    assert request["signature_name"] == "serving_bytes"
+    ((key, value),) = request["instances"][0].items()
+    assert key == "image_bytes"
+    assert base64.b64decode(value["b64"]) == image
