@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from flags import parsing
-
-# The original recipe for CIFAR-10 and SVHN, adversarial training.
-RECIPE_EPOCHS = {"pretrain": 100, "prune": 20, "finetune": 100}
+from flags import pipeline_flags
 
 _EPOCHS = parsing.DEFINE_count(
     "epochs",
     None,
-    "Epochs of the phase. By default those of the recipe: 100 to pretrain, "
-    "20 to prune, 100 to finetune.",
+    "Epochs of the phase. By default those that --pretrain_epochs, "
+    "--prune_epochs or --finetune_epochs gives it.",
 )
 
 
-def epochs_from_flags(phase: str) -> int:
-    """Returns the epochs of a phase, the recipe's if not given."""
+def epochs_from_flags(
+    phase: str, pipeline: pipeline_flags.PipelineSettings
+) -> int:
+    """Returns the epochs of a phase.
+
+    Args:
+        phase: Name of the phase.
+        pipeline: The settings of the pipeline, which a recipe gives.
+    """
     value = _EPOCHS.value
-    return RECIPE_EPOCHS[phase] if value is None else value
+    return pipeline.epochs[phase] if value is None else value

@@ -76,7 +76,6 @@ def evaluate(
             correct,
             described[name].get("num_restarts", 1),
             settings,
-            console.Ticker,
             f"{name} attack",
             progress,
         )
@@ -154,7 +153,6 @@ def _withstands(
     correct: np.ndarray,
     num_restarts: int,
     settings: EvaluationSettings,
-    make_ticker,
     label: str,
     progress: str,
 ) -> np.ndarray:
@@ -162,7 +160,7 @@ def _withstands(
     robust = correct.copy()
     batch_size = settings.batch_size
     per_restart = -(-int(correct.sum()) // batch_size)
-    ticker = make_ticker(label, num_restarts * per_restart, progress)
+    ticker = console.Ticker(label, num_restarts * per_restart, progress)
     for restart in range(num_restarts):
         active = np.flatnonzero(robust)
         for index, row in enumerate(range(0, len(active), batch_size)):

@@ -1,0 +1,24 @@
+"""Trains the weights that pruning left, under a robust objective.
+
+    python -m trainers.finetune --source=runs/pruned --output_dir=runs/finetuned
+
+Run the same command again to go on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from flags import phase_flags  # noqa: F401  Defines --epochs.
+from trainers import settings  # noqa: F401  Defines all other flags.
+from trainers import startup
+
+
+def main() -> None:
+    """Runs the phase."""
+    # TensorFlow takes seconds to import; the flags come first.
+    from trainers import single_phase
+
+    single_phase.run("finetune")
+
+
+if __name__ == "__main__":
+    startup.run(main)

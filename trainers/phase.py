@@ -1,0 +1,249 @@
+"""Training a network for one phase, from wherever it was stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import pruning
+from hydra_tf import training
+from hydra_tf.errors import InputError
+from trainers import checkpoints
+from trainers import console
+from trainers import progress
+from trainers import stops
+from trainers import tensorboard
+from trainers.precision import with_precision
+from trainers.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from flags.objective_flags import ObjectiveSettings
+    from flags.pruning_flags import PruningSettings
+    from flags.training_flags import TrainingSettings
+    from hydra_tf.data import Pipeline
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What one phase trains, on what, and how it is shown.
+
+    Attributes:
+        name: `"pretrain"`, `"prune"` or `"finetune"`.
+        epochs: Number of epochs.
+        training: Optimiser, learning rate and so on.
+        objective: What is minimised.
+        pruning: How weights are chosen, `None` in pretraining.
+        precision: Dtype policy of the computation.
+        progress: The value of `--progress`.
+        images: Test images shown in TensorBoard, perhaps none.
+        labels: Their classes.
+    """
+
+    name: str
+    epochs: int
+    training: TrainingSettings
+    objective: ObjectiveSettings
+    pruning: PruningSettings | None
+    precision: str
+    progress: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Returns the strategy that `--strategy` names.
+
+    Args:
+        name: `"auto"`, `"none"` or `"mirrored"`.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
+    return tf.distribute.get_strategy()
+
+
+def train(
+    phase: Phase,
+    network: keras.Model,
+    data: Pipeline,
+    folder: RunFolder,
+    strategy: tf.distribute.Strategy,
+) -> keras.Model:
+    """Trains a network and writes it to the run's folder.
+
+    Args:
+        phase: What to do.
+        network: The network to start from; for `"prune"` and `"finetune"` a
+            masked one with its scores and densities.
+        data: The training images.
+        folder: The folder of the run. A state that it holds of this phase is
+            gone on from.
+        strategy: Distribution over devices.
+
+    Returns:
+        The trained network, in float32.
+
+    Raises:
+        DivergedError: If the loss or a weight is not finite.
+        Interrupted: If a signal was received.
+    """
+    if phase.epochs:
+        network = _fit(phase, network, data, folder, strategy)
+    network = with_precision(network, "float32")
+    checkpoints.save_model(network, folder.finished(phase.name))
+    folder.state(phase.name).unlink(missing_ok=True)
+    return network
+
+
+def _fit(
+    phase: Phase,
+    network: keras.Model,
+    data: Pipeline,
+    folder: RunFolder,
+    strategy: tf.distribute.Strategy,
+) -> keras.Model:
+    """Returns the network after all epochs of the phase."""
+    with strategy.scope():
+        keras.config.set_dtype_policy(phase.precision)
+        # Under a strategy its variables have to be made in this scope.
+        network = _rebuilt(with_precision(network, phase.precision), strategy)
+        _set_phase(network, phase)
+        model = training.RobustModel(
+            network, phase.objective.build(), seed=phase.training.seed
+        )
+        model.compile(
+            optimizer=_optimizer(phase, data.steps_per_epoch),
+            steps_per_execution=phase.training.steps_per_execution,
+            jit_compile=_jit_compile(phase.training.jit_compile),
+        )
+        model.optimizer.build(model.trainable_variables)
+    variables = [*network.variables, *model.optimizer.variables]
+    history: list[dict[str, float]] = []
+    first_epoch = 0
+    if folder.state(phase.name).is_file():
+        first_epoch = checkpoints.restore_state(
+            folder.state(phase.name), variables
+        )
+        history = folder.read_history(phase.name)[:first_epoch]
+        console.say(
+            f"  going on after epoch {first_epoch} of {phase.epochs}"
+        )
+    keeper = checkpoints.EpochCheckpoint(
+        folder, phase.name, variables, history
+    )
+    callbacks = [
+        *_method_callbacks(phase, data.steps_per_epoch),
+        checkpoints.FiniteGuard(phase.name, network.weights),
+        keeper,
+        progress.EpochLines(
+            phase.name, phase.epochs, data.steps_per_epoch, phase.progress
+        ),
+        tensorboard.PhaseEvents(
+            folder.events / phase.name,
+            network,
+            phase.images,
+            phase.labels,
+            phase.objective,
+            phase.training.seed,
+        ),
+    ]
+    if first_epoch < phase.epochs:
+        try:
+            model.fit(
+                data.dataset(
+                    first_epoch=first_epoch,
+                    num_epochs=phase.epochs - first_epoch,
+                ),
+                initial_epoch=first_epoch,
+                epochs=phase.epochs,
+                steps_per_epoch=data.steps_per_epoch,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except stops.Interrupted as stop:
+            stop.where = (
+                "run the same command to go on from epoch "
+                f"{len(keeper.history) + 1} of {phase.epochs} of the "
+                f"{phase.name} phase"
+            )
+            raise
+        finally:
+            keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy("float32")
+    return network
+
+
+def _rebuilt(
+    network: keras.Model, strategy: tf.distribute.Strategy
+) -> keras.Model:
+    """Returns a copy with variables of the strategy, if it needs them."""
+    if strategy.num_replicas_in_sync == 1:
+        return network
+    copy = keras.models.clone_model(network)
+    for new, old in zip(copy.variables, network.variables, strict=True):
+        new.assign(np.asarray(old))
+    return copy
+
+
+def _set_phase(network: keras.Model, phase: Phase) -> None:
+    """Tells every masked layer which of its variables train."""
+    if phase.pruning is None:
+        return
+    name = phase.name
+    if name == "prune" and phase.pruning.method == "lwm_multistep":
+        # Its rounds train the weights that are left, as finetuning does.
+        name = "finetune"
+    pruning.set_phase(
+        network,
+        name,
+        train_normalization=phase.pruning.train_normalization,
+    )
+
+
+def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
+    """Returns the optimiser with the phase's learning rates."""
+    settings = phase.training
+    if settings.warmup_epochs >= phase.epochs:
+        raise InputError(
+            f"--warmup_epochs={settings.warmup_epochs} must be less than the "
+            f"{phase.epochs} epochs of the {phase.name} phase"
+        )
+    rate = training.learning_rate(
+        settings.lr_schedule,
+        settings.peak_learning_rate(phase.name),
+        phase.epochs - settings.warmup_epochs,
+        steps_per_epoch,
+        warmup_epochs=settings.warmup_epochs,
+    )
+    common = {"learning_rate": rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adam":
+        return training.Adam(**common)
+    momentum = {"momentum": settings.momentum}
+    if settings.optimizer == "rmsprop":
+        return training.RMSprop(**common, **momentum)
+    return training.SGD(**common, **momentum)
+
+
+def _jit_compile(setting: str) -> bool:
+    if setting == "auto":
+        # XLA makes the step several times slower on CPUs.
+        return bool(tf.config.list_physical_devices("GPU"))
+    return setting == "on"
+
+
+def _method_callbacks(
+    phase: Phase, steps_per_epoch: int
+) -> list[keras.callbacks.Callback]:
+    """Returns what the pruning method does between steps."""
+    if (
+        phase.name != "prune"
+        or phase.pruning is None
+        or phase.pruning.method != "lwm_multistep"
+    ):
+        return []
+    raise NotImplementedError(steps_per_epoch)

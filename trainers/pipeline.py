@@ -1,0 +1,26 @@
+"""Takes a network through pretrain, prune and finetune, and exports it.
+
+    python -m trainers.pipeline --flagfile=flags/presets/digits_demo.flags \
+        --output_dir=runs/demo
+
+Each phase's result is evaluated; the folder then holds checkpoints, a
+SavedModel, metrics.json and a model card. Run the same command again to go on
+where it was stopped.
+"""
+
+from __future__ import annotations
+
+from trainers import settings  # noqa: F401  Defines the flags.
+from trainers import startup
+
+
+def main() -> None:
+    """Runs the pipeline."""
+    # TensorFlow takes seconds to import; the flags come first.
+    from trainers import chain
+
+    chain.run()
+
+
+if __name__ == "__main__":
+    startup.run(main)

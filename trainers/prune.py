@@ -1,0 +1,24 @@
+"""Prunes a network
+
+    python -m trainers.prune  learns which weights stay under a robust objective.
+
+Run the same command again to go on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from flags import phase_flags  # noqa: F401  Defines --epochs.
+from trainers import settings  # noqa: F401  Defines all other flags.
+from trainers import startup
+
+
+def main() -> None:
+    """Runs the phase."""
+    # TensorFlow takes seconds to import; the flags come first.
+    from trainers import single_phase
+
+    single_phase.run("prune")
+
+
+if __name__ == "__main__":
+    startup.run(main)

@@ -1,0 +1,111 @@
+"""All settings of a training run, from the flags that its binaries share.
+
+Every training binary knows them all, so that one recipe serves the pipeline
+and each of its phases.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from flags import attack_flags
+from flags import data_flags
+from flags import model_flags
+from flags import objective_flags
+from flags import pipeline_flags
+from flags import pruning_flags
+from flags import run_flags
+from flags import training_flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the flags say, by family."""
+
+    data: data_flags.DataSettings
+    model: model_flags.ModelSettings
+    objective: objective_flags.ObjectiveSettings
+    evaluation: attack_flags.EvaluationSettings
+    pruning: pruning_flags.PruningSettings
+    training: training_flags.TrainingSettings
+    pipeline: pipeline_flags.PipelineSettings
+    run: run_flags.RunSettings
+
+    def of_phase(self, phase: str) -> training_flags.TrainingSettings:
+        """Returns the training settings of a phase."""
+        return self.pipeline.training(phase, self.training)
+
+    def record(
+        self, phase: str, epochs: int, pruning: pruning_flags.PruningSettings
+    ) -> dict[str, Any]:
+        """Returns what determines the result of a phase, by flag name.
+
+        Args:
+            phase: Name of the phase.
+            epochs: Its epochs.
+            pruning: The method, for the phases that have one.
+        """
+        training = dataclasses.asdict(self.of_phase(phase))
+        training["learning_rate"] = self.of_phase(phase).peak_learning_rate(
+            phase
+        )
+        for name in ("strategy", "steps_per_execution", "jit_compile"):
+            # How it is computed, not what.
+            training.pop(name)
+        data = dataclasses.asdict(self.data)
+        for name in ("data_dir", "cache"):
+            data.pop(name)
+        record = {
+            "epochs": epochs,
+            "precision": self.model.precision,
+            **data,
+            **training,
+        }
+        if epochs:
+            record |= dataclasses.asdict(self.objective)
+        if phase == "prune":
+            record |= dataclasses.asdict(pruning)
+        return record
+
+
+def from_flags() -> Settings:
+    """Returns the settings that the parsed flags stand for."""
+    run = run_flags.run_from_flags()
+    objective = objective_flags.objective_from_flags()
+    training = training_flags.training_from_flags()
+    return Settings(
+        data=data_flags.data_from_flags(),
+        model=model_flags.model_from_flags(),
+        objective=objective,
+        evaluation=attack_flags.evaluation_from_flags(
+            epsilon=objective.epsilon,
+            threat_model=objective.threat_model,
+            seed=training.seed,
+        ),
+        pruning=pruning_flags.pruning_from_flags(),
+        training=training,
+        pipeline=pipeline_flags.pipeline_from_flags(),
+        run=run,
+    )
+
+
+def as_flagfile(header: str) -> str:
+    """Returns the parsed flags as a file for `--flagfile`.
+
+    Args:
+        header: The command, for the file's first comment.
+    """
+    lines = [f"# {header}"]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for module_name in sorted(by_module):
+        if not module_name.startswith("flags."):
+            continue
+        lines.append("")
+        for flag in by_module[module_name]:
+            # To start again each time is not what a re-run should do.
+            if flag.value is not None and flag.name != "overwrite":
+                lines.append(flag.serialize())
+    return "\n".join(line for line in lines) + "\n"

@@ -1,0 +1,65 @@
+"""What `pretrain`, `prune` and `finetune` share: one phase, start to end."""
+
+from __future__ import annotations
+
+from flags import phase_flags
+from hydra_tf import pruning
+from hydra_tf.errors import InputError
+from trainers import console
+from trainers import experiment
+from trainers import settings
+from trainers import source
+
+
+def run(phase: str) -> None:
+    """Runs one phase as the flags say, and shows what came of it.
+
+    Args:
+        phase: `"pretrain"`, `"prune"` or `"finetune"`.
+    """
+    parsed = settings.from_flags()
+    epochs = phase_flags.epochs_from_flags(phase, parsed.pipeline)
+    if phase == "prune" and not parsed.pruning.trains:
+        epochs = 0
+    if phase != "pretrain" and parsed.model.source is None:
+        raise InputError(
+            "--source is required: the folder of a run, or a .keras file"
+        )
+    run = experiment.Experiment(parsed)
+    run.begin()
+    network = run.run_phase(
+        phase,
+        lambda: _network(phase, run),
+        epochs,
+        origin=source.fingerprint(run.source_path) if run.source_path else None,
+    )
+    run.measure(phase, network)
+    run.finish(phase, network)
+    if not run.worked:
+        console.say(f"{run.folder.path}: finished before; nothing to do")
+    metrics = run.folder.read_metrics()
+    rows = [
+        (
+            phase,
+            metrics["phases"][phase],
+            metrics["artifacts"]["saved_model"],
+        )
+    ]
+    console.say(f"\n{experiment.result_table(rows)}\n")
+    console.say(f"SavedModel: {run.folder.saved_model}")
+    console.say(f"All figures: {run.folder.metrics}")
+
+
+def _network(phase: str, run: experiment.Experiment):
+    """Returns the network that the phase starts from."""
+    if phase == "pretrain":
+        return run.load_source() if run.source_path else run.create_network()
+    network = run.load_source()
+    if phase == "prune":
+        return run.start_pruning(network)
+    if not pruning.masked_layers(network):
+        raise InputError(
+            f"--source={run.source_path} holds a network without masks; prune "
+            "it first with `python -m trainers.prune`"
+        )
+    return network
