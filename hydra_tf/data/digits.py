@@ -38,7 +38,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), bunch.target.astype(np.int64)
 
 
-def test_rows(labels: np.ndarray) -> np.ndarray:
+def rows_for_testing(labels: np.ndarray) -> np.ndarray:
     """Returns which examples make up the test split, as a boolean array.
 
     The examples are sorted by class, and within a class left in their order;
@@ -46,7 +46,7 @@ def test_rows(labels: np.ndarray) -> np.ndarray:
     each class has its share up to one example, and no random numbers are
     involved.
     """
-    chosen = np.zeros(len(labels), bool)
+    chosen: np.ndarray = np.zeros(len(labels), bool)
     chosen[np.argsort(labels, kind="stable")[::_TEST_STRIDE]] = True
     return chosen
 
@@ -98,10 +98,10 @@ class Digits(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # The images come with scikit-learn.
         images, labels = read_digits()
-        for_test = test_rows(labels)
+        for_testing = rows_for_testing(labels)
         return {
-            "train": self._generate_examples(images, labels, ~for_test),
-            "test": self._generate_examples(images, labels, for_test),
+            "train": self._generate_examples(images, labels, ~for_testing),
+            "test": self._generate_examples(images, labels, for_testing),
         }
 
     def _generate_examples(

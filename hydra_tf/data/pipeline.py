@@ -199,7 +199,7 @@ class Pipeline:
             rows = tf.random.experimental.stateless_shuffle(
                 rows, seed=tf.random.fold_in(seed, _ORDER_STREAM)
             )
-        parts = (rows,)
+        parts: tuple[tf.Tensor, ...] = (rows,)
         if self.augmentation is not None:
             numbers = self.augmentation.draw(
                 self.num_examples,
@@ -309,9 +309,10 @@ def load(
         rows = select_fraction(labels, fraction, seed)
         images, labels = images[rows], labels[rows]
     _check_batches(batch_size, len(labels), drop_remainder)
-    decode = stored.decode
+    decode: Callable[[tf.Tensor], tf.Tensor] | None = stored.decode
     if cache:
-        images, decode = _decode_all(images, decode, info.image_shape), None
+        images = _decode_all(images, stored.decode, info.image_shape)
+        decode = None
     return Pipeline(
         images,
         labels,
@@ -446,7 +447,7 @@ def _decode_all(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     # Filled piece by piece: a list of batches would need twice the memory.
-    pixels = np.empty((len(images), *image_shape), np.uint8)
+    pixels: np.ndarray = np.empty((len(images), *image_shape), np.uint8)
     start = 0
     for batch in dataset.batch(_DECODE_BATCH).as_numpy_iterator():
         pixels[start : start + len(batch)] = batch

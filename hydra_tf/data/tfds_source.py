@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import pathlib
+import re
 import tempfile
 import urllib.parse
 from collections.abc import Callable
@@ -98,15 +100,11 @@ def _open(
     import tensorflow_datasets as tfds
 
     root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
+    make: Callable[..., Any] = functools.partial(tfds.builder, name)
     if name == "digits":
         from hydra_tf.data import digits
 
         make = digits.Digits
-    else:
-
-        def make(data_dir: str | None) -> Any:
-            return tfds.builder(name, data_dir=data_dir)
-
     builder = make(data_dir=root)
     if _is_prepared(builder):
         return builder
@@ -152,8 +150,22 @@ def _prepare_quietly(builder: Any) -> None:
 
 def _download(builder: Any, download: bool) -> None:
     """Lets TFDS fetch and write the dataset."""
+    root = _root(builder)
+    received = f"Received: data_dir={root}"
+    absent = f"`data_dir` holds no prepared dataset {builder.name!r}"
+    for inside in (root, root.parent):
+        if inside.name == builder.name and inside.is_dir():
+            raise InputError(
+                f"{absent}: it must be the folder around {inside}. {received}"
+            )
+    if not root.is_dir():
+        received += " (no such folder)"
+    absent += (
+        f": expected the folder {builder.data_dir}, which "
+        f"`tfds build {builder.name} --data_dir={root}` makes"
+    )
     if not download:
-        raise InputError(f"{_absent(builder)}, and `download` is False")
+        raise InputError(f"{absent}; `download` is False. {received}")
     try:
         _check_reachable(builder)
         builder.download_and_prepare()
@@ -161,8 +173,7 @@ def _download(builder: Any, download: bool) -> None:
         if _is_prepared(builder):
             return
         raise InputError(
-            f"{_absent(builder)}, and it could not be downloaded: "
-            f"{_first_line(error)}"
+            f"{absent}; downloading it failed: {_first_line(error)}. {received}"
         ) from error
 
 
@@ -189,39 +200,24 @@ def _root(builder: Any) -> pathlib.Path:
     return pathlib.Path(builder.data_dir).parents[1]
 
 
-def _absent(builder: Any) -> str:
-    """Says that a dataset is not where it was looked for, and the remedy."""
-    root = _root(builder)
-    for inside in (root, *root.parents[:1]):
-        if inside.name == builder.name and inside.is_dir():
-            hint = f"did you mean data_dir={inside.parent}?"
-            break
-    else:
-        hint = (
-            f"expected the folder {builder.data_dir}, as "
-            f"`tfds build {builder.name} --data_dir={root}` makes it"
-        )
-    exists = "" if root.is_dir() else " (no such folder)"
-    return (
-        f"`data_dir` holds no prepared dataset {builder.name!r}: {hint}. "
-        f"Received: data_dir={root}{exists}"
-    )
-
-
 def _check_split(builder: Any, split: str) -> None:
-    splits = builder.info.splits
     try:
-        splits[split].num_examples  # noqa: B018 (TFDS checks it on access)
+        num_examples = builder.info.splits[split].num_examples
     except (KeyError, ValueError, AssertionError) as error:
-        known = list(splits)
-        base = str(split).partition("[")[0]
-        words = (
-            _first_line(error) if base in known else close_matches(base, known)
-        )
+        known = list(builder.info.splits)
+        base = split.partition("[")[0]
+        if base in known:
+            words = f"{_first_line(error)}."
+        else:
+            words = close_matches(base, known)
         raise InputError(
-            f"`split` must be a split of {builder.name}: {words} "
+            f"`split` must be a split of {builder.name}. {words} "
             f"Received: split={split!r}"
         ) from error
+    if not num_examples:
+        raise InputError(
+            f"`split` must hold at least one example. Received: split={split!r}"
+        )
 
 
 def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -251,13 +247,11 @@ def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
             f"({_first_line(error)}): delete {builder.data_dir} and prepare it "
             f"again. Received: data_dir={_root(builder)}"
         ) from error
-    if not images:
-        raise InputError(
-            f"`split` must hold at least one example. Received: split={split!r}"
-        )
     return np.concatenate(images), np.concatenate(labels).astype(np.int32)
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    """Returns what an exception says, without TensorFlow's node names."""
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(error)).strip()
+    lines = text.splitlines()
     return (lines[0] if lines else type(error).__name__).strip().rstrip(".")

@@ -1,0 +1,49 @@
+"""What is known about the datasets by name."""
+
+import pytest
+
+from hydra_tf.data import registry
+from hydra_tf.data.augmentation import CropFlip
+from hydra_tf.errors import InputError
+
+
+def test_names_are_those_that_users_were_promised():
+    assert registry.names() == (
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "cifar10",
+        "cifar100",
+        "svhn_cropped",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["mnist", "cifar10", "cifar100", "svhn_cropped"]
+)
+def test_facts_equal_those_of_tfds(name):
+    import tensorflow_datasets as tfds
+
+    features = tfds.builder_cls(name)(data_dir="unused").info.features
+    info = registry.info(name)
+    assert features["image"].shape == info.image_shape
+    assert features["label"].num_classes == info.num_classes
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_only_colour_images_are_augmented(name):
+    info = registry.info(name)
+    if info.image_shape[-1] == 3:
+        assert isinstance(info.augmentation, CropFlip)
+        assert info.augmentation.padding == 4
+        assert info.augmentation.flip
+    else:
+        assert info.augmentation is None
+
+
+def test_unknown_name_gets_the_close_ones():
+    with pytest.raises(
+        InputError, match="Did you mean 'cifar100?' or"
+    ) as caught:
+        registry.info("cifar-10")
+    assert "\n" not in str(caught.value)
