@@ -54,8 +54,8 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
             "weight_decay", 0.0 if weight_decay is None else weight_decay
         )
         self._excluded_variables = _Untracked([])
-        self._excluded_pattern = None
-        self._decays = []
+        self._excluded_pattern: str | None = None
+        self._decays: list[bool] = []
         self._masks = _Untracked([])
         self._mask_by_index = _Untracked({})
         self._index_by_id = _Untracked({})
@@ -66,6 +66,8 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
         var_names: Iterable[str] | None = None,
     ) -> None:
         """Exempts variables from weight decay; call it before the first step.
+
+        As in Keras, the choice is not saved with the optimizer.
 
         Args:
             var_list: Variables to exempt.
