@@ -7,25 +7,19 @@ iteration can start at any epoch and see what an uninterrupted one would see.
 
 from __future__ import annotations
 
-import fractions
 import math
-import os
 from collections.abc import Callable
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.data import registry
-from hydra_tf.data import tfds_source
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.errors import InputError
 
 # The independent random streams of an epoch.
 _ORDER_STREAM = 0
 _AUGMENTATION_STREAM = 1
-_MAX_SEED = 2**31 - 1
-_DECODE_BATCH = 1024
 
 
 class Pipeline:
@@ -129,8 +123,9 @@ class Pipeline:
 
         Example:
 
-        >>> pipe = from_arrays(np.zeros((6, 8, 8, 1)), [0, 1, 2, 0, 1, 2],
-        ...                    batch_size=4)
+        >>> from hydra_tf import data
+        >>> pipe = data.from_arrays(np.zeros((6, 8, 8, 1)), [0, 1, 2, 0, 1, 2],
+        ...                         batch_size=4)
         >>> [len(labels) for _, labels in pipe.dataset(num_epochs=2)]
         [4, 2, 4, 2]
         """
@@ -229,327 +224,8 @@ class Pipeline:
         return images
 
 
-def load(
-    name: str,
-    split: str,
-    *,
-    batch_size: int,
-    data_dir: str | os.PathLike[str] | None = None,
-    training: bool | None = None,
-    augment: bool | Augmentation | None = None,
-    fraction: float = 1.0,
-    seed: int = 0,
-    cache: bool = True,
-    prefetch: bool = True,
-    drop_remainder: bool = False,
-    download: bool = True,
-) -> Pipeline:
-    """Loads a split of a named dataset through TensorFlow Datasets.
-
-    `digits` comes with scikit-learn and is prepared at once, without network;
-    the others are downloaded by TFDS unless `data_dir` holds them.
-
-    Args:
-        name: One of `names()`.
-        split: `"train"`, `"test"`, another split that the dataset has, or a
-            part of one such as `"train[:90%]"`.
-        batch_size: Integer >= 1, examples in a batch over all replicas.
-        data_dir: Folder that holds (or gets) the prepared datasets, one
-            sub-folder each. Defaults to TFDS's own, `~/tensorflow_datasets`.
-        training: Whether the batches are for training, which shuffles them
-            anew each epoch and augments the images. Defaults to True for
-            `"train"` and parts of it, otherwise False.
-        augment: False for none, True for the dataset's own, or an
-            `Augmentation`. By default the dataset's own (if it has one) when
-            training, else none.
-        fraction: Float in (0, 1], the part of the split to use: a selection
-            that keeps the classes' shares and depends on `seed` only. A smaller
-            fraction is a part of a larger one.
-        seed: Integer >= 0 that selection, order and augmentation follow from.
-        cache: Whether the images are held in memory decoded. Otherwise they
-            are held as they are stored and decoded for each batch; the batches
-            are the same.
-        prefetch: Whether batches are made ahead while others are used.
-        drop_remainder: Whether a last, smaller batch is left out.
-        download: Whether a dataset that is not in `data_dir` may be fetched.
-
-    Returns:
-        A `Pipeline`.
-
-    Raises:
-        InputError: If an argument cannot be used, or the dataset is neither in
-            `data_dir` nor to be had.
-
-    Example:
-
-    ```python
-    train = load("cifar10", "train", batch_size=128, seed=1)
-    model.fit(
-        train.dataset(first_epoch=3, num_epochs=7),
-        steps_per_epoch=train.steps_per_epoch,
-        initial_epoch=3,
-        epochs=10,
-    )
-    ```
-    """
-    info = registry.info(name)
-    _check_settings(batch_size, fraction, seed)
-    if training is None:
-        training = split.partition("[")[0] == "train"
-    if augment is None:
-        augmentation = info.augmentation if training else None
-    else:
-        augmentation = _choose_augmentation(augment, info.augmentation, name)
-    stored = tfds_source.read_split(
-        name, split, data_dir=data_dir, download=download
-    )
-    images, labels = stored.images, stored.labels
-    _check_labels(labels, info.num_classes)
-    if fraction < 1:
-        rows = select_fraction(labels, fraction, seed)
-        images, labels = images[rows], labels[rows]
-    _check_batches(batch_size, len(labels), drop_remainder)
-    decode: Callable[[tf.Tensor], tf.Tensor] | None = stored.decode
-    if cache:
-        images = _decode_all(images, stored.decode, info.image_shape)
-        decode = None
-    return Pipeline(
-        images,
-        labels,
-        image_shape=info.image_shape,
-        class_names=stored.class_names,
-        batch_size=batch_size,
-        shuffle=training,
-        augmentation=augmentation,
-        seed=seed,
-        drop_remainder=drop_remainder,
-        prefetch=prefetch,
-        name=name,
-        split=split,
-        decode=decode,
-    )
-
-
-def from_arrays(
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    batch_size: int,
-    num_classes: int | None = None,
-    class_names: Sequence[str] | None = None,
-    training: bool = True,
-    augment: bool | Augmentation | None = None,
-    fraction: float = 1.0,
-    seed: int = 0,
-    prefetch: bool = True,
-    drop_remainder: bool = False,
-    name: str = "arrays",
-    split: str | None = None,
-) -> Pipeline:
-    """Makes the same kind of pipeline from arrays of one's own.
-
-    Args:
-        images: Array of shape `(num_examples, height, width, channels)`: uint8
-            pixels in 0..255, which are divided by 255, or floats in [0, 1].
-        labels: Integer array of shape `(num_examples,)`.
-        batch_size: Integer >= 1, examples in a batch over all replicas.
-        num_classes: Integer; labels lie in `[0, num_classes)`. Defaults to the
-            number of `class_names`, or the largest label plus one.
-        class_names: One name per class. Defaults to the numbers.
-        training: Whether each epoch is shuffled. Defaults to True.
-        augment: An `Augmentation`, or None or False for none.
-        fraction: Float in (0, 1], as for `load`.
-        seed: Integer >= 0 that selection, order and augmentation follow from.
-        prefetch: Whether batches are made ahead while others are used.
-        drop_remainder: Whether a last, smaller batch is left out.
-        name: What to call the data.
-        split: What to call the split. Defaults to `"train"` or `"test"`.
-
-    Returns:
-        A `Pipeline`.
-
-    Raises:
-        InputError: If images and labels do not fit together or lie outside
-            their ranges, or another argument cannot be used.
-    """
-    _check_settings(batch_size, fraction, seed)
-    images, labels = np.asarray(images), np.asarray(labels)
-    if num_classes is None and class_names is not None:
-        num_classes = len(class_names)
-    _check_shapes(images, labels)
-    images = _check_pixels(images)
-    _check_labels(labels, num_classes)
-    if num_classes is None:
-        num_classes = int(labels.max()) + 1
-    if class_names is None:
-        class_names = [str(label) for label in range(num_classes)]
-    if len(class_names) != num_classes:
-        raise InputError(
-            "`class_names` must hold one name per class, "
-            f"{num_classes}. Received: {len(class_names)} names"
-        )
-    if fraction < 1:
-        rows = select_fraction(labels, fraction, seed)
-        images, labels = images[rows], labels[rows]
-    _check_batches(batch_size, len(labels), drop_remainder)
-    return Pipeline(
-        images,
-        labels.astype(np.int32),
-        image_shape=images.shape[1:],
-        class_names=class_names,
-        batch_size=batch_size,
-        shuffle=training,
-        augmentation=_choose_augmentation(augment, None, name),
-        seed=seed,
-        drop_remainder=drop_remainder,
-        prefetch=prefetch,
-        name=name,
-        split=split or ("train" if training else "test"),
-    )
-
-
-def select_fraction(
-    labels: np.ndarray, fraction: float, seed: int
-) -> np.ndarray:
-    """Returns the rows of a selection with (nearly) the classes' shares.
-
-    All rows are put in one order, and the first `ceil(fraction * n)` are taken,
-    so a smaller fraction is contained in a larger one. In that order each class
-    is spread evenly, its examples being shuffled by the seed.
-
-    Args:
-        labels: Integer array of shape `(n,)`.
-        fraction: Float in (0, 1], taken at its decimal value.
-        seed: Integer >= 0.
-
-    Returns:
-        Increasing row numbers, at least one.
-    """
-    # RandomState's streams are frozen for good, unlike those of Generator.
-    shuffled = np.random.RandomState(seed).permutation(len(labels))
-    position = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = shuffled[labels[shuffled] == label]
-        position[members] = (np.arange(len(members)) + 0.5) / len(members)
-    order = shuffled[np.argsort(position[shuffled], kind="stable")]
-    # In binary, 0.07 * 100 is above 7 and would take 8.
-    count = math.ceil(fractions.Fraction(str(float(fraction))) * len(labels))
-    return np.sort(order[:count])
-
-
-def _decode_all(
-    images: np.ndarray,
-    decode: Callable[[tf.Tensor], tf.Tensor],
-    image_shape: tuple[int, int, int],
-) -> np.ndarray:
-    dataset = tf.data.Dataset.from_tensor_slices(images)
-    dataset = dataset.map(
-        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    # Filled piece by piece: a list of batches would need twice the memory.
-    pixels: np.ndarray = np.empty((len(images), *image_shape), np.uint8)
-    start = 0
-    for batch in dataset.batch(_DECODE_BATCH).as_numpy_iterator():
-        pixels[start : start + len(batch)] = batch
-        start += len(batch)
-    return pixels
-
-
 def _to_unit_range(images: tf.Tensor) -> tf.Tensor:
     if images.dtype != tf.uint8:
         return images
     # Division, not a product with 1/255: 255 becomes exactly 1.
     return tf.cast(images, tf.float32) / 255.0
-
-
-def _choose_augmentation(
-    augment: bool | Augmentation | None, own: Augmentation | None, name: str
-) -> Augmentation | None:
-    if augment is None or augment is False:
-        return None
-    if isinstance(augment, Augmentation):
-        return augment
-    if augment is not True:
-        raise TypeError(
-            "`augment` must be a bool, None or an Augmentation. "
-            f"Received: augment={augment!r}"
-        )
-    if own is None:
-        raise InputError(
-            f"`augment` cannot be True: {name!r} has no augmentation of its "
-            "own. Pass one, for example CropFlip(), or leave it out"
-        )
-    return own
-
-
-def _check_settings(batch_size: int, fraction: float, seed: int) -> None:
-    if batch_size < 1:
-        raise InputError(
-            f"`batch_size` must be >= 1. Received: batch_size={batch_size}"
-        )
-    if not 0 < fraction <= 1:
-        raise InputError(
-            "`fraction` must be in (0, 1]: the part of the split to use. "
-            f"Received: fraction={fraction}"
-        )
-    if not 0 <= seed <= _MAX_SEED:
-        raise InputError(
-            f"`seed` must be in [0, {_MAX_SEED}]. Received: seed={seed}"
-        )
-
-
-def _check_batches(
-    batch_size: int, num_examples: int, drop_remainder: bool
-) -> None:
-    if drop_remainder and batch_size > num_examples:
-        raise InputError(
-            f"`batch_size` must be at most {num_examples}, the number of "
-            "examples, when the remainder is dropped. "
-            f"Received: batch_size={batch_size}"
-        )
-
-
-def _check_shapes(images: np.ndarray, labels: np.ndarray) -> None:
-    if images.ndim != 4 or not images.size:
-        raise InputError(
-            "`images` must have the shape (num_examples, height, width, "
-            f"channels), none of them 0. Received: shape {images.shape}"
-        )
-    if labels.ndim != 1 or len(labels) != len(images):
-        raise InputError(
-            "`labels` must hold one integer per image, shape "
-            f"({len(images)},). Received: shape {labels.shape}"
-        )
-
-
-def _check_pixels(images: np.ndarray) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise InputError(
-            "`images` must be floats in [0, 1] or uint8 in 0..255. "
-            f"Received: dtype {images.dtype}"
-        )
-    smallest, largest = images.min(), images.max()
-    # Negated so that a NaN, which compares false with everything, is caught.
-    if not (smallest >= 0 and largest <= 1):
-        raise InputError(
-            "`images` must lie in [0, 1]; divide pixels of 0..255 by 255 or "
-            "pass them as uint8. "
-            f"Received: values from {smallest} to {largest}"
-        )
-    return images.astype(np.float32)
-
-
-def _check_labels(labels: np.ndarray, num_classes: int | None) -> None:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"`labels` must be integers. Received: dtype {labels.dtype}"
-        )
-    top = math.inf if num_classes is None else num_classes
-    if labels.min() < 0 or labels.max() >= top:
-        classes = "" if num_classes is None else f", num_classes={num_classes}"
-        raise InputError(
-            "`labels` must be in [0, num_classes). Received: labels from "
-            f"{labels.min()} to {labels.max()}{classes}"
-        )

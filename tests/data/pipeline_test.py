@@ -1,4 +1,4 @@
-"""Batches: their range and order, resuming, fractions, arrays, errors."""
+"""Batches: their range and order, exact resuming, replicas."""
 
 import keras
 import numpy as np
@@ -9,7 +9,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from hydra_tf import data
-from hydra_tf.data import pipeline
 from hydra_tf.errors import InputError
 
 
@@ -204,52 +203,6 @@ def test_replicas_share_each_batch_and_see_each_example_once():
     assert [sum(batch, []) for batch in shares] == _numbers(pipe.dataset())
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.07, 0.25, 0.5, 0.99])
-def test_fraction_takes_the_exact_count_of_every_class(fraction):
-    labels = np.repeat([0, 1, 2, 3], [100, 50, 40, 10])
-    rows = pipeline.select_fraction(labels, fraction, seed=1)
-    # 200 * fraction is an integer for all of these.
-    assert len(rows) == round(200 * fraction)
-    assert len(set(rows)) == len(rows)
-    shares = np.bincount(labels[rows], minlength=4)
-    assert np.all(np.abs(shares - fraction * np.bincount(labels)) <= 1)
-
-
-def test_fraction_is_rounded_up_as_in_decimal_arithmetic():
-    def count(fraction, total):
-        labels = np.zeros(total, int)
-        return len(pipeline.select_fraction(labels, fraction, seed=0))
-
-    assert count(0.07, 100) == 7  # 0.07 * 100 is 7.000000000000001.
-    assert count(0.071, 100) == 8
-    assert count(1e-9, 100) == 1
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    labels=st.lists(st.integers(0, 3), min_size=1, max_size=40),
-    fractions=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
-    seed=st.integers(0, 100),
-)
-def test_smaller_fraction_is_part_of_a_larger_one(labels, fractions, seed):
-    labels = np.array(labels)
-    few, many = (
-        set(pipeline.select_fraction(labels, fraction, seed))
-        for fraction in sorted(fractions)
-    )
-    assert few <= many
-
-
-def test_fraction_depends_on_the_seed_only():
-    labels = np.arange(100) % 10
-    first = pipeline.select_fraction(labels, 0.3, seed=1)
-    np.random.seed(9)
-    again = pipeline.select_fraction(labels, 0.3, seed=1)
-    other = pipeline.select_fraction(labels, 0.3, seed=2)
-    np.testing.assert_array_equal(first, again)
-    assert list(first) != list(other)
-
-
 def test_arrays_returns_the_first_examples_unchanged():
     pipe = _numbered(9, batch_size=4, seed=1, augment=data.CropFlip())
     images, labels = pipe.arrays(5)
@@ -262,57 +215,6 @@ def test_arrays_returns_the_first_examples_unchanged():
     assert len(pipe.arrays()[0]) == len(pipe) == 9
 
 
-def test_float_images_arrive_as_they_are():
-    images = np.random.RandomState(0).uniform(size=(5, 3, 3, 1))
-    pipe = data.from_arrays(images, [0, 1, 0, 1, 0], batch_size=5)
-    assert pipe.num_classes == 2
-    assert pipe.class_names == ("0", "1")
-    np.testing.assert_array_equal(pipe.arrays()[0], images.astype(np.float32))
-
-
-_IMAGES = np.full((4, 3, 3, 1), 0.5)
-_LABELS = np.array([0, 1, 2, 1])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"images": _IMAGES * 3}, r"`images` must lie in \[0, 1\].*to 1.5"),
-        ({"images": -_IMAGES}, r"`images` must lie in \[0, 1\]"),
-        ({"images": _IMAGES * np.nan}, r"`images` must lie in \[0, 1\].*nan"),
-        ({"images": _IMAGES.astype(int)}, "`images` must be floats"),
-        ({"images": _IMAGES[0]}, "`images` must have the shape"),
-        ({"images": _IMAGES[:0]}, "`images` must have the shape"),
-        ({"images": _IMAGES[:3]}, r"`labels` must hold one .* \(3,\)"),
-        ({"labels": np.eye(4)}, "`labels` must hold one integer per image"),
-        ({"labels": _LABELS * 1.0}, "`labels` must be integers"),
-        ({"labels": _LABELS - 1}, r"`labels` must be in \[0, num_classes\)"),
-        ({"num_classes": 2}, "labels from 0 to 2, num_classes=2"),
-        ({"class_names": ["a", "b", "c"], "num_classes": 4}, "`class_names`"),
-        ({"batch_size": 0}, "`batch_size` must be >= 1.*batch_size=0"),
-        ({"fraction": 0.0}, r"`fraction` must be in \(0, 1\].*fraction=0.0"),
-        ({"fraction": 1.5}, r"`fraction` must be in \(0, 1\]"),
-        ({"fraction": float("nan")}, r"`fraction` must be in \(0, 1\]"),
-        ({"seed": -1}, "`seed` must be in"),
-        ({"augment": True}, "`augment` cannot be True"),
-        (
-            {"drop_remainder": True, "batch_size": 5},
-            "`batch_size` must be at most 4",
-        ),
-    ],
-)
-def test_unusable_arguments_get_one_line_that_names_them(change, words):
-    arguments = {
-        "images": _IMAGES,
-        "labels": _LABELS,
-        "batch_size": 2,
-        **change,
-    }
-    with pytest.raises(InputError, match=words) as caught:
-        data.from_arrays(**arguments)
-    assert "\n" not in str(caught.value)
-
-
 def test_unusable_epochs_are_an_error():
     pipe = _numbered(4, batch_size=2)
     with pytest.raises(InputError, match="`first_epoch` must be >= 0"):
@@ -321,8 +223,3 @@ def test_unusable_epochs_are_an_error():
         pipe.dataset(0, 0)
     with pytest.raises(InputError, match="`num_examples` must be >= 1"):
         pipe.arrays(0)
-
-
-def test_unknown_dataset_is_an_error_before_anything_is_read():
-    with pytest.raises(InputError, match="Did you mean 'digits'"):
-        data.load("digit", "train", batch_size=8)

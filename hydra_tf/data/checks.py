@@ -1,0 +1,89 @@
+"""Checks of what a user passes in; each failure is one line that helps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hydra_tf.errors import InputError
+
+_MAX_SEED = 2**31 - 1
+
+
+def check_settings(batch_size: int, fraction: float, seed: int) -> None:
+    """Checks what needs no data."""
+    if batch_size < 1:
+        raise InputError(
+            f"`batch_size` must be >= 1. Received: batch_size={batch_size}"
+        )
+    if not 0 < fraction <= 1:
+        raise InputError(
+            "`fraction` must be in (0, 1]: the part of the split to use. "
+            f"Received: fraction={fraction}"
+        )
+    if not 0 <= seed <= _MAX_SEED:
+        raise InputError(
+            f"`seed` must be in [0, {_MAX_SEED}]. Received: seed={seed}"
+        )
+
+
+def check_batches(
+    batch_size: int, num_examples: int, drop_remainder: bool
+) -> None:
+    """Checks that there is at least one batch."""
+    if drop_remainder and batch_size > num_examples:
+        raise InputError(
+            f"`batch_size` must be at most {num_examples}, the number of "
+            "examples, when the remainder is dropped. "
+            f"Received: batch_size={batch_size}"
+        )
+
+
+def check_shapes(images: np.ndarray, labels: np.ndarray) -> None:
+    """Checks that there is one label per image."""
+    if images.ndim != 4 or not images.size:
+        raise InputError(
+            "`images` must have the shape (num_examples, height, width, "
+            f"channels), none of them 0. Received: shape {images.shape}"
+        )
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise InputError(
+            "`labels` must hold one integer per image, shape "
+            f"({len(images)},). Received: shape {labels.shape}"
+        )
+
+
+def check_pixels(images: np.ndarray) -> np.ndarray:
+    """Returns float images as float32 in [0, 1], uint8 ones unchanged."""
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(
+            "`images` must be floats in [0, 1] or uint8 in 0..255. "
+            f"Received: dtype {images.dtype}"
+        )
+    smallest, largest = images.min(), images.max()
+    # Negated so that a NaN, which compares false with everything, is caught.
+    if not (smallest >= 0 and largest <= 1):
+        raise InputError(
+            "`images` must lie in [0, 1]; divide pixels of 0..255 by 255 or "
+            "pass them as uint8. "
+            f"Received: values from {smallest} to {largest}"
+        )
+    return images.astype(np.float32)
+
+
+def check_labels(labels: np.ndarray, num_classes: int | None) -> None:
+    """Checks that labels are integers in `[0, num_classes)`."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"`labels` must be integers. Received: dtype {labels.dtype}"
+        )
+    top = math.inf if num_classes is None else num_classes
+    if labels.min() < 0 or labels.max() >= top:
+        classes = "" if num_classes is None else f", num_classes={num_classes}"
+        raise InputError(
+            "`labels` must be in [0, num_classes). Received: labels from "
+            f"{labels.min()} to {labels.max()}{classes}"
+        )
