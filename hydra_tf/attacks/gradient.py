@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -249,7 +250,7 @@ def check_attack_settings(
 
 
 def check_number(
-    name: str, value: object, *, minimum: float, integer: bool = False
+    name: str, value: Any, *, minimum: float, integer: bool = False
 ) -> None:
     """Raises InputError unless `value` is a tensor or a number >= `minimum`."""
     if tf.is_tensor(value):
@@ -266,7 +267,7 @@ def check_number(
         )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Ball:
     """The images that an attack may reach: norm ball and image range.
 
@@ -275,21 +276,22 @@ class Ball:
         epsilon: Float32 scalar, radius.
         threat_model: Norm, `"linf"` or `"l2"`.
         clip: Float32 scalars, smallest and largest value of an image.
+        lower: Linf: smallest images within ball and range.
+        upper: Linf: largest images within ball and range.
     """
 
     centre: tf.Tensor
     epsilon: tf.Tensor
     threat_model: str
     clip: tuple[tf.Tensor, tf.Tensor]
+    lower: tf.Tensor = dataclasses.field(init=False)
+    upper: tf.Tensor = dataclasses.field(init=False)
 
     def __post_init__(self):
         # Clipping to the ball, then to the range, equals one clipping to the
         # clipped ends of the ball; they are computed once, not in every step.
-        for name, end in (
-            ("lower", self.centre - self.epsilon),
-            ("upper", self.centre + self.epsilon),
-        ):
-            object.__setattr__(self, name, tf.clip_by_value(end, *self.clip))
+        self.lower = tf.clip_by_value(self.centre - self.epsilon, *self.clip)
+        self.upper = tf.clip_by_value(self.centre + self.epsilon, *self.clip)
 
     def step(self, x_adv, gradient, step_size):
         """Returns the next iterate, within the ball."""

@@ -9,13 +9,14 @@ from TensorFlow's global generator, which `keras.utils.set_random_seed` seeds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
 
-Seed = int | tf.Tensor | None
+Seed: TypeAlias = "int | tf.Tensor | None"
 
 # One algorithm on every device, so that a seed means the same numbers.
 _ALGORITHM = "philox"

@@ -159,9 +159,10 @@ def setting_names(objective_class: type) -> list[str]:
     """
     names: list[str] = []
     for cls in objective_class.__mro__:
-        if "__init__" not in vars(cls) or cls is object:
+        constructor = vars(cls).get("__init__")
+        if constructor is None or cls is object:
             continue
-        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        parameters = list(inspect.signature(constructor).parameters.values())
         names += [
             parameter.name
             for parameter in parameters[1:]  # Without self.

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from hydra_tf.attacks import fgsm
 from hydra_tf.attacks import pgd
+from hydra_tf.attacks.losses import attack_loss
 from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.losses import margin_loss
 from hydra_tf.errors import InputError
 from tests import golden
 from tests.tiny_net import batch_norm_net
@@ -165,6 +167,75 @@ def test_fgsm_matches_golden(pgd_case):
     np.testing.assert_allclose(
         stepped - start, arrays["fgsm_step"], rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "loss, prefix, batch_mean",
+    [
+        ("ce", "pgd", True),
+        ("margin", "cw", False),
+        ("ce", "madry", False),
+        ("ce", "mart", True),
+    ],
+)
+def test_input_gradients_match_golden(pgd_case, loss, prefix, batch_mean):
+    arrays, model = pgd_case
+    expected = arrays[f"{prefix}_grad_steps"] * (4 if batch_mean else 1)
+    start = arrays["x"] + arrays["start_uniform"]
+    if prefix == "mart":
+        start = arrays["x"] + 0.001 * arrays["start_normal"]
+    points = [start]
+    if f"{prefix}_x_adv_steps" in arrays:
+        points += list(arrays[f"{prefix}_x_adv_steps"][:-1])
+    for point, gradient in zip(points, expected, strict=False):
+        assert_input_gradient(
+            model, point, attack_loss(loss, arrays["y"], None), gradient
+        )
+
+
+@pytest.mark.parametrize("name", ["trades", "batchnorm"])
+def test_input_gradients_of_the_divergence_match_golden(name):
+    arrays = golden.load(name)
+    if name == "trades":
+        model = tiny_net(arrays, masked=True)
+    else:
+        model = batch_norm_net(arrays, masked=True)
+        set_statistics(
+            model,
+            arrays["pass_moving_mean"][0],
+            arrays["pass_moving_var"][0],
+            arrays,
+        )
+    start = arrays["x"] + 0.001 * arrays["n0"]
+    points = [start, *arrays["x_adv_steps"][:-1]]
+    loss = attack_loss("kl", None, model(arrays["x"], training=False))
+    for point, gradient in zip(
+        points, arrays["attack_grad_steps"], strict=True
+    ):
+        assert_input_gradient(model, point, loss, gradient)
+
+
+def assert_input_gradient(model, point, loss_of, expected):
+    point = tf.constant(point)
+    with tf.GradientTape() as tape:
+        tape.watch(point)
+        total = tf.reduce_sum(loss_of(model(point, training=False)))
+    np.testing.assert_allclose(
+        tape.gradient(total, point),
+        expected,
+        rtol=0,
+        atol=1e-4 * np.abs(expected).max(),
+    )
+
+
+def test_margin_losses_match_golden(pgd_case):
+    arrays, model = pgd_case
+    for key, images in (
+        ("cw_loss_natural", arrays["x"]),
+        ("cw_loss_adv", arrays["cw_x_adv_steps"][-1]),
+    ):
+        loss = tf.reduce_sum(margin_loss(model(images), arrays["y"]))
+        np.testing.assert_allclose(loss, arrays[key], rtol=1e-5)
 
 
 def test_eager_compiled_and_xla_agree(pgd_case):

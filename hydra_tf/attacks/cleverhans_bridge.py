@@ -1,0 +1,476 @@
+"""The TensorFlow 2 attacks of cleverhans 4.0, in this library's words.
+
+An independent implementation to compare with, and attacks of other kinds:
+momentum (MIM), smallest perturbation (CW-L2), no gradients (SPSA). What they
+need to run beside Keras 3, and to do what they document, is dealt with here:
+
+* FGM, BIM, PGD, MIM: the assertions they call sanity checks are switched off,
+  the arguments are checked here instead. Their gradient function keeps every
+  network it has seen for ever, and would not notice that a network changed its
+  phase; each call gets a fresh one.
+* CW-L2: passing labels makes the attack targeted, whatever `targeted` says; it
+  multiplies constants of the shape of the images with one loss per image, which
+  is right for a single image only, and then counts the loss once per pixel;
+  its optimizer relies on methods that Keras 3 has not. Here it runs image by
+  image, untargeted, with the constant scaled and a small optimizer of our own.
+* SPSA: takes one image at a time, and its optimizer cannot be constructed under
+  Keras 3; its methods are used without the constructor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf.attacks.gradient import THREAT_MODELS
+from hydra_tf.attacks.gradient import check_attack_settings
+from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.losses import class_labels
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+
+# Threat models of each attack, and its settings beyond the common ones.
+_THREAT_MODELS = {
+    "bim": THREAT_MODELS,
+    "cw_l2": ("l2",),
+    "fgm": THREAT_MODELS,
+    "mim": THREAT_MODELS,
+    "pgd": THREAT_MODELS,
+    "spsa": ("linf",),
+}
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "bim": (),
+    "cw_l2": (
+        "abort_early",
+        "binary_search_steps",
+        "confidence",
+        "initial_const",
+    ),
+    "fgm": (),
+    "mim": ("decay_factor",),
+    "pgd": ("random_start",),
+    "spsa": ("delta", "early_stop_loss_threshold", "num_samples"),
+}
+_NORMS = {"linf": np.inf, "l2": 2}
+
+_LOCK = threading.RLock()
+
+
+def names() -> list[str]:
+    """Returns the names of the attacks."""
+    return sorted(_SETTINGS)
+
+
+def cleverhans_attack(
+    name: str,
+    model: Model,
+    x: tf.Tensor,
+    y: tf.Tensor | None = None,
+    *,
+    epsilon: float | None = None,
+    step_size: float | None = None,
+    num_steps: int | None = None,
+    threat_model: str | None = None,
+    clip: tuple[float, float] = (0.0, 1.0),
+    **settings: Any,
+) -> tf.Tensor:
+    """Runs an attack of cleverhans. To be called eagerly.
+
+    Random numbers come from TensorFlow's global generator, which
+    `keras.utils.set_random_seed` seeds.
+
+    Args:
+        name: One of `names()`: `"fgm"`, `"bim"`, `"pgd"`, `"mim"`, `"cw_l2"`,
+            `"spsa"`.
+        model: Keras model, called in inference mode, or any callable from
+            images to logits.
+        x: Float images of shape `(batch, ...)` within `clip`; for `"cw_l2"`
+            of shape `(batch, height, width, channels)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`. None stands for
+            the model's own predictions.
+        epsilon: Float >= 0, radius of the ball. `"cw_l2"` looks for the
+            smallest perturbation: images whose perturbation exceeds `epsilon`
+            are returned unperturbed; None accepts all.
+        step_size: Float >= 0. Defaults to `epsilon / 4` for Linf, to
+            `2 * epsilon / num_steps` for L2, but at most `epsilon`; for
+            `"cw_l2"` and `"spsa"` it is Adam's learning rate, 0.005 and 0.01.
+        num_steps: Integer >= 0. Defaults to 10; for `"cw_l2"`, where it is the
+            number of steps of each binary search step, to 1000.
+        threat_model: `"linf"`, the default where there is a choice, or `"l2"`.
+            `"cw_l2"` is L2, `"spsa"` is Linf.
+        clip: Smallest and largest value of an image.
+        **settings: For `"pgd"`, `random_start` (True). For `"mim"`,
+            `decay_factor` (1.0). For `"cw_l2"`, `binary_search_steps` (5),
+            `confidence` (0.0), `initial_const` (0.01), `abort_early` (True).
+            For `"spsa"`, `delta` (0.01), `num_samples` (128, even),
+            `early_stop_loss_threshold` (None).
+
+    Returns:
+        Perturbed images, with shape and dtype of `x`.
+
+    Raises:
+        InputError: If an argument is out of its range, or the attack has no
+            such setting.
+
+    Reference:
+
+    - [Papernot et al., 2018](https://arxiv.org/abs/1610.00768)
+    - CW-L2: [Carlini and Wagner, 2017](https://arxiv.org/abs/1608.04644)
+    - MIM: [Dong et al., 2018](https://arxiv.org/abs/1710.06081)
+    - SPSA: [Uesato et al., 2018](https://arxiv.org/abs/1802.05666)
+    """
+    threat_model = _check_names(name, threat_model, settings)
+    radius = math.inf
+    if epsilon is not None:
+        radius = epsilon
+        check_number("epsilon", epsilon, minimum=0.0)
+    elif name != "cw_l2":
+        raise InputError(f"The attack {name!r} needs `epsilon`.")
+    if num_steps is None:
+        num_steps = 1000 if name == "cw_l2" else 10
+    check_attack_settings(
+        epsilon=0.0,  # Checked above.
+        step_size=0.0 if step_size is None else step_size,
+        num_steps=num_steps,
+        threat_model=threat_model,
+        clip=clip,
+    )
+    dtype = tf.convert_to_tensor(x).dtype
+    images = _checked_images(x, clip)
+    logits_of = as_logits_function(model)
+    if y is None:
+        labels = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
+    else:
+        labels = tf.cast(class_labels(y), tf.int32)
+    with _LOCK, _quiet():
+        if name == "cw_l2":
+            x_adv = _smallest_perturbation(
+                logits_of,
+                images,
+                labels,
+                epsilon=radius,
+                learning_rate=0.005 if step_size is None else step_size,
+                max_iterations=num_steps,
+                clip=clip,
+                **settings,
+            )
+        elif name == "spsa":
+            x_adv = _spsa(
+                logits_of,
+                images,
+                labels,
+                epsilon=radius,
+                learning_rate=0.01 if step_size is None else step_size,
+                num_steps=num_steps,
+                clip=clip,
+                **settings,
+            )
+        else:
+            x_adv = _gradient_attack(
+                name,
+                logits_of,
+                images,
+                labels,
+                epsilon=radius,
+                step_size=_default_step_size(
+                    name, radius, step_size, num_steps, threat_model
+                ),
+                num_steps=num_steps,
+                norm=_NORMS[threat_model],
+                clip=clip,
+                **settings,
+            )
+    return tf.cast(x_adv, dtype)
+
+
+def _check_names(
+    name: str, threat_model: str | None, settings: dict[str, Any]
+) -> str:
+    """Returns the threat model; raises InputError for unknown names."""
+    if name not in _SETTINGS:
+        raise InputError(
+            f"Unknown cleverhans attack {name!r}. "
+            f"{close_matches(name, _SETTINGS)}"
+        )
+    for setting in settings:
+        if setting not in _SETTINGS[name]:
+            hint = "It has none of its own."
+            if _SETTINGS[name]:
+                hint = close_matches(setting, _SETTINGS[name])
+            raise InputError(
+                f"The attack {name!r} has no setting {setting!r}. {hint}"
+            )
+    choices = _THREAT_MODELS[name]
+    if threat_model is None:
+        return choices[0]
+    if threat_model not in choices:
+        raise InputError(
+            f"The attack {name!r} needs `threat_model` "
+            f"{' or '.join(map(repr, choices))}. "
+            f"Received: threat_model={threat_model!r}"
+        )
+    return threat_model
+
+
+def _checked_images(x: tf.Tensor, clip: tuple[float, float]) -> tf.Tensor:
+    """Returns float32 images, or raises InputError if they leave the range."""
+    if not tf.executing_eagerly():
+        raise InputError(
+            "`cleverhans_attack` must be called outside of `tf.function`; "
+            "`pgd` and `fgsm` can be called within."
+        )
+    images = tf.convert_to_tensor(x)
+    if not images.dtype.is_floating:
+        raise InputError(
+            f"`x` must hold float images. Received: dtype={images.dtype.name}"
+        )
+    images = tf.cast(images, tf.float32)
+    lowest, highest = float(np.min(images)), float(np.max(images))
+    if not clip[0] <= lowest <= highest <= clip[1]:
+        raise InputError(
+            f"`x` must lie within `clip`, {tuple(clip)}. "
+            f"Received: values from {lowest} to {highest}"
+        )
+    return images
+
+
+def _default_step_size(
+    name: str,
+    epsilon: float,
+    step_size: float | None,
+    num_steps: int,
+    threat_model: str,
+) -> float:
+    """Returns the step size, or raises InputError if the attack refuses it."""
+    if step_size is None:
+        if threat_model == "linf":
+            return epsilon / 4
+        return min(2 * epsilon / max(num_steps, 1), epsilon)
+    if name in ("bim", "pgd") and step_size > epsilon:
+        raise InputError(
+            f"The attack {name!r} of cleverhans needs `step_size` <= `epsilon`."
+            f" Received: step_size={step_size}, epsilon={epsilon}"
+        )
+    return step_size
+
+
+def _gradient_attack(
+    name: str,
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    *,
+    epsilon: float,
+    step_size: float,
+    num_steps: int,
+    norm: float,
+    clip: tuple[float, float],
+    random_start: bool = True,
+    decay_factor: float = 1.0,
+) -> tf.Tensor:
+    """Runs FGM, BIM, PGD or MIM."""
+    from cleverhans.tf2.attacks import basic_iterative_method as bim
+    from cleverhans.tf2.attacks import fast_gradient_method as fgm
+    from cleverhans.tf2.attacks import momentum_iterative_method as mim
+    from cleverhans.tf2.attacks import projected_gradient_descent as pgd
+
+    common = {
+        "y": y,
+        "clip_min": clip[0],
+        "clip_max": clip[1],
+        "sanity_checks": False,
+    }
+    steps = {"eps": epsilon, "eps_iter": step_size, "nb_iter": num_steps}
+    module = mim if name == "mim" else fgm
+    gradient = tf.function(module.compute_gradient.python_function)
+    with mock.patch.object(module, "compute_gradient", gradient):
+        if name == "fgm":
+            return fgm.fast_gradient_method(
+                logits_of, x, epsilon, norm, **common
+            )
+        if name == "bim":
+            return bim.basic_iterative_method(
+                logits_of, x, norm=norm, **steps, **common
+            )
+        if name == "mim":
+            return mim.momentum_iterative_method(
+                logits_of,
+                x,
+                norm=norm,
+                decay_factor=decay_factor,
+                **steps,
+                **common,
+            )
+        return pgd.projected_gradient_descent(
+            logits_of, x, norm=norm, rand_init=random_start, **steps, **common
+        )
+
+
+def _smallest_perturbation(
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    *,
+    epsilon: float,
+    learning_rate: float,
+    max_iterations: int,
+    clip: tuple[float, float],
+    binary_search_steps: int = 5,
+    confidence: float = 0.0,
+    initial_const: float = 0.01,
+    abort_early: bool = True,
+) -> tf.Tensor:
+    """Runs CW-L2 image by image."""
+    from cleverhans.tf2.attacks.carlini_wagner_l2 import CarliniWagnerL2
+
+    if x.shape.rank != 4:
+        raise InputError(
+            "The attack 'cw_l2' needs `x` of shape (batch, height, width, "
+            f"channels). Received: shape={tuple(x.shape)}"
+        )
+    attack = CarliniWagnerL2(
+        logits_of,
+        y=None,
+        batch_size=1,
+        clip_min=clip[0],
+        clip_max=clip[1],
+        binary_search_steps=binary_search_steps,
+        max_iterations=max_iterations,
+        abort_early=abort_early,
+        confidence=confidence,
+        # The loss is counted once per entry of the image.
+        initial_const=initial_const / math.prod(x.shape[1:]),
+        learning_rate=learning_rate,
+    )
+    attack.optimizer = _Adam(learning_rate)
+    x_adv = tf.constant(attack.attack(x.numpy()))
+    # The attack moves away from the prediction. Where that is not the label,
+    # the image is misclassified as it is.
+    predicted = tf.argmax(logits_of(x), axis=-1, output_type=y.dtype)
+    distance = tf.sqrt(tf.reduce_sum((x_adv - x) ** 2, axis=[1, 2, 3]))
+    kept = (predicted == y) & (distance <= epsilon)
+    return tf.where(kept[:, None, None, None], x_adv, x)
+
+
+class _Adam:
+    """Adam for one variable, with the methods that CW-L2 calls."""
+
+    def __init__(self, learning_rate: float):
+        self.learning_rate = learning_rate
+        self.variables()
+
+    def variables(self) -> list:
+        """Starts afresh: CW-L2 asks for the variables to set them to zero."""
+        self._step = 0
+        self._mean: Any = 0.0
+        self._square: Any = 0.0
+        return []
+
+    def apply_gradients(self, gradients_and_variables) -> None:
+        """Moves the variable one step against its gradient."""
+        ((gradient, variable),) = gradients_and_variables
+        self._step += 1
+        self._mean = 0.9 * self._mean + 0.1 * gradient
+        self._square = 0.999 * self._square + 0.001 * gradient**2
+        mean = self._mean / (1 - 0.9**self._step)
+        square = self._square / (1 - 0.999**self._step)
+        variable.assign_sub(
+            self.learning_rate * mean / (tf.sqrt(square) + 1e-7)
+        )
+
+
+def _spsa(
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    *,
+    epsilon: float,
+    learning_rate: float,
+    num_steps: int,
+    clip: tuple[float, float],
+    delta: float = 0.01,
+    num_samples: int = 128,
+    early_stop_loss_threshold: float | None = None,
+) -> tf.Tensor:
+    """Runs SPSA image by image."""
+    from cleverhans.tf2.attacks import spsa
+
+    check_number("num_samples", num_samples, minimum=2, integer=True)
+    if num_samples % 2:
+        raise InputError(
+            "`num_samples` must be even: samples come in opposite pairs. "
+            f"Received: num_samples={num_samples}"
+        )
+    borrowed = type(
+        "SPSAAdam",
+        (),
+        {
+            name: method
+            for name, method in vars(spsa.SPSAAdam).items()
+            if callable(method) and not name.startswith("__")
+        },
+    )()
+    vars(borrowed).update(
+        _delta=delta,
+        _num_samples=num_samples // 2,
+        _num_iters=1,
+        lr=learning_rate,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+    )
+
+    def loss_of(image, label):
+        # Minimised: falls as another class overtakes the label.
+        logits = logits_of(image)
+        return -spsa.margin_logit_loss(
+            logits, label, nb_classes=logits.shape[-1]
+        )
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([1, *x.shape[1:]]),
+            tf.TensorSpec([1], y.dtype),
+        ]
+    )
+    def attack_one(image, label):
+        return spsa.projected_optimization(
+            loss_of,
+            image,
+            label,
+            epsilon,
+            num_steps,
+            borrowed,
+            clip_min=clip[0],
+            clip_max=clip[1],
+            early_stop_loss_threshold=early_stop_loss_threshold,
+        )
+
+    return tf.concat(
+        [attack_one(x[i : i + 1], y[i : i + 1]) for i in range(len(x))], axis=0
+    )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silences the deprecations that importing and running it sets off."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
