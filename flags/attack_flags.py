@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from absl import flags
+
 from flags import parsing
 
 # The names of `hydra_tf.attacks`; those of cleverhans carry its name.
@@ -18,6 +20,9 @@ ATTACKS = (
     "cleverhans_cw_l2",
     "cleverhans_spsa",
 )
+
+# Attacks that measure perturbations in one norm only.
+_THREAT_MODELS = {"cleverhans_cw_l2": "l2", "cleverhans_spsa": "linf"}
 
 _EVAL_ATTACKS = parsing.DEFINE_names(
     "eval_attacks",
@@ -91,7 +96,16 @@ def evaluation_from_flags(
         epsilon: Radius used in training, the default for the evaluation.
         threat_model: `"linf"` or `"l2"`.
         seed: Seed of the random starts.
+
+    Raises:
+        flags.ValidationError: If an attack knows the other threat model only.
     """
+    for name, needed in _THREAT_MODELS.items():
+        if name in _EVAL_ATTACKS.value and threat_model != needed:
+            raise flags.ValidationError(
+                f"flag --eval_attacks={','.join(_EVAL_ATTACKS.value)}: {name} "
+                f"needs --threat_model={needed}, not {threat_model}"
+            )
     if _EVAL_EPSILON.value is not None:
         epsilon = _EVAL_EPSILON.value
     step_size = _EVAL_STEP_SIZE.value

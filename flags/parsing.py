@@ -66,7 +66,9 @@ class NumberParser(flags.ArgumentParser):
         if isinstance(argument, bool):
             raise ValueError(f"must be {self._range()}{self._hint()}")
         try:
-            ratio = _RATIO.match(argument) if isinstance(argument, str) else None
+            ratio = (
+                _RATIO.match(argument) if isinstance(argument, str) else None
+            )
             if ratio:
                 return float(ratio.group(1)) / float(ratio.group(2))
             return float(argument)
@@ -163,7 +165,9 @@ class NameParser(flags.ArgumentParser):
             else ""
         )
         other = f" or {self.or_else}" if self.or_else else ""
-        raise ValueError(f"must be one of {', '.join(self.names)}{other}.{hint}")
+        raise ValueError(
+            f"must be one of {', '.join(self.names)}{other}.{hint}"
+        )
 
 
 class NamesParser(NameParser):
@@ -181,7 +185,9 @@ class NamesParser(NameParser):
         if isinstance(argument, str):
             argument = [part.strip() for part in argument.split(",")]
         parse_name = super().parse
-        return list(dict.fromkeys(parse_name(part) for part in argument if part))
+        return list(
+            dict.fromkeys(parse_name(part) for part in argument if part)
+        )
 
 
 def DEFINE_number(  # noqa: N802

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from absl import flags
-
 from flags import parsing
 
 _LEARNING_RATE = parsing.DEFINE_number(

@@ -120,5 +120,3 @@ def _prune_and_finetune(
 def _trains(run: experiment.Experiment, method: str) -> bool:
     """Whether the prune phase of a method has anything to train."""
     return run.settings.pruning.with_method(method).trains
-
-

@@ -32,13 +32,11 @@ def describe() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "versions": versions,
+        **versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "devices": [
-            device.name for device in tf.config.list_logical_devices()
-        ],
+        "devices": [device.name for device in tf.config.list_logical_devices()],
     }
 
 

@@ -102,11 +102,10 @@ def describe(name: str, settings: EvaluationSettings) -> dict[str, Any]:
             "num_restarts": settings.num_restarts,
             "random_start": True,
         }
-    if "fgsm" not in name and "fgm" not in name:
-        described |= {
-            "step_size": settings.step_size,
-            "num_steps": settings.num_steps,
-        }
+    if name not in ("fgsm", "cleverhans_fgm"):
+        described["num_steps"] = settings.num_steps
+        if name not in ("cleverhans_cw_l2", "cleverhans_spsa"):
+            described["step_size"] = settings.step_size
     if name.startswith("cleverhans"):
         described["library"] = "cleverhans"
     return described
@@ -195,6 +194,9 @@ def _attack(
 
     if name.startswith("cleverhans_"):
         kind = name.removeprefix("cleverhans_")
+        # Theirs is the learning rate of an optimiser, or there is none.
+        own_steps = kind in ("fgm", "cw_l2", "spsa")
+        steps = {} if own_steps else {"step_size": settings.step_size}
 
         def cleverhans_attack(x, y, seed):
             tf.random.set_seed(int(seed[0]) + int(seed[1]))
@@ -204,9 +206,9 @@ def _attack(
                 x,
                 y,
                 epsilon=settings.epsilon,
-                step_size=settings.step_size,
                 num_steps=settings.num_steps,
                 threat_model=settings.threat_model,
+                **steps,
             )
             return right(x_adv, y)
 

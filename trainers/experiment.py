@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -24,6 +25,7 @@ from trainers import environment
 from trainers import evaluation
 from trainers import methods
 from trainers import source
+from trainers import startup
 from trainers import tables
 from trainers.phase import Phase
 from trainers.phase import make_strategy
@@ -101,9 +103,7 @@ class Experiment:
                 "package.module:function"
             )
         keras.utils.set_random_seed(self.settings.training.seed)
-        return models.create(
-            name, self.info.image_shape, self.info.num_classes
-        )
+        return models.create(name, self.info.image_shape, self.info.num_classes)
 
     def load_source(self) -> keras.Model:
         """Returns the network of `--source`.
@@ -261,12 +261,23 @@ class Experiment:
             folder: Folder to write to, if not the run's.
         """
         folder = folder or self.folder
+        if folder is not self.folder:
+            files.write_text(
+                folder.flagfile,
+                as_flagfile(
+                    environment.command(),
+                    method=method,
+                    scores_init=self._pruning(method).scores_init,
+                    compare=[],
+                    output_dir=str(folder.path),
+                ),
+            )
         digest = source.fingerprint(folder.finished(phase))
         artifacts = folder.read_metrics().get("artifacts", {})
         if (
             not self.worked
             and files.recover_directory(folder.saved_model)
-            and artifacts.get("checkpoint_digest") == digest
+            and artifacts.get("exported_checkpoint") == digest
             and folder.readme.is_file()
         ):
             return
@@ -274,24 +285,21 @@ class Experiment:
         exported = export.export_saved_model(network, folder.saved_model)
         metrics = folder.merge_metrics(
             {
-                "run": self._run_record(phase, method),
+                "run": self._run_record(phase, method, folder),
                 "sparsity": sparsity(network),
                 "artifacts": {
                     "saved_model": {
                         **exported.to_dict(),
                         "path": folder.saved_model.name,
                     },
-                    "checkpoint": str(
-                        folder.finished(phase).relative_to(folder.path)
-                    ),
-                    "checkpoint_digest": digest,
-                    "flags": folder.flagfile.name,
+                    "checkpoints": folder.describe_checkpoints(),
+                    "exported_checkpoint": digest,
                 },
                 "environment": environment.describe(),
                 "dataset": self._dataset_record(),
             }
         )
-        files.write_text(folder.readme, export.model_card(metrics))
+        export.write_model_card(folder.path, metrics)
 
     def unpruned_size(self, network: keras.Model) -> dict[str, Any]:
         """Returns the size that a network has as a SavedModel."""
@@ -339,20 +347,28 @@ class Experiment:
                 "the number of devices"
             )
 
-    def _run_record(self, phase: str, method: str | None) -> dict[str, Any]:
-        return {
+    def _run_record(
+        self, phase: str, method: str | None, folder: RunFolder
+    ) -> dict[str, Any]:
+        record = {
+            "name": folder.path.resolve().name,
             "command": environment.command(),
+            "binary": startup.name(),
             "phase": phase,
             "model": self.settings.model.model,
             "source": self.settings.model.source,
-            "objective": vars(self.settings.objective),
-            "method": self._pruning(method).method,
-            "allocation": self._pruning(method).allocation,
-            "precision": self.settings.model.precision,
-            "strategy": self.settings.training.strategy,
-            "replicas": self.strategy.num_replicas_in_sync,
+            **dataclasses.asdict(self.settings.objective),
+        }
+        if phase != "pretrain":
+            record |= dataclasses.asdict(self._pruning(method))
+        return record | {
+            **dataclasses.asdict(self.settings.training),
+            "learning_rate": self.settings.of_phase(phase).peak_learning_rate(
+                phase
+            ),
             "batch_size": self.settings.data.batch_size,
-            "seed": self.settings.training.seed,
+            "precision": self.settings.model.precision,
+            "replicas": self.strategy.num_replicas_in_sync,
         }
 
     def _dataset_record(self) -> dict[str, Any]:
@@ -417,7 +433,9 @@ def result_table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
     """
     attacks = list(
         dict.fromkeys(
-            attack for _, phase, _ in rows for attack in phase["robust_accuracy"]
+            attack
+            for _, phase, _ in rows
+            for attack in phase["robust_accuracy"]
         )
     )
     header = [

@@ -1,6 +1,8 @@
 """Trains the weights that pruning left, under a robust objective.
 
-    python -m trainers.finetune --source=runs/pruned --output_dir=runs/finetuned
+Example:
+    python -m trainers.finetune --source=runs/pruned \\
+        --output_dir=runs/finetuned
 
 Run the same command again to go on where it was stopped.
 """

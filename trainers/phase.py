@@ -130,12 +130,8 @@ def _fit(
             folder.state(phase.name), variables
         )
         history = folder.read_history(phase.name)[:first_epoch]
-        console.say(
-            f"  going on after epoch {first_epoch} of {phase.epochs}"
-        )
-    keeper = checkpoints.EpochCheckpoint(
-        folder, phase.name, variables, history
-    )
+        console.say(f"  going on after epoch {first_epoch} of {phase.epochs}")
+    keeper = checkpoints.EpochCheckpoint(folder, phase.name, variables, history)
     callbacks = [
         *_method_callbacks(phase, data.steps_per_epoch),
         checkpoints.FiniteGuard(phase.name, network.weights),

@@ -1,7 +1,8 @@
 """Takes a network through pretrain, prune and finetune, and exports it.
 
-    python -m trainers.pipeline --flagfile=flags/presets/digits_demo.flags \
-        --output_dir=runs/demo
+Example:
+    python -m trainers.pipeline --output_dir=runs/demo \\
+        --flagfile=flags/presets/digits_demo.flags
 
 Each phase's result is evaluated; the folder then holds checkpoints, a
 SavedModel, metrics.json and a model card. Run the same command again to go on

@@ -1,6 +1,8 @@
 """Trains a network that is to be pruned, under a robust objective.
 
-    python -m trainers.pretrain --model=vgg16_bn --objective=trades --output_dir=runs/dense
+Example:
+    python -m trainers.pretrain --model=vgg16_bn --objective=trades \\
+        --output_dir=runs/dense
 
 Run the same command again to go on where it was stopped.
 """

@@ -1,6 +1,8 @@
-"""Prunes a network
+"""Prunes a network: learns which weights stay, under a robust objective.
 
-    python -m trainers.prune  learns which weights stay under a robust objective.
+Example:
+    python -m trainers.prune --source=runs/dense --density=0.05 \\
+        --output_dir=runs/pruned
 
 Run the same command again to go on where it was stopped.
 """

@@ -153,6 +153,17 @@ class RunFolder:
             self.remove_phase(phase)
             files.write_json(path, settings)
 
+    def describe_checkpoints(self) -> dict[str, dict[str, Any]]:
+        """Returns where each finished phase's network is, and how large."""
+        return {
+            phase: {
+                "path": str(self.finished(phase).relative_to(self.path)),
+                "bytes": self.finished(phase).stat().st_size,
+            }
+            for phase in PHASES
+            if self.finished(phase).is_file()
+        }
+
     def read_history(self, phase: str) -> list[dict[str, float]]:
         """Returns the figures of each epoch so far."""
         return self._read_json(self._checkpoint(phase, "history.json")) or []

@@ -92,11 +92,12 @@ def from_flags() -> Settings:
     )
 
 
-def as_flagfile(header: str) -> str:
+def as_flagfile(header: str, **changes: Any) -> str:
     """Returns the parsed flags as a file for `--flagfile`.
 
     Args:
         header: The command, for the file's first comment.
+        **changes: Values to write instead of those parsed, by flag name.
     """
     lines = [f"# {header}"]
     by_module = flags.FLAGS.flags_by_module_dict()
@@ -105,7 +106,14 @@ def as_flagfile(header: str) -> str:
             continue
         lines.append("")
         for flag in by_module[module_name]:
+            value = changes.get(flag.name, flag.value)
             # To start again each time is not what a re-run should do.
-            if flag.value is not None and flag.name != "overwrite":
-                lines.append(flag.serialize())
-    return "\n".join(line for line in lines) + "\n"
+            if value in (None, []) or flag.name == "overwrite":
+                continue
+            if isinstance(value, bool):
+                lines.append(f"--{'' if value else 'no'}{flag.name}")
+            elif isinstance(value, list):
+                lines.append(f"--{flag.name}={','.join(value)}")
+            else:
+                lines.append(f"--{flag.name}={value}")
+    return "\n".join(lines) + "\n"

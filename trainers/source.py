@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import keras
+import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
 from hydra_tf import models
@@ -49,6 +51,61 @@ def find(source: str) -> pathlib.Path:
             "model.save('name.keras')"
         )
     return path
+
+
+def is_saved_model(path: pathlib.Path) -> bool:
+    """Whether a folder is a SavedModel rather than a run."""
+    return (path / "saved_model.pb").is_file()
+
+
+def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function from images to logits of a SavedModel.
+
+    Raises:
+        InputError: If it cannot be loaded, or has other signatures.
+    """
+    try:
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+        (input_name,) = serve.structured_input_signature[1]
+        (output_name,) = serve.structured_outputs
+    except Exception as error:
+        raise InputError(
+            f"--source={path} cannot be used: a SavedModel needs a signature "
+            "serving_default from images to logits "
+            f"({type(error).__name__}: {str(error)[:200]})"
+        ) from error
+
+    def logits_of(images):
+        return serve(**{input_name: images})[output_name]
+
+    # The signature does not keep the variables alive.
+    logits_of.loaded = loaded
+    return logits_of
+
+
+def check_saved_model(
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    path: pathlib.Path,
+    info: DatasetInfo,
+) -> None:
+    """Checks that a SavedModel takes the images and knows the classes.
+
+    Raises:
+        InputError: If it does not.
+    """
+    try:
+        shape = logits_of(tf.zeros((1, *info.image_shape))).shape
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--source={path} does not take images of shape "
+            f"{tuple(info.image_shape)}, those of --dataset={info.name}"
+        ) from error
+    if tuple(shape) != (1, info.num_classes):
+        raise InputError(
+            f"--source={path} has outputs of shape {tuple(shape[1:])}; "
+            f"--dataset={info.name} has {info.num_classes} classes"
+        )
 
 
 def load(path: pathlib.Path) -> keras.Model:
@@ -127,7 +184,9 @@ def _check_architecture(
     else:
         index = next(
             index
-            for index, pair in enumerate(zip(shapes, wanted_shapes, strict=True))
+            for index, pair in enumerate(
+                zip(shapes, wanted_shapes, strict=True)
+            )
             if pair[0] != pair[1]
         )
         difference = (
@@ -141,7 +200,8 @@ def _check_architecture(
 
 def fingerprint(path: pathlib.Path) -> str:
     """Returns a digest of the file's content, to recognise it by."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16] if hasattr(
-            hashlib, "file_digest"
-        ) else hashlib.sha256(file.read()).hexdigest()[:16]
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:16]

@@ -20,7 +20,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     dense    78.6 %
     """
     cells = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    widths = [
+        max(len(cell) for cell in column) for column in zip(*cells, strict=True)
+    ]
     cells.insert(1, ["-" * width for width in widths])
     lines = [
         "  ".join(

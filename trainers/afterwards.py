@@ -1,0 +1,137 @@
+"""What is done with a finished network: measuring it, exporting it."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from hydra_tf import export as saved_models
+from hydra_tf import files
+from hydra_tf.errors import InputError
+from trainers import console
+from trainers import environment
+from trainers import evaluation
+from trainers import experiment
+from trainers import settings
+from trainers import source
+from trainers import startup
+from trainers.run_folder import RunFolder
+
+
+def evaluate() -> None:
+    """Evaluates `--source` as the flags say."""
+    parsed = settings.from_flags()
+    info = experiment.dataset_info(parsed.data.dataset)
+    path = _source_folder(parsed)
+    saved = path is not None and source.is_saved_model(path)
+    folder = RunFolder(parsed.run.output_dir)
+    if saved:
+        network, size = source.load_saved_model(path), {}
+        size["bytes"] = files.directory_size(path)
+        source.check_saved_model(network, path, info)
+    else:
+        network, path = _load(parsed, info)
+        size = {"bytes": None}
+    folder.open()
+    _write_flags(folder)
+    images, labels = experiment.test_arrays(
+        parsed.data, parsed.evaluation.num_examples
+    )
+    console.say(f"evaluate: {path} on {len(labels)} images of {info.name}")
+    result = evaluation.evaluate(
+        network if saved else experiment.stripped(network),
+        images,
+        labels,
+        parsed.evaluation,
+        parsed.run.progress,
+    )
+    phase = {
+        "natural_accuracy": result.natural_accuracy,
+        "robust_accuracy": result.robust_accuracy,
+        "num_examples": result.num_examples,
+        "epochs": 0,
+        "seconds": 0.0,
+        "evaluation_seconds": result.seconds,
+    }
+    record: dict[str, Any] = {
+        **_common(parsed, info, path, folder),
+        "phases": {"evaluate": phase},
+        "attacks": result.attacks,
+    }
+    if not saved:
+        record["sparsity"] = experiment.sparsity(network)
+    folder.merge_metrics(record)
+    rows = [(path.name, phase, size)]
+    console.say(f"\n{experiment.result_table(rows)}\n")
+    console.say(f"All figures: {folder.metrics}")
+
+
+def export() -> None:
+    """Exports `--source` as a SavedModel."""
+    parsed = settings.from_flags()
+    info = experiment.dataset_info(parsed.data.dataset)
+    network, path = _load(parsed, info)
+    folder = RunFolder(parsed.run.output_dir)
+    folder.open()
+    _write_flags(folder)
+    exported = saved_models.export_saved_model(network, folder.saved_model)
+    metrics = folder.merge_metrics(
+        {
+            **_common(parsed, info, path, folder),
+            "sparsity": experiment.sparsity(network),
+            "artifacts": {
+                "saved_model": {
+                    **exported.to_dict(),
+                    "path": folder.saved_model.name,
+                }
+            },
+        }
+    )
+    saved_models.write_model_card(folder.path, metrics)
+    console.say(f"SavedModel: {folder.saved_model}")
+
+
+def _source_folder(parsed: settings.Settings) -> pathlib.Path | None:
+    """Returns `--source` if it is a folder."""
+    if parsed.model.source is None:
+        raise InputError(
+            "--source is required: the folder of a run, or a .keras file"
+        )
+    path = pathlib.Path(parsed.model.source).expanduser()
+    return path if path.is_dir() else None
+
+
+def _load(parsed: settings.Settings, info) -> tuple[Any, pathlib.Path]:
+    """Returns the Keras network of `--source`, and its file."""
+    _source_folder(parsed)
+    path = source.find(parsed.model.source)
+    network = source.load(path)
+    # A recipe's --model must not stand in the way of another network.
+    source.check(network, f"--source={path}", info, None)
+    return network, path
+
+
+def _write_flags(folder: RunFolder) -> None:
+    files.write_text(
+        folder.flagfile, settings.as_flagfile(environment.command())
+    )
+
+
+def _common(parsed, info, path, folder) -> dict[str, Any]:
+    """Returns the parts of `metrics.json` that are the same for both."""
+    return {
+        "run": {
+            "name": folder.path.resolve().name,
+            "command": environment.command(),
+            "binary": startup.name(),
+            "source": str(path),
+            "seed": parsed.training.seed,
+        },
+        "environment": environment.describe(),
+        "dataset": {
+            "name": info.name,
+            "image_shape": list(info.image_shape),
+            "num_classes": info.num_classes,
+            "num_test": info.num_test,
+        },
+    }

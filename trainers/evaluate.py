@@ -1,0 +1,28 @@
+"""Measures a network's natural accuracy and its accuracy under attacks.
+
+Example:
+    python -m trainers.evaluate --source=runs/demo --dataset=digits \\
+        --epsilon=0.15 --eval_attacks=pgd,cleverhans_mim \\
+        --output_dir=runs/demo_attacked
+
+The source may also be the folder of a SavedModel. With
+--flagfile=runs/demo/flags.txt the settings are those of the run.
+"""
+
+from __future__ import annotations
+
+from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
+from trainers import settings  # noqa: F401  Defines all other flags.
+from trainers import startup
+
+
+def main() -> None:
+    """Evaluates the network."""
+    # TensorFlow takes seconds to import; the flags come first.
+    from trainers import afterwards
+
+    afterwards.evaluate()
+
+
+if __name__ == "__main__":
+    startup.run(main)

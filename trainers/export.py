@@ -1,0 +1,23 @@
+"""Writes a network as a SavedModel for serving, with a model card.
+
+python -m trainers.export --source=runs/demo --dataset=digits
+    --output_dir=runs/demo_export
+"""
+
+from __future__ import annotations
+
+from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
+from trainers import settings  # noqa: F401  Defines all other flags.
+from trainers import startup
+
+
+def main() -> None:
+    """Exports the network."""
+    # TensorFlow takes seconds to import; the flags come first.
+    from trainers import afterwards
+
+    afterwards.export()
+
+
+if __name__ == "__main__":
+    startup.run(main)
