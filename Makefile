@@ -62,9 +62,9 @@ clean:  ## Remove the environment and everything that was built.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(runtime): requirements.txt
-	@tools/make_venv.sh $(VENV) requirements.txt $(PYTHON)
+	@PYTHON="$(PYTHON)" tools/make_venv.sh $(VENV) $^
 	@touch $@
 
 $(development): requirements.txt requirements-dev.txt
-	@tools/make_venv.sh $(VENV) requirements-dev.txt $(PYTHON)
+	@PYTHON="$(PYTHON)" tools/make_venv.sh $(VENV) $^
 	@touch $(runtime) $@

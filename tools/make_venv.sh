@@ -1,16 +1,16 @@
 #!/bin/sh
-# Makes a virtual environment and installs one requirements file into it.
+# Makes a virtual environment and installs requirements files into it.
 #
-#   tools/make_venv.sh VENV REQUIREMENTS [PYTHON]
+#   PYTHON= tools/make_venv.sh VENV REQUIREMENTS...
 #
 # Safe to run again after an interruption: an environment that does not work
-# is made anew, one that works is completed. Without PYTHON the first supported
-# interpreter on the path is taken.
+# is made anew, one that works is completed. Unless PYTHON names one, the first
+# supported interpreter on the path is taken.
 set -eu
 
+wanted=${PYTHON:-}
 venv=$1
-requirements=$2
-wanted=${3:-}
+shift
 
 supported() {
   "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
@@ -51,8 +51,11 @@ if ! supported "$venv/bin/python" ||
   "$python" -m venv "$venv"
 fi
 
-echo "Installing $requirements into $venv; the first time this downloads" \
-  "about 1 GB and takes a few minutes."
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  --requirement "$requirements"
+echo "Installing $* into $venv; the first time this downloads about 1 GB" \
+  "and takes a few minutes."
+for file; do
+  set -- "$@" --requirement "$file"
+  shift
+done
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
 echo "Installed."
