@@ -1,7 +1,9 @@
 """Attacks that follow the sign or the direction of the input gradient.
 
 The steps and the restarts are rolled loops, so the memory that an attack needs
-does not grow with their number. Nothing flows back through an attack.
+does not grow with their number. Nothing flows back through an attack. (Only a
+`tf.GradientTape` that is open outside of any `tf.function` records every step
+of an attack called within it, in vain: call the attack before opening it.)
 """
 
 from __future__ import annotations

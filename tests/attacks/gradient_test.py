@@ -456,28 +456,26 @@ def test_more_restarts_are_never_weaker(pgd_case):
 
 
 def test_restarts_prefer_the_misclassified_point():
-    # Two classes and a single pixel. Loss -log p_0, where p_0 falls to the
-    # left up to 0.51, but jumps to 0.45 on the right: misclassified there.
-    def model(x):
-        p = tf.where(x < 0.5, 0.51 + 0.1 * x, 0.45 + 0.0 * x)
-        return tf.math.log(tf.concat([p, 1 - p], axis=-1))
+    # A single pixel and three classes. Dark, the label leads narrowly, with
+    # the higher loss; bright, another class leads, with the lower loss.
+    dark = tf.math.log([[0.34, 0.33, 0.33]])
+    bright = tf.math.log([[0.45, 0.54, 0.01]])
 
-    x = tf.fill((1, 1), 0.4)
-    results = [
-        pgd(
+    def model(x):
+        return tf.where(x < 0.5, dark, bright) + 0.0 * x
+
+    for start in (0.4, 0.7):
+        x_adv = pgd(
             model,
-            x,
+            tf.fill((1, 1), 0.4),
             [0],
             epsilon=0.4,
             step_size=0.05,
             num_steps=1,
             num_restarts=20,
-            start=start,
+            start=tf.fill((1, 1), start),
             seed=0,
         )
-        for start in (x, tf.fill((1, 1), 0.7))
-    ]
-    for x_adv in results:
         assert x_adv.numpy().item() > 0.5
 
 

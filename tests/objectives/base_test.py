@@ -243,3 +243,30 @@ def test_unknown_names_show_the_close_match():
         objectives.create("trades", epsilonn=0.1)
     with pytest.raises(InputError, match="It has none"):
         objectives.create("natural", epsilon=0.1)
+
+
+def test_settings_are_keyword_only():
+    with pytest.raises(TypeError):
+        objectives.TRADES(6.0)
+
+
+def test_two_replicas_see_the_loss_of_one(model):
+    devices = [d.name for d in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.MirroredStrategy(devices[:2])
+    objective = objectives.TRADES(epsilon=0.1, num_steps=2)
+    with strategy.scope():
+        mirrored = keras.models.clone_model(model)
+        mirrored.set_weights(model.get_weights())
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(6)
+    batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
+
+    @tf.function
+    def run():
+        return strategy.run(
+            lambda x, y: objective(mirrored, x, y, seed=4), args=batch
+        )
+
+    losses = strategy.experimental_local_results(run())
+    np.testing.assert_allclose(
+        np.mean(losses), objective(model, X, Y, seed=4), rtol=1e-5
+    )
