@@ -1,8 +1,8 @@
-"""Measures a network's natural accuracy and its accuracy under attacks.
+r"""Measures a network's natural accuracy and its accuracy under attacks.
 
 Example:
-    python -m trainers.evaluate --source=runs/demo --dataset=digits \\
-        --epsilon=0.15 --eval_attacks=pgd,cleverhans_mim \\
+    python -m trainers.evaluate --source=runs/demo --dataset=digits \
+        --epsilon=0.15 --eval_attacks=pgd,cleverhans_mim \
         --output_dir=runs/demo_attacked
 
 The source may also be the folder of a SavedModel. With

@@ -1,7 +1,8 @@
-"""Writes a network as a SavedModel for serving, with a model card.
+r"""Writes a network as a SavedModel for serving, with a model card.
 
-python -m trainers.export --source=runs/demo --dataset=digits
-    --output_dir=runs/demo_export
+Example:
+    python -m trainers.export --source=runs/demo --dataset=digits \
+        --output_dir=runs/demo_export
 """
 
 from __future__ import annotations

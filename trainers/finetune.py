@@ -1,7 +1,7 @@
-"""Trains the weights that pruning left, under a robust objective.
+r"""Trains the weights that pruning left, under a robust objective.
 
 Example:
-    python -m trainers.finetune --source=runs/pruned \\
+    python -m trainers.finetune --source=runs/pruned \
         --output_dir=runs/finetuned
 
 Run the same command again to go on where it was stopped.

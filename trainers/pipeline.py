@@ -1,7 +1,7 @@
-"""Takes a network through pretrain, prune and finetune, and exports it.
+r"""Takes a network through pretrain, prune and finetune, and exports it.
 
 Example:
-    python -m trainers.pipeline --output_dir=runs/demo \\
+    python -m trainers.pipeline --output_dir=runs/demo \
         --flagfile=flags/presets/digits_demo.flags
 
 Each phase's result is evaluated; the folder then holds checkpoints, a

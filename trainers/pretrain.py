@@ -1,7 +1,7 @@
-"""Trains a network that is to be pruned, under a robust objective.
+r"""Trains a network that is to be pruned, under a robust objective.
 
 Example:
-    python -m trainers.pretrain --model=vgg16_bn --objective=trades \\
+    python -m trainers.pretrain --model=vgg16_bn --objective=trades \
         --output_dir=runs/dense
 
 Run the same command again to go on where it was stopped.

@@ -1,7 +1,7 @@
-"""Prunes a network: learns which weights stay, under a robust objective.
+r"""Prunes a network: learns which weights stay, under a robust objective.
 
 Example:
-    python -m trainers.prune --source=runs/dense --density=0.05 \\
+    python -m trainers.prune --source=runs/dense --density=0.05 \
         --output_dir=runs/pruned
 
 Run the same command again to go on where it was stopped.

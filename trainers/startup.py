@@ -77,8 +77,9 @@ def _help() -> str:
             lines.append(_flag_help(flag))
         sections.append("\n".join(lines))
     sections.append(
-        "Also:\n  --flagfile=FILE\n      Reads flags from a file, one per line; "
-        "flags given after it win.\n      Recipes are in flags/presets.\n"
+        "Also:\n  --flagfile=FILE\n      Reads flags from a file, one per "
+        "line; flags given after it win.\n      Recipes are in flags/presets."
+        "\n"
         "  --helpfull\n      Shows the flags of absl too."
     )
     return "\n\n".join(sections) + "\n"
