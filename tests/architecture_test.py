@@ -1,0 +1,234 @@
+"""The tree keeps its shape: order of imports, silence, documentation."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+import setuptools
+
+import hydra_tf
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Each part of the library may import the parts of lower rank, and itself.
+RANKS = {
+    "errors": 0,
+    "files": 1,
+    "masks": 1,
+    "data": 2,
+    "layers": 2,
+    "models": 2,
+    "attacks": 3,
+    "pruning": 3,
+    "objectives": 4,
+    "export": 5,
+    "training": 5,
+}
+
+# What each tree outside the library may import.
+TREES = {
+    "benchmarks": {"benchmarks", "flags", "hydra_tf", "trainers"},
+    "flags": {"flags", "hydra_tf"},
+    "hydra_tf": {"hydra_tf"},
+    "tools": {"tools"},
+    "trainers": {"flags", "hydra_tf", "trainers"},
+}
+
+# Slow to import: only the functions that use them may do so.
+OPTIONAL = {
+    "cleverhans",
+    "matplotlib",
+    "sklearn",
+    "tensorflow_datasets",
+    "tensorflow_model_optimization",
+    "tf_keras",
+}
+
+
+def python_files(tree):
+    return sorted((ROOT / tree).rglob("*.py"))
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def parse(path):
+    return ast.parse(path.read_text(), relative(path))
+
+
+def imported_names(path):
+    """All `a.b.c` that a file imports, names of `from` imports included."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def library_modules():
+    names = ["hydra_tf"] + [
+        module.name
+        for module in pkgutil.walk_packages(hydra_tf.__path__, "hydra_tf.")
+    ]
+    return [importlib.import_module(name) for name in names]
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_trees_import_only_what_is_below_them(tree):
+    for path in python_files(tree):
+        tops = {name.split(".")[0] for name in imported_names(path)}
+        ours = tops & {*TREES, "tests"}
+        assert ours <= TREES[tree], relative(path)
+
+
+def test_every_part_of_the_library_has_a_rank():
+    parts = {
+        path.stem
+        for path in (ROOT / "hydra_tf").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert parts - {"__init__"} == set(RANKS)
+
+
+def test_library_imports_point_one_way():
+    for path in python_files("hydra_tf"):
+        part = path.relative_to(ROOT / "hydra_tf").parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for name in imported_names(path):
+            if name.split(".")[0] != "hydra_tf":
+                continue
+            used = name.split(".")[1]
+            assert used in RANKS, (
+                f"{relative(path)} imports {name}: name the module"
+            )
+            assert used == part or RANKS[used] < RANKS[part], (
+                f"{relative(path)} imports {name} from above or beside it"
+            )
+
+
+def test_init_files_only_re_export():
+    for path in python_files("hydra_tf"):
+        if path.name != "__init__.py":
+            continue
+        docstring, *body = parse(path).body
+        assert isinstance(docstring, ast.Expr), relative(path)
+        for node in body:
+            if isinstance(node, ast.Assign):
+                assert node.targets[0].id in ("__all__", "__version__")
+            else:
+                assert isinstance(node, ast.ImportFrom), relative(path)
+                assert node.names[0].name != "*", relative(path)
+
+
+def test_library_reads_no_flag_and_no_environment_variable():
+    for path in python_files("hydra_tf"):
+        names = set(imported_names(path))
+        assert not {"absl.flags", "absl.app", "os.environ"} & names, path
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("environ", "getenv"), (
+                    f"{relative(path)}:{node.lineno}"
+                )
+
+
+def test_library_neither_prints_nor_asserts():
+    for path in python_files("hydra_tf"):
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "print", (
+                    f"{relative(path)}:{node.lineno}"
+                )
+            assert not isinstance(node, ast.Assert), (
+                f"{relative(path)}:{node.lineno}"
+            )
+
+
+def test_nothing_loads_a_pickle():
+    for tree in TREES:
+        for path in python_files(tree):
+            tops = {name.split(".")[0] for name in imported_names(path)}
+            assert not tops & {"pickle", "dill", "cloudpickle", "joblib"}, path
+            for node in ast.walk(parse(path)):
+                if isinstance(node, ast.keyword) and node.arg in (
+                    "allow_pickle",
+                    "enable_unsafe_deserialization",
+                ):
+                    assert getattr(node.value, "value", True) is False, path
+
+
+def test_import_of_the_library_loads_no_optional_package():
+    code = (
+        "import sys, hydra_tf; print(*{m.split('.')[0] for m in sys.modules})"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert not OPTIONAL & loaded
+
+
+def test_everything_public_is_documented():
+    undocumented = []
+    for module in library_modules():
+        if not inspect.getdoc(module):
+            undocumented.append(module.__name__)
+        for name, thing in vars(module).items():
+            if (
+                name.startswith("_")
+                or not (inspect.isclass(thing) or inspect.isfunction(thing))
+                or thing.__module__ != module.__name__
+            ):
+                continue
+            where = f"{module.__name__}.{name}"
+            if not thing.__doc__:
+                undocumented.append(where)
+            if inspect.isclass(thing):
+                undocumented += undocumented_members(thing, where)
+    assert not undocumented
+
+
+def undocumented_members(cls, where):
+    """Public methods and properties that no base class describes either."""
+    for name, member in vars(cls).items():
+        member = getattr(member, "__func__", member)
+        if name.startswith("_") or not (
+            inspect.isfunction(member) or isinstance(member, property)
+        ):
+            continue
+        if any(hasattr(base, name) for base in cls.__mro__[1:]):
+            continue
+        if not inspect.getdoc(member):
+            yield f"{where}.{name}"
+
+
+def test_wheel_holds_the_library_alone():
+    settings = (ROOT / "pyproject.toml").read_text()
+    (include,) = re.findall(r"^include = (\[.*\])$", settings, re.MULTILINE)
+    packages = setuptools.find_packages(
+        str(ROOT), include=ast.literal_eval(include)
+    )
+    assert {package.split(".")[0] for package in packages} == {"hydra_tf"}
+    folders = {relative(path.parent) for path in python_files("hydra_tf")}
+    assert set(packages) == {
+        relative(path).replace("/", ".") for path in folders
+    }
+
+
+def test_python_files_of_the_library_are_short():
+    for path in python_files("hydra_tf"):
+        lines = len(path.read_text().splitlines())
+        assert lines <= 500, f"{relative(path)}: {lines} lines, two concepts?"
