@@ -40,9 +40,7 @@ CHECKOUT_TESTS = (
     "tests/make_venv_test.py",
 )
 
-HEADER = (
-    "# Written by tools/build_files.py: run `make build-files` to update.\n"
-)
+HEADER = "# Written by `make build-files`; see tools/build_files.py.\n"
 
 TOP_LEVEL = f"""{HEADER}
 package(default_visibility = ["//visibility:public"])
