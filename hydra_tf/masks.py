@@ -1,0 +1,322 @@
+"""The top-k mask: which entries of a score tensor live.
+
+`topk_mask` keeps the `ceil(density * n)` entries of largest magnitude. The
+selection is a radix search for the smallest kept magnitude: the bit pattern of
+a non-negative float grows with its value, so two histograms (the upper, then
+the lower half of the bits) give the exact threshold in four passes over the
+scores, at any density, with static shapes (XLA compiles it) and no sort.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf.errors import InputError
+
+# Signed integer type of the same width, and the split of the magnitude's bits
+# (sign excluded) into the histogram levels of the radix search.
+_LEVELS = {
+    tf.float32: (tf.int32, (16, 15)),
+    tf.bfloat16: (tf.int16, (15,)),
+    tf.float16: (tf.int16, (15,)),
+}
+
+# A density that is meant as a decimal (0.1) or as a ratio of counts (37 / n)
+# carries its rounding error into `density * n`. A product that lies within
+# this many machine epsilons of an integer is that integer.
+_SNAP_EPSILONS = 4.0
+
+
+def kept_count(density: float, size: int) -> int:
+    """Returns how many of `size` entries a mask of this density keeps.
+
+    That is `ceil(density * size)` as in exact arithmetic, at least one: 0.9 of
+    10 keeps 9 although the float product exceeds 9.
+
+    Args:
+        density: Number in (0, 1], fraction of entries kept.
+        size: Integer >= 1, number of entries.
+
+    Raises:
+        InputError: If `density` is outside (0, 1].
+
+    Example:
+
+    >>> kept_count(0.9, 10), kept_count(0.01, 36_864)
+    (9, 369)
+    """
+    check_density(density)
+    epsilon = _SNAP_EPSILONS * _machine_epsilon(np.asarray(density).dtype)
+    product = float(density) * size
+    nearest = round(product)
+    if abs(product - nearest) <= epsilon * product:
+        return max(nearest, 1)
+    return max(math.ceil(product), 1)
+
+
+def check_density(density: Any, name: str = "density") -> None:
+    """Raises `InputError` unless `density` is a number in (0, 1]."""
+    try:
+        value = float(density)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.0 < value <= 1.0:
+        raise InputError(
+            f"`{name}` must be in (0, 1]: it is the fraction of weights kept "
+            f"(for a sparsity, pass 1 - sparsity). Received: {name}={density}"
+        )
+
+
+def topk_mask(scores: Any, density: Any) -> tf.Tensor:
+    """Returns the mask that keeps the scores of largest magnitude.
+
+    Exactly `ceil(density * n)` entries are one, at least one of them; where
+    magnitudes tie, the entry with the lower flat (row-major) index is kept.
+    Zeros, denormals and infinities are ordinary values.
+
+    Backward the mask is the identity with respect to the magnitudes
+    (straight-through): `d loss / d scores = (d loss / d mask) * sign(scores)`,
+    and a density that is a tensor receives the sum of `d loss / d mask`.
+
+    Args:
+        scores: Float tensor (float32, bfloat16 or float16) of any shape with
+            at least one entry.
+        density: Number or scalar float tensor in (0, 1], fraction of entries
+            kept.
+
+    Returns:
+        Tensor of zeros and ones with the shape and dtype of `scores`.
+
+    Raises:
+        InputError: If `density` is outside (0, 1] or a score is NaN (when
+            executing eagerly; inside `tf.function` the same checks raise
+            `tf.errors.InvalidArgumentError`, and under XLA, which drops
+            assertions, the kept entries become NaN).
+        TypeError: If the scores' dtype is not supported.
+
+    Example:
+
+    >>> topk_mask(tf.constant([0.5, -2.0, 1.0, 0.0]), density=0.5).numpy()
+    array([0., 1., 1., 0.], dtype=float32)
+
+    Reference:
+
+    - [Sehwag et al., 2020](https://arxiv.org/abs/2002.10509), section 3.1
+    - [Ramanujan et al., 2020](https://arxiv.org/abs/1911.13299), the
+      straight-through estimator on the magnitudes of the scores
+    """
+    scores = tf.convert_to_tensor(scores)
+    if scores.dtype not in _LEVELS:
+        raise TypeError(
+            "`scores` must be float32, bfloat16 or float16. "
+            f"Received: dtype={scores.dtype.name}"
+        )
+    size = scores.shape.num_elements()
+    if size is None:
+        raise InputError(
+            "`scores` must have a fully defined shape. "
+            f"Received: shape={scores.shape}"
+        )
+    if size == 0:
+        raise InputError(
+            f"`scores` must not be empty. Received: shape={scores.shape}"
+        )
+    if not _is_tensor(density):
+        return _straight_through_mask(scores, kept_count(density, size))
+    density = tf.convert_to_tensor(density)
+    if density.shape.rank != 0 or not density.dtype.is_floating:
+        raise InputError(
+            "`density` must be a scalar float. Received: "
+            f"shape={density.shape}, dtype={density.dtype.name}"
+        )
+    return _straight_through_mask_of_density(scores, density)
+
+
+def _is_tensor(value: Any) -> bool:
+    return tf.is_tensor(value) or isinstance(value, tf.Variable)
+
+
+def _straight_through_mask(scores: tf.Tensor, kept: int) -> tf.Tensor:
+    @tf.custom_gradient
+    def mask_of(scores):
+        def gradient(upstream):
+            return upstream * tf.sign(scores)
+
+        return _select(scores, tf.constant(kept)), gradient
+
+    return mask_of(scores)
+
+
+@tf.custom_gradient
+def _straight_through_mask_of_density(scores: tf.Tensor, density: tf.Tensor):
+    def gradient(upstream):
+        to_density = tf.reduce_sum(tf.cast(upstream, tf.float32))
+        return upstream * tf.sign(scores), tf.cast(to_density, density.dtype)
+
+    size = scores.shape.num_elements()
+    return _select(scores, _kept_count_of_tensor(density, size)), gradient
+
+
+def _kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
+    """`kept_count` for a density that is only known when the graph runs."""
+    if tf.executing_eagerly():
+        return tf.constant(kept_count(density.numpy(), size))
+    assertion = tf.debugging.Assert(
+        tf.logical_and(density > 0, density <= 1),
+        ["`density` must be in (0, 1]. Received:", density],
+    )
+    epsilon = _SNAP_EPSILONS * _machine_epsilon(density.dtype.as_numpy_dtype)
+    with tf.control_dependencies([assertion] if assertion is not None else []):
+        product = tf.cast(density, tf.float64) * size
+    nearest = tf.round(product)
+    is_integer = tf.abs(product - nearest) <= epsilon * product
+    count = tf.where(is_integer, nearest, tf.math.ceil(product))
+    return tf.clip_by_value(tf.cast(count, tf.int32), 1, size)
+
+
+def _machine_epsilon(dtype: Any) -> float:
+    if np.issubdtype(dtype, np.integer):
+        return 0.0
+    return float(tf.experimental.numpy.finfo(dtype).eps)
+
+
+def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    """Zeros, and ones where a score is among the `kept` largest magnitudes."""
+    integer_type, levels = _LEVELS[scores.dtype]
+    # Bitwise instead of `abs`: exact for denormals, which float operations
+    # may flush to zero.
+    bits = tf.bitwise.bitwise_and(
+        tf.bitcast(tf.reshape(scores, [-1]), integer_type), integer_type.max
+    )
+    infinity = tf.bitcast(tf.constant(math.inf, scores.dtype), integer_type)
+    holds_nan = tf.reduce_max(bits) > infinity
+    one = _one_unless(holds_nan, scores.dtype)
+    bits = tf.cast(bits, tf.int32)
+
+    threshold, num_ties, num_ties_kept = _radix_threshold(bits, kept, levels)
+
+    def keep_all_ties():
+        return bits >= threshold
+
+    def keep_first_ties():
+        tied = tf.equal(bits, threshold)
+        last = _position_of_nth(tied, num_ties_kept)
+        return (bits > threshold) | (tied & (tf.range(tf.size(bits)) <= last))
+
+    selected = tf.cond(
+        tf.equal(num_ties, num_ties_kept), keep_all_ties, keep_first_ties
+    )
+    mask = tf.where(selected, one, tf.zeros([], scores.dtype))
+    return tf.reshape(mask, scores.shape)
+
+
+def _one_unless(holds_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The mask's one; NaN scores are an error, not a mask."""
+    message = "`scores` holds a NaN: no mask can be made of it."
+    if tf.executing_eagerly():
+        if holds_nan:
+            raise InputError(message)
+        return tf.ones([], dtype)
+    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [message])
+    with tf.control_dependencies([assertion] if assertion is not None else []):
+        return tf.where(
+            holds_nan, tf.constant(math.nan, dtype), tf.ones([], dtype)
+        )
+
+
+def _radix_threshold(
+    bits: tf.Tensor, kept: tf.Tensor, levels: tuple[int, ...]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Finds the `kept`-th largest of non-negative integers.
+
+    Args:
+        bits: int32 vector, each entry in [0, 2 ** sum(levels)).
+        kept: int32 scalar in [1, len(bits)].
+        levels: Number of bits that each histogram resolves, upper bits first.
+
+    Returns:
+        The threshold, how many entries equal it, and how many of these are
+        among the `kept` largest.
+    """
+    base = tf.constant(0)  # the threshold's bits resolved so far
+    remaining = kept  # how many to keep among entries of that prefix
+    shift = sum(levels)
+    in_bucket = tf.size(bits)
+    for level, width in enumerate(levels):
+        shift -= width
+        digits = bits
+        if level:
+            # One is added so that bin 0 collects everything below the prefix;
+            # what lies above it exceeds the last bin and is not counted.
+            digits = tf.maximum(bits - (base - (1 << shift)), 0)
+        if shift:
+            digits = tf.bitwise.right_shift(digits, shift)
+        histogram = tf.raw_ops.DenseBincount(
+            input=digits,
+            size=(1 << width) + (1 if level else 0),
+            weights=tf.constant([], tf.int32),
+            binary_output=False,
+        )
+        if level:
+            histogram = histogram[1:]
+        digit, remaining, in_bucket = _unfused(
+            _nth_of_blocks,
+            tf.reshape(histogram, [-1, _BLOCK]),
+            remaining,
+            from_top=True,
+        )
+        base = base + tf.bitwise.left_shift(digit, shift)
+    return base, in_bucket, remaining
+
+
+# Cumulative sums run over blocks, then inside one block: fast everywhere.
+_BLOCK = 256
+
+
+def _position_of_nth(flags: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+    """Returns the index of the `n`-th (from 1) true entry of a bool vector."""
+    size = flags.shape.num_elements()
+    block_size = max(_BLOCK, math.isqrt(size))
+    counts = tf.pad(tf.cast(flags, tf.int32), [[0, -size % block_size]])
+    blocks = tf.reshape(counts, [-1, block_size])
+    return _nth_of_blocks(blocks, n, from_top=False)[0]
+
+
+def _nth_of_blocks(
+    blocks: tf.Tensor, n: tf.Tensor, *, from_top: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`_nth` over the flattened rows of a matrix of counts."""
+    block, n, _ = _nth(tf.reduce_sum(blocks, axis=1), n, from_top=from_top)
+    index, n, count = _unfused(_nth, blocks[block], n, from_top=from_top)
+    return block * blocks.shape[1] + index, n, count
+
+
+def _unfused(
+    search: Callable, counts: tf.Tensor, n: tf.Tensor, *, from_top: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Calls `search` in a branch that is always taken.
+
+    XLA fuses nested searches into one kernel, which takes it many seconds to
+    compile; it does not fuse across a branch.
+    """
+    return tf.cond(
+        n > 0,
+        lambda: search(counts, n, from_top=from_top),
+        lambda: (tf.constant(0), n, tf.constant(0)),
+    )
+
+
+def _nth(
+    counts: tf.Tensor, n: tf.Tensor, *, from_top: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Finds the bin of the `n`-th entry, `n`'s rank in it, and its count."""
+    cumulated = tf.cumsum(counts, reverse=from_top)
+    num_reached = tf.reduce_sum(tf.cast(cumulated >= n, tf.int32))
+    index = num_reached - 1 if from_top else tf.size(counts) - num_reached
+    count = counts[index]
+    return index, n - (cumulated[index] - count), count
