@@ -60,7 +60,7 @@ def run() -> None:
             f"  of {method}: {run.folder.comparison(method).saved_model}"
         )
     console.say(f"All figures:  {run.folder.metrics}")
-    console.say(f"TensorBoard:  tensorboard --logdir {run.folder.events}")
+    console.say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
 
 
 def _pretrain(run: experiment.Experiment) -> keras.Model:

@@ -70,7 +70,7 @@ def evaluate(
     for name in settings.attacks:
         described[name] = describe(name, settings)
         robust = _withstands(
-            _attack(name, model, settings),
+            _attack(name, model, settings, images),
             images,
             labels,
             correct,
@@ -133,9 +133,9 @@ def _classified(
     """Returns which images the network gets right."""
     logits_of = attacks.as_logits_function(model)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=_signature(images))
     def classify(x, y):
-        return tf.argmax(logits_of(x), -1, tf.int32) == tf.cast(y, tf.int32)
+        return tf.argmax(logits_of(x), -1, tf.int32) == y
 
     return np.concatenate(
         [
@@ -181,12 +181,22 @@ def _batch(images, labels, rows) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(images[rows]), tf.constant(labels[rows], tf.int32)
 
 
+def _signature(images: np.ndarray) -> list[tf.TensorSpec]:
+    """Returns the types of batches of any size, images and labels."""
+    return [
+        tf.TensorSpec((None, *images.shape[1:]), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+    ]
+
+
 def _attack(
     name: str,
     model: Callable[[tf.Tensor], tf.Tensor],
     settings: EvaluationSettings,
+    images: np.ndarray,
 ) -> _Attack:
     """Returns the attack as a function that tells which images withstand."""
+    signature = [*_signature(images), tf.TensorSpec((2,), tf.int32)]
     logits_of = attacks.as_logits_function(model)
 
     def right(x, y):
@@ -216,7 +226,7 @@ def _attack(
 
     if name == "fgsm":
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(input_signature=signature)
         def fgsm_attack(x, y, seed):
             x_adv = attacks.fgsm(
                 logits_of,
@@ -230,7 +240,7 @@ def _attack(
 
         return fgsm_attack
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=signature)
     def pgd_attack(x, y, seed):
         x_adv = attacks.pgd(
             logits_of,

@@ -159,6 +159,7 @@ def _fit(
                 epochs=phase.epochs,
                 steps_per_epoch=data.steps_per_epoch,
                 callbacks=callbacks,
+                shuffle=False,
                 verbose=0,
             )
         except stops.Interrupted as stop:

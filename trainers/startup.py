@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -107,12 +108,11 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
             "--name=value. See --help.",
             _USAGE_EXIT,
         )
-    # Has to be in the environment before TensorFlow is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "--verbosity" not in " ".join(sys.argv):
-        logging.set_verbosity(logging.WARNING)
     stops.install_handlers()
     try:
+        _import_tensorflow()
+        if "--verbosity" not in " ".join(sys.argv):
+            logging.set_verbosity(logging.ERROR)
         main()
     except stops.Interrupted as stop:
         signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
@@ -132,6 +132,31 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         if not isinstance(error, InputError):
             raise
         _fail(str(error), _USAGE_EXIT)
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow without its remarks on how it was built.
+
+    It writes them before any log level counts. Who sets the level sees all.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            # The first operation starts the devices, with remarks of their own.
+            tf.constant(0)
+        except Exception:
+            captured.seek(0)
+            os.write(stderr, captured.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _fail(message: str, exit_code: int, label: str = "error: ") -> None:

@@ -1,0 +1,129 @@
+"""A user's mistake: one line that says what would be right, no traceback."""
+
+import json
+
+import keras
+import pytest
+
+from tests.trainers import binaries
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A folder of networks that do not fit, and of files that are none."""
+    folder = tmp_path_factory.mktemp("sources")
+
+    def save(name, shape, classes):
+        model = keras.Sequential(
+            [
+                keras.layers.Input(shape),
+                keras.layers.Flatten(),
+                keras.layers.Dense(classes),
+            ]
+        )
+        model.save(folder / name)
+
+    save("small.keras", (8, 8, 1), 10)
+    save("classes.keras", (8, 8, 1), 7)
+    save("shape.keras", (32, 32, 3), 10)
+    whole = (folder / "small.keras").read_bytes()
+    (folder / "truncated.keras").write_bytes(whole[: len(whole) // 2])
+    (folder / "weights.h5").write_bytes(b"")
+    (folder / "empty_run").mkdir()
+    (folder / "wrong.json").write_text(json.dumps({"denze": 0.5}))
+    (folder / "broken.json").write_text("{")
+    model = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Softmax(),
+        ]
+    )
+    model.save(folder / "nothing.keras")
+    return folder
+
+
+CASES = {
+    "unknown_dataset": (
+        "pipeline --dataset=cifar11",
+        ["--dataset=cifar11", "cifar10"],
+    ),
+    "unknown_model": (
+        "pretrain --model=vgg16bn",
+        ["--model=vgg16bn", "'vgg16_bn'"],
+    ),
+    "model_of_a_missing_module": (
+        "pretrain --model=no_such_module:make",
+        ["no_such_module"],
+    ),
+    "no_model": ("pretrain", ["--model is required"]),
+    "no_source": ("prune", ["--source is required"]),
+    "no_source_to_evaluate": ("evaluate", ["--source is required"]),
+    "missing_source": ("prune --source={s}/nowhere", ["does not exist"]),
+    "run_without_a_network": (
+        "finetune --source={s}/empty_run",
+        ["holds no finished phase"],
+    ),
+    "other_file": ("prune --source={s}/weights.h5", ["no .keras file"]),
+    "truncated": (
+        "prune --source={s}/truncated.keras",
+        ["truncated.keras", "cannot be read as a Keras model"],
+    ),
+    "other_classes": (
+        "prune --source={s}/classes.keras",
+        ["outputs of shape (7,)", "10 classes"],
+    ),
+    "other_images": (
+        "prune --source={s}/shape.keras",
+        ["(32, 32, 3)", "(8, 8, 1)"],
+    ),
+    "other_architecture": (
+        "prune --source={s}/small.keras --model=digits_model",
+        ["another architecture than --model=digits_model"],
+    ),
+    "finetune_without_masks": (
+        "finetune --source={s}/small.keras",
+        ["without masks"],
+    ),
+    "allocation_of_another_network": (
+        "prune --source={s}/small.keras --allocation={s}/wrong.json",
+        ["--allocation=", "unknown: denze"],
+    ),
+    "allocation_that_is_no_json": (
+        "prune --source={s}/small.keras --allocation={s}/broken.json",
+        ["broken.json cannot be read as JSON"],
+    ),
+    "missing_allocation": (
+        "prune --source={s}/small.keras --allocation={s}/none.json",
+        ["none.json does not exist"],
+    ),
+    "warm_up_longer_than_the_phase": (
+        "pretrain --model=digits_model --epochs=2 --warmup_epochs=2",
+        ["--warmup_epochs=2 must be less than the 2 epochs"],
+    ),
+    "no_output_folder": ("pretrain --output_dir=", ["--output_dir"]),
+    "attack_of_the_other_norm": (
+        "evaluate --eval_attacks=cleverhans_cw_l2",
+        ["--threat_model=l2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistake_is_one_line(case, sources, tmp_path, capfd):
+    command, words = CASES[case]
+    name, *arguments = command.format(s=sources).split()
+    code = binaries.run(
+        name,
+        "--dataset=digits",
+        "--fraction=0.1",
+        "--eval_examples=10",
+        f"--data_dir={sources / 'tfds'}",
+        f"--output_dir={tmp_path / 'run'}",
+        *arguments,
+    )
+    err = capfd.readouterr().err
+    assert code == 2, err
+    assert err.startswith(f"{name}: error: ")
+    assert all(word in err for word in words), err
+    assert err.count("\n") == 1

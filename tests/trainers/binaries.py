@@ -1,0 +1,99 @@
+"""Running the binaries in tests: in this process, or in one of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from unittest import mock
+
+from absl import flags
+from absl.testing import flagsaver
+
+from trainers import startup
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# A pipeline of seconds: 5 steps an epoch, on every layer kind of the demo.
+TINY = (
+    "--dataset=digits",
+    "--model=digits_model",
+    "--fraction=0.1",
+    "--batch_size=32",
+    "--objective=madry",
+    "--epsilon=0.15",
+    "--num_steps=2",
+    "--pretrain_epochs=2",
+    "--prune_epochs=3",
+    "--finetune_epochs=2",
+    "--learning_rate=0.05",
+    "--density=0.2",
+    "--eval_num_steps=2",
+    "--eval_num_restarts=1",
+    "--eval_examples=40",
+    "--tensorboard_images=1",
+    "--seed=3",
+)
+
+
+def run(name: str, *arguments: str) -> int:
+    """Runs a binary in this process, which has TensorFlow already.
+
+    Args:
+        name: Name of the binary.
+        *arguments: Its command line.
+
+    Returns:
+        The exit code. Output goes to stdout and stderr; see `capfd`.
+    """
+    module = importlib.import_module(f"trainers.{name}")
+    argv = [str(ROOT / "trainers" / f"{name}.py"), *arguments]
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with (
+            flagsaver.flagsaver(),
+            mock.patch.object(sys, "argv", argv),
+            _in_root(),
+        ):
+            flags.FLAGS.unparse_flags()
+            startup.run(module.main)
+    except SystemExit as stop:
+        return stop.code or 0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def start(name: str, *arguments: str) -> subprocess.Popen:
+    """Starts a binary in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"trainers.{name}", *arguments],
+        cwd=ROOT,
+        env={
+            key: value
+            for key, value in os.environ.items()
+            if key != "TF_CPP_MIN_LOG_LEVEL"
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def _in_root():
+    """Changes to the root of the checkout, where presets are found."""
+    before = os.getcwd()
+    os.chdir(ROOT)
+    try:
+        yield
+    finally:
+        os.chdir(before)

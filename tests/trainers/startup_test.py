@@ -1,0 +1,66 @@
+"""Help, misspelt flags, stray arguments: answered at once, in one line."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.trainers import binaries
+
+NAMES = ["pretrain", "prune", "finetune", "evaluate", "export", "pipeline"]
+
+
+def answer(name, *arguments):
+    """Returns exit code, stdout, stderr and seconds of a binary."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", f"trainers.{name}", *arguments],
+        cwd=binaries.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    seconds = time.monotonic() - start
+    return done.returncode, done.stdout, done.stderr, seconds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_every_flag_within_two_seconds(name):
+    code, out, err, seconds = answer(name, "--help")
+    assert (code, err) == (0, "")
+    assert seconds < 2
+    for flag in (
+        "dataset data_dir model objective method allocation density epsilon "
+        "step_size num_steps batch_size learning_rate seed precision strategy "
+        "output_dir source pretrain_epochs prune_epochs finetune_epochs"
+    ).split():
+        assert f"\n  --{flag}=" in out, flag
+    assert ("\n  --epochs=" in out) == (name != "pipeline")
+    assert f"python -m trainers.{name} " in out
+    # Every flag has a sentence.
+    heads = re.findall(r"\n  --\S+\n(\s+\S.*)", out)
+    assert all(text.startswith("      ") for text in heads)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--densty=0.1"], "'densty'. Did you mean: density"),
+        (["--density=95"], "--density=95: must be in (0, 1]"),
+        (["--objective=trade"], "Did you mean 'trades'?"),
+        (["--method=hidra"], "Did you mean 'hydra'?"),
+        (["stray"], "unexpected argument 'stray'"),
+        (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_mistake_is_one_line_before_tensorflow_is_imported(arguments, words):
+    code, out, err, seconds = answer("prune", *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("prune: error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert seconds < 2
