@@ -1,0 +1,27 @@
+"""From a plain model to a masked one, through the phases, and back."""
+
+from hydra_tf.pruning.convert import register_masked_twin
+from hydra_tf.pruning.convert import strip_masks
+from hydra_tf.pruning.convert import to_masked
+from hydra_tf.pruning.density import set_density
+from hydra_tf.pruning.multistep import MultiStepPruning
+from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.phases import set_phase
+from hydra_tf.pruning.report import LayerSparsity
+from hydra_tf.pruning.report import SparsityReport
+from hydra_tf.pruning.report import sparsity_report
+from hydra_tf.pruning.scores import init_scores
+
+__all__ = [
+    "LayerSparsity",
+    "MultiStepPruning",
+    "SparsityReport",
+    "init_scores",
+    "masked_layers",
+    "register_masked_twin",
+    "set_density",
+    "set_phase",
+    "sparsity_report",
+    "strip_masks",
+    "to_masked",
+]

@@ -1,0 +1,251 @@
+"""Turning a plain Keras model into its masked twin, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+from hydra_tf.layers import MaskedConv1D
+from hydra_tf.layers import MaskedConv2D
+from hydra_tf.layers import MaskedConv2DTranspose
+from hydra_tf.layers import MaskedDense
+from hydra_tf.layers import MaskedDepthwiseConv2D
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.masks import check_density
+
+_MASKED_TWINS: dict[type, type] = {
+    masked.plain_class: masked
+    for masked in (
+        MaskedConv1D,
+        MaskedConv2D,
+        MaskedConv2DTranspose,
+        MaskedDense,
+        MaskedDepthwiseConv2D,
+    )
+}
+
+# The arguments that a masked layer has beyond its plain class.
+_MASK_ARGUMENTS = ("density", "scores_initializer", "phase")
+
+Exclude = Callable[[keras.layers.Layer], bool] | Iterable[str] | None
+
+
+def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
+    """Makes `to_masked` turn `masked_class.plain_class` into `masked_class`.
+
+    Args:
+        masked_class: Subclass of `hydra_tf.layers.MaskedLayer` and of a Keras
+            layer, with `plain_class` set to the layer it masks.
+    """
+    if not issubclass(masked_class, MaskedLayer):
+        raise TypeError(
+            "`masked_class` must derive from hydra_tf.layers.MaskedLayer. "
+            f"Received: {masked_class}"
+        )
+    _MASKED_TWINS[masked_class.plain_class] = masked_class
+
+
+def to_masked(
+    model: keras.Model, exclude: Exclude = None, *, density: float = 1.0
+) -> keras.Model:
+    """Returns the masked twin of a model, with its weights and outputs.
+
+    Every Dense, Conv1D, Conv2D, DepthwiseConv2D and Conv2DTranspose layer,
+    in nested models too, becomes its masked counterpart of the same name, with
+    scores scaled from its kernel. The given model is left as it is.
+
+    Args:
+        model: Built Functional or Sequential model, possibly nested.
+        exclude: Layers to leave plain: a list of layer names, or a predicate
+            that gets a layer.
+        density: Float in (0, 1] that all masked layers get.
+
+    Returns:
+        A model of the same class. Outputs are equal at density 1.
+
+    Raises:
+        InputError: If the model is neither Functional nor Sequential, is not
+            built, has nothing to prune, or holds a layer with a kernel that
+            no masked layer exists for.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> [type(layer).__name__ for layer in hydra_tf.to_masked(model).layers]
+    ['MaskedDense']
+    """
+    check_density(density)
+    _check_convertible(model)
+    is_excluded = _exclusion(model, exclude)
+    num_masked = 0
+
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        nonlocal num_masked
+        if isinstance(layer, MaskedLayer) or is_excluded(layer):
+            return _clone_layer(layer)
+        masked_class = _MASKED_TWINS.get(type(layer))
+        if masked_class is None:
+            _check_has_no_kernel(layer)
+            return _clone_layer(layer)
+        if getattr(layer, "quantization_mode", None) or getattr(
+            layer, "lora_enabled", False
+        ):
+            raise InputError(
+                f"layer '{layer.name}' is quantised or has LoRA weights and "
+                "can't be masked: convert the plain model, or leave the "
+                f"layer out with exclude=['{layer.name}']"
+            )
+        num_masked += 1
+        config = layer.get_config()
+        for key in ("lora_rank", "lora_alpha", "quantization_config"):
+            config.pop(key, None)
+        return masked_class.from_config({**config, "density": density})
+
+    masked = _clone(model, convert)
+    if not num_masked and not any(
+        isinstance(layer, MaskedLayer) for layer in model._flatten_layers()
+    ):
+        raise InputError(
+            f"model '{model.name}' has nothing to prune: it holds no layer "
+            "that can be masked (Dense, Conv1D, Conv2D, DepthwiseConv2D, "
+            "Conv2DTranspose), or all are excluded"
+        )
+    for old, new in _layer_pairs(model, masked):
+        _copy_weights(old, new)
+    return masked
+
+
+def strip_masks(model: keras.Model) -> keras.Model:
+    """Returns a plain Keras model whose pruned weights are exactly 0.0.
+
+    The result holds no class of this library, has no scores, and computes the
+    same outputs. The given model is left as it is.
+
+    Args:
+        model: Model with masked layers, as from `to_masked`, or built by hand
+            with the functional or sequential API.
+
+    Raises:
+        InputError: If the model is neither Functional nor Sequential.
+    """
+    _check_convertible(model)
+
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if not isinstance(layer, MaskedLayer):
+            return _clone_layer(layer)
+        config = layer.get_config()
+        for key in _MASK_ARGUMENTS:
+            config.pop(key)
+        return layer.plain_class.from_config(config)
+
+    plain = _clone(model, convert)
+    for old, new in _layer_pairs(model, plain):
+        _copy_weights(old, new)
+    return plain
+
+
+def _clone(model: keras.Model, convert: Callable) -> keras.Model:
+    # Nested models are cloned by this function too, not by Keras's
+    # `recursive`, which loses what surrounds a Sequential.
+    def convert_any(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if _is_graph(layer):
+            return keras.models.clone_model(layer, clone_function=convert_any)
+        return convert(layer)
+
+    clone = keras.models.clone_model(model, clone_function=convert_any)
+    clone.trainable = model.trainable
+    return clone
+
+
+def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return layer.__class__.from_config(layer.get_config())
+
+
+def _is_graph(layer: Any) -> bool:
+    return isinstance(layer, (keras.Sequential, keras.Model)) and (
+        isinstance(layer, keras.Sequential)
+        or hasattr(layer, "operations")  # Functional
+    )
+
+
+def _check_convertible(model: Any) -> None:
+    if not isinstance(model, keras.Model) or not _is_graph(model):
+        raise InputError(
+            "only Functional and Sequential Keras models can be converted. "
+            f"Received: {type(model).__name__}; in a subclassed model, use "
+            "the layers of hydra_tf.layers by hand"
+        )
+    if not model.built:
+        raise InputError(
+            f"model '{model.name}' is not built: give it an Input, or call it "
+            "once"
+        )
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.Model) and not _is_graph(layer):
+            raise InputError(
+                f"layer '{layer.name}' is a subclassed model "
+                f"({type(layer).__name__}): only Functional and Sequential "
+                "models can be converted"
+            )
+
+
+def _exclusion(
+    model: keras.Model, exclude: Exclude
+) -> Callable[[keras.layers.Layer], bool]:
+    if exclude is None:
+        return lambda layer: False
+    if callable(exclude):
+        return exclude
+    names = {exclude} if isinstance(exclude, str) else set(exclude)
+    known = {layer.name for layer in model._flatten_layers()}
+    for name in names - known:
+        raise InputError(
+            f"`exclude` names '{name}', which is no layer of the model. "
+            f"{close_matches(name, known)}"
+        )
+    return lambda layer: layer.name in names
+
+
+def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
+    for variable in layer.trainable_variables:
+        if len(variable.shape) >= 2:
+            raise InputError(
+                f"layer '{layer.name}' ({type(layer).__name__}) can't be "
+                "masked: no masked layer exists for its weight "
+                f"'{variable.name}' of shape {tuple(variable.shape)}; to leave "
+                f"the layer as it is, pass exclude=['{layer.name}']"
+            )
+
+
+def _layer_pairs(old: keras.Model, new: keras.Model):
+    """Yields the leaf layers of two models of the same graph, in pairs."""
+    for old_layer, new_layer in zip(old.layers, new.layers, strict=True):
+        if _is_graph(old_layer):
+            yield from _layer_pairs(old_layer, new_layer)
+        else:
+            yield old_layer, new_layer
+
+
+def _copy_weights(old: Any, new: Any) -> None:
+    old_masked = isinstance(old, MaskedLayer)
+    new_masked = isinstance(new, MaskedLayer)
+    if old_masked == new_masked:
+        for target, source in zip(new.variables, old.variables, strict=True):
+            target.assign(source)
+        return
+    kernel = keras.ops.convert_to_numpy(old.kernel)
+    if old_masked:
+        mask = keras.ops.convert_to_numpy(old.mask)
+        # Not a product: that leaves negative zeros.
+        kernel = np.where(mask > 0, kernel, np.zeros_like(kernel))
+    new.kernel.assign(kernel)
+    if getattr(old, "bias", None) is not None:
+        new.bias.assign(old.bias)
+    if new_masked:
+        new.scores.assign(new._initial_scores(new.scores.shape, "float32"))

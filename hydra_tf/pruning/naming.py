@@ -1,0 +1,75 @@
+"""The masked layers of a model, by the name that reports and files use."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.masked_layer import find_masked
+
+
+def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
+    """Returns the masked layers of a model by name, in graph order.
+
+    The name is the layer's own. Where layers of nested models share a name,
+    each gets the names of the models around it in front: `"encoder/dense"`.
+
+    Raises:
+        InputError: If the model holds no masked layer.
+    """
+    found: list[tuple[str, MaskedLayer]] = []
+    seen: set[int] = set()
+    _collect(model, "", found, seen)
+    # Layers that no `layers` list shows: attributes of custom layers.
+    for layer in find_masked(model):
+        if id(layer) not in seen:
+            found.append((layer.path or layer.name, layer))
+    if not found:
+        raise InputError(
+            f"model '{model.name}' has nothing to prune: it holds no masked "
+            "layer (hydra_tf.to_masked makes a masked twin)"
+        )
+    counts = collections.Counter(layer.name for _, layer in found)
+    names: dict[str, MaskedLayer] = {}
+    for path, layer in found:
+        name = layer.name if counts[layer.name] == 1 else path
+        suffix = 2
+        unique = name
+        while unique in names:
+            unique = f"{name}_{suffix}"
+            suffix += 1
+        names[unique] = layer
+    return names
+
+
+def _collect(
+    layer: Any, prefix: str, found: list[tuple[str, MaskedLayer]], seen: set
+) -> None:
+    for inner in getattr(layer, "layers", []):
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if isinstance(inner, MaskedLayer):
+            if inner.built:
+                found.append((prefix + inner.name, inner))
+        else:
+            _collect(inner, f"{prefix}{inner.name}/", found, seen)
+
+
+def check_layer_names(
+    given: Iterable[str], layers: Mapping[str, Any], argument: str
+) -> None:
+    """Raises `InputError` if a name is not a masked layer's."""
+    for name in given:
+        if name not in layers:
+            raise InputError(
+                f"`{argument}` names '{name}', which is no masked layer of "
+                f"this model. {close_matches(name, layers)}"
+            )

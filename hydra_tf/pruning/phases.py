@@ -1,0 +1,69 @@
+"""Switching a whole model between pretrain, prune and finetune."""
+
+from __future__ import annotations
+
+import keras
+
+from hydra_tf.errors import InputError
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.masked_layer import check_phase
+from hydra_tf.layers.masked_layer import find_masked
+
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.UnitNormalization,
+)
+
+
+def set_phase(
+    model: keras.Model, phase: str, *, train_normalization: bool = True
+) -> None:
+    """Chooses what of a model trains, and which masks apply.
+
+    In `"pretrain"` everything but the scores trains and no mask applies; in
+    `"prune"` the scores train, and the scale and offset of normalisation
+    layers unless `train_normalization` is off; in `"finetune"` everything but
+    the scores trains, under constant masks. Running statistics move in every
+    phase. Layers and weights under a layer whose own `trainable` is off stay
+    frozen.
+
+    As with Keras's `trainable`, compile the model again before the next `fit`.
+
+    Args:
+        model: Model with masked layers.
+        phase: `"pretrain"`, `"prune"` or `"finetune"`.
+        train_normalization: Whether normalisation parameters train in the
+            prune phase, as in the original.
+
+    Raises:
+        InputError: If the phase is unknown or the model has no masked layer.
+
+    Reference:
+
+    - [Sehwag et al., 2020](https://arxiv.org/abs/2002.10509), section 3.1
+    """
+    if phase is None:
+        raise InputError("`phase` must be one of pretrain, prune, finetune")
+    check_phase(phase)
+    if not find_masked(model):
+        raise InputError(
+            f"model '{model.name}' has nothing to prune: it holds no masked "
+            "layer (hydra_tf.to_masked makes a masked twin)"
+        )
+    for layer in model._flatten_layers():
+        if isinstance(layer, MaskedLayer):
+            layer.phase = phase
+        elif layer.trainable:
+            # Each variable's own switch: `layer.trainable = False` would put
+            # batch normalisation into inference mode.
+            trains = phase != "prune" or (
+                train_normalization and isinstance(layer, _NORMALIZATIONS)
+            )
+            for variable in layer._trainable_variables:
+                variable.trainable = trains
+    # A function compiled for another phase would go on using its masks.
+    for name in ("train_function", "test_function", "predict_function"):
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)

@@ -1,0 +1,178 @@
+"""How sparse a masked model is, per layer and in total."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.layers.masked_layer import MaskedLayer
+from hydra_tf.pruning.naming import masked_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSparsity:
+    """The figures of one masked layer.
+
+    Attributes:
+        name: Layer name, as in allocations.
+        type: Class name of the plain layer.
+        weights: Number of kernel entries.
+        kept: Number of entries that the mask keeps.
+        density: `kept / weights`.
+        flops: Floating-point operations of the kernel for one example (a
+            multiplication and an addition per weight and output position);
+            `None` if the input size is unknown.
+        effective_flops: The same for the kept weights only.
+    """
+
+    name: str
+    type: str
+    weights: int
+    kept: int
+    density: float
+    flops: int | None
+    effective_flops: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsityReport:
+    """The figures of a model; totals are over all masked layers.
+
+    `str(report)` is a table for people, `to_dict()` plain data for files.
+    """
+
+    layers: tuple[LayerSparsity, ...]
+
+    @property
+    def weights(self) -> int:
+        """Number of prunable weights."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def kept(self) -> int:
+        """Number of prunable weights kept."""
+        return sum(layer.kept for layer in self.layers)
+
+    @property
+    def density(self) -> float:
+        """Fraction of all prunable weights kept."""
+        return self.kept / self.weights
+
+    @property
+    def flops(self) -> int | None:
+        """Operations of the dense network for one example."""
+        return _total(layer.flops for layer in self.layers)
+
+    @property
+    def effective_flops(self) -> int | None:
+        """Operations that multiply kept weights."""
+        return _total(layer.effective_flops for layer in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the totals and, under `layers`, one entry a layer."""
+        return {
+            "density": self.density,
+            "weights": self.weights,
+            "kept": self.kept,
+            "flops": self.flops,
+            "effective_flops": self.effective_flops,
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+        }
+
+    def __str__(self) -> str:
+        header = ("layer", "type", "weights", "kept", "density")
+        header += ("MFLOPs", "effective")
+        rows = [header]
+        for layer in self.layers:
+            rows.append(_row(layer.name, layer.type, layer))
+        rows.append(_row("total", "", self))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if index < 2 else cell.rjust(width)
+                for index, (cell, width) in enumerate(
+                    zip(row, widths, strict=True)
+                )
+            ).rstrip()
+            for row in rows
+        )
+
+
+def sparsity_report(model: keras.Model) -> SparsityReport:
+    """Counts the weights that a model's masks keep.
+
+    Args:
+        model: Model with masked layers.
+
+    Raises:
+        InputError: If the model has no masked layer.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(5)])
+    >>> report = hydra_tf.sparsity_report(
+    ...     hydra_tf.to_masked(model, density=0.3))
+    >>> report.kept, report.weights
+    (15, 50)
+    """
+    return SparsityReport(
+        tuple(
+            _layer_sparsity(name, layer)
+            for name, layer in masked_layers(model).items()
+        )
+    )
+
+
+def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
+    mask = keras.ops.convert_to_numpy(layer.mask)
+    kept = int(np.count_nonzero(mask))
+    uses = _uses_per_weight(layer)
+    return LayerSparsity(
+        name=name,
+        type=layer.plain_class.__name__,
+        weights=mask.size,
+        kept=kept,
+        density=kept / mask.size,
+        flops=None if uses is None else 2 * uses * mask.size,
+        effective_flops=None if uses is None else 2 * uses * kept,
+    )
+
+
+def _uses_per_weight(layer: Any) -> int | None:
+    """How many outputs each kernel entry contributes to, per example."""
+    shape = layer.built_input_shape
+    if isinstance(layer, keras.layers.Dense):
+        positions = shape[1:-1]
+    else:
+        if not isinstance(layer, keras.layers.Conv2DTranspose):
+            # A transposed convolution applies its kernel at every input
+            # position, the others at every output position.
+            shape = layer.compute_output_shape(shape)
+        last = layer.data_format == "channels_last"
+        positions = shape[1:-1] if last else shape[2:]
+    if any(size is None for size in positions):
+        return None
+    return math.prod(positions)
+
+
+def _total(values: Any) -> int | None:
+    values = list(values)
+    return None if any(value is None for value in values) else sum(values)
+
+
+def _row(name: str, kind: str, figures: Any) -> tuple[str, ...]:
+    return (
+        name,
+        kind,
+        f"{figures.weights:,}",
+        f"{figures.kept:,}",
+        f"{figures.density:.4f}",
+        *(
+            "-" if value is None else f"{value / 1e6:,.2f}"
+            for value in (figures.flops, figures.effective_flops)
+        ),
+    )
