@@ -71,7 +71,7 @@ _PRUNING_ROUNDS = parsing.DEFINE_count(
     "pruning_rounds",
     10,
     "Rounds of pruning and training in lwm_multistep, spread evenly over the "
-    "prune phase.",
+    "prune phase; at most one per epoch.",
     lower=1,
 )
 

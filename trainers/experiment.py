@@ -282,7 +282,9 @@ class Experiment:
         ):
             return
         self.worked = True
-        exported = export.export_saved_model(network, folder.saved_model)
+        exported = export.export_saved_model(
+            stripped(network), folder.saved_model
+        )
         metrics = folder.merge_metrics(
             {
                 "run": self._run_record(phase, method, folder),
@@ -405,14 +407,14 @@ def test_arrays(settings, num_examples) -> tuple[np.ndarray, np.ndarray]:
 
 def stripped(network: keras.Model) -> keras.Model:
     """Returns the network with its masks made permanent."""
-    if pruning.masked_layers(network):
+    if methods.is_masked(network):
         return pruning.strip_masks(network)
     return network
 
 
 def sparsity(network: keras.Model) -> dict[str, Any]:
     """Returns the sparsity of a network, also of one that has no masks."""
-    if not pruning.masked_layers(network):
+    if not methods.is_masked(network):
         network = pruning.to_masked(network)
     return pruning.sparsity_report(network).to_dict()
 

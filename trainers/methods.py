@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
 
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
+from hydra_tf.layers.masked_layer import find_masked
+from hydra_tf.pruning import allocation
 
 if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings
+
+
+def is_masked(network: keras.Model) -> bool:
+    """Whether any layer of a network has a mask."""
+    return bool(find_masked(network))
 
 
 def start_pruning(
@@ -31,11 +40,20 @@ def start_pruning(
         batch: Images and labels, for scores that depend on the loss.
         seed: Seed of random scores.
     """
-    if pruning.masked_layers(network):
+    if is_masked(network):
         network = pruning.strip_masks(network)
+    if settings.method == "lwm_multistep" and settings.allocation.endswith(
+        ".json"
+    ):
+        raise InputError(
+            f"--allocation={settings.allocation} cannot be used with "
+            "--method=lwm_multistep, whose density falls; name a rule"
+        )
     masked = pruning.to_masked(network)
     pruning.init_scores(masked, settings.scores_init, seed=seed, data=batch)
-    pruning.set_density(masked, densities(masked, settings))
+    # In several steps the density falls while the weights train.
+    if settings.method != "lwm_multistep":
+        pruning.set_density(masked, densities(masked, settings))
     return masked
 
 
@@ -53,12 +71,37 @@ def densities(
     """
     if settings.allocation.endswith(".json"):
         return _read_densities(settings.allocation, network)
-    allocate = {
-        "uniform": pruning.uniform,
-        "global": pruning.global_threshold,
-        "erk": pruning.erk,
-    }[settings.allocation]
-    return allocate(network, settings.density)
+    return allocation.allocate(network, settings.density, settings.allocation)
+
+
+def multistep_schedule(
+    settings: PruningSettings, epochs: int
+) -> Callable[[int], Any]:
+    """Returns when `lwm_multistep` prunes, and to what sparsity.
+
+    Args:
+        settings: Final density, number of rounds and shape of the schedule.
+        epochs: Epochs of the prune phase, over which the rounds are spread.
+            The first of them begins with a round.
+    """
+    import tensorflow_model_optimization as tfmot
+
+    sparsity = 1 - settings.density
+    rounds = min(settings.pruning_rounds, epochs)
+    frequency = epochs // rounds
+    if settings.pruning_schedule == "constant":
+        return tfmot.sparsity.keras.ConstantSparsity(
+            sparsity, begin_step=0, frequency=frequency
+        )
+    schedule = tfmot.sparsity.keras.PolynomialDecay(
+        initial_sparsity=0.0,
+        final_sparsity=sparsity,
+        begin_step=0,
+        end_step=rounds * frequency,
+        frequency=frequency,
+    )
+    # Its first step is that of the initial sparsity, which needs no round.
+    return lambda epoch: schedule(epoch + frequency)
 
 
 def _read_densities(name: str, network: keras.Model) -> dict[str, float]:
@@ -71,20 +114,12 @@ def _read_densities(name: str, network: keras.Model) -> dict[str, float]:
         raise InputError(
             f"--allocation={name} cannot be read as JSON: {error}"
         ) from error
-    layers = set(pruning.masked_layers(network))
-    if not isinstance(content, dict) or set(content) != layers:
-        given = set(content) if isinstance(content, dict) else set()
-        missing, extra = sorted(layers - given), sorted(given - layers)
+    if not isinstance(content, dict):
         raise InputError(
-            f"--allocation={name} must give a density for each prunable layer "
-            f"by its name; missing: {', '.join(missing) or 'none'}; unknown: "
-            f"{', '.join(extra) or 'none'}"
+            f"--allocation={name} must hold an object: densities by layer name"
         )
-    for layer, density in content.items():
-        number = isinstance(density, int | float) and density is not True
-        if not number or not 0 < density <= 1:
-            raise InputError(
-                f"--allocation={name}: the density of {layer} must be in "
-                f"(0, 1], not {density!r}"
-            )
+    try:
+        allocation.check_complete(network, content)
+    except InputError as error:
+        raise InputError(f"--allocation={name}: {error}") from error
     return content

@@ -14,6 +14,7 @@ from hydra_tf import training
 from hydra_tf.errors import InputError
 from trainers import checkpoints
 from trainers import console
+from trainers import methods
 from trainers import progress
 from trainers import stops
 from trainers import tensorboard
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings
     from flags.training_flags import TrainingSettings
     from hydra_tf.data import Pipeline
+
+
+_JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +98,8 @@ def train(
     """
     if phase.epochs:
         network = _fit(phase, network, data, folder, strategy)
+    else:
+        _set_phase(network, phase)
     network = with_precision(network, "float32")
     checkpoints.save_model(network, folder.finished(phase.name))
     folder.state(phase.name).unlink(missing_ok=True)
@@ -119,7 +125,7 @@ def _fit(
         model.compile(
             optimizer=_optimizer(phase, data.steps_per_epoch),
             steps_per_execution=phase.training.steps_per_execution,
-            jit_compile=_jit_compile(phase.training.jit_compile),
+            jit_compile=_JIT_COMPILE[phase.training.jit_compile],
         )
         model.optimizer.build(model.trainable_variables)
     variables = [*network.variables, *model.optimizer.variables]
@@ -133,7 +139,7 @@ def _fit(
         console.say(f"  going on after epoch {first_epoch} of {phase.epochs}")
     keeper = checkpoints.EpochCheckpoint(folder, phase.name, variables, history)
     callbacks = [
-        *_method_callbacks(phase, data.steps_per_epoch),
+        *_method_callbacks(phase, model),
         checkpoints.FiniteGuard(phase.name, network.weights),
         keeper,
         progress.EpochLines(
@@ -192,7 +198,7 @@ def _set_phase(network: keras.Model, phase: Phase) -> None:
     if phase.pruning is None:
         return
     name = phase.name
-    if name == "prune" and phase.pruning.method == "lwm_multistep":
+    if _is_multistep(phase):
         # Its rounds train the weights that are left, as finetuning does.
         name = "finetune"
     pruning.set_phase(
@@ -226,21 +232,25 @@ def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
     return training.SGD(**common, **momentum)
 
 
-def _jit_compile(setting: str) -> bool:
-    if setting == "auto":
-        # XLA makes the step several times slower on CPUs.
-        return bool(tf.config.list_physical_devices("GPU"))
-    return setting == "on"
-
-
 def _method_callbacks(
-    phase: Phase, steps_per_epoch: int
+    phase: Phase, model: training.RobustModel
 ) -> list[keras.callbacks.Callback]:
-    """Returns what the pruning method does between steps."""
-    if (
-        phase.name != "prune"
-        or phase.pruning is None
-        or phase.pruning.method != "lwm_multistep"
-    ):
+    """Returns what the pruning method does between epochs."""
+    if not _is_multistep(phase):
         return []
-    raise NotImplementedError(steps_per_epoch)
+    return [
+        pruning.MultiStepPruning(
+            model.network,
+            methods.multistep_schedule(phase.pruning, phase.epochs),
+            allocation=phase.pruning.allocation,
+            on_prune=model.freeze_pruned_weights,
+        )
+    ]
+
+
+def _is_multistep(phase: Phase) -> bool:
+    return (
+        phase.name == "prune"
+        and phase.pruning is not None
+        and phase.pruning.method == "lwm_multistep"
+    )

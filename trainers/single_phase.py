@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flags import phase_flags
-from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from trainers import console
 from trainers import experiment
+from trainers import methods
 from trainers import settings
 from trainers import source
 
@@ -57,7 +57,7 @@ def _network(phase: str, run: experiment.Experiment):
     network = run.load_source()
     if phase == "prune":
         return run.start_pruning(network)
-    if not pruning.masked_layers(network):
+    if not methods.is_masked(network):
         raise InputError(
             f"--source={run.source_path} holds a network without masks; prune "
             "it first with `python -m trainers.prune`"

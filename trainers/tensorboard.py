@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
-from hydra_tf.pruning import masked_layers
+from hydra_tf.layers.masked_layer import find_masked
 
 if TYPE_CHECKING:
     from flags.objective_flags import ObjectiveSettings
@@ -110,7 +110,7 @@ class PhaseEvents(keras.callbacks.Callback):
 
 def _density(network: keras.Model) -> float:
     """Returns the fraction of the prunable weights that is in use."""
-    layers = masked_layers(network).values()
+    layers = find_masked(network)
     weights = sum(int(np.prod(layer.kernel.shape)) for layer in layers)
     if not weights:
         return 1.0
