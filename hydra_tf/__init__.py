@@ -1,3 +1,55 @@
 """Prune adversarially robust neural networks in TensorFlow and Keras 3."""
 
+from hydra_tf import attacks
+from hydra_tf import data
+from hydra_tf import export
+from hydra_tf import layers
+from hydra_tf import models
+from hydra_tf import objectives
+from hydra_tf import training
+from hydra_tf.errors import InputError
+from hydra_tf.export import export_saved_model
+from hydra_tf.masks import kept_count
+from hydra_tf.masks import topk_mask
+from hydra_tf.pruning import LayerSparsity
+from hydra_tf.pruning import MultiStepPruning
+from hydra_tf.pruning import SparsityReport
+from hydra_tf.pruning import allocation
+from hydra_tf.pruning import init_scores
+from hydra_tf.pruning import masked_layers
+from hydra_tf.pruning import register_masked_twin
+from hydra_tf.pruning import set_density
+from hydra_tf.pruning import set_phase
+from hydra_tf.pruning import sparsity_report
+from hydra_tf.pruning import strip_masks
+from hydra_tf.pruning import to_masked
+from hydra_tf.training import RobustModel
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "LayerSparsity",
+    "MultiStepPruning",
+    "RobustModel",
+    "SparsityReport",
+    "allocation",
+    "attacks",
+    "data",
+    "export",
+    "export_saved_model",
+    "init_scores",
+    "kept_count",
+    "layers",
+    "masked_layers",
+    "models",
+    "objectives",
+    "register_masked_twin",
+    "set_density",
+    "set_phase",
+    "sparsity_report",
+    "strip_masks",
+    "to_masked",
+    "topk_mask",
+    "training",
+]

@@ -224,6 +224,11 @@ class MaskedLayer:
         return self._live_mask()
 
     @property
+    def stored_mask(self) -> keras.Variable:
+        """Bool variable with the mask of the finetune phase."""
+        return self._stored_mask
+
+    @property
     def effective_kernel(self) -> tf.Tensor:
         """`kernel * mask`, in the layer's compute dtype."""
         kernel = self.kernel.value

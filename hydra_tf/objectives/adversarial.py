@@ -105,6 +105,8 @@ class Madry(AdversarialObjective):
     - [Madry et al., 2018](https://arxiv.org/abs/1706.06083)
     """
 
+    term_names = ("robust_ce",)
+
     def __init__(
         self,
         *,
@@ -171,6 +173,8 @@ class FGSM(Objective):
     - [Goodfellow et al., 2015](https://arxiv.org/abs/1412.6572)
     - [Wong et al., 2020](https://arxiv.org/abs/2001.03994), random starts
     """
+
+    term_names = ("robust_ce",)
 
     def __init__(
         self,

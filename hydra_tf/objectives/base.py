@@ -41,7 +41,13 @@ class Objective:
                 robust = cross_entropy(model(perturbed, training=training), y)
                 return tf.reduce_mean(natural + robust) / 2
         ```
+
+    Attributes:
+        term_names: Names of the terms of `loss_terms` that training logs one
+            by one (a class attribute).
     """
+
+    term_names: tuple[str, ...] = ()
 
     def perturb(
         self,

@@ -48,6 +48,8 @@ class MART(AdversarialObjective):
     - [Wang et al., 2020](https://openreview.net/forum?id=rklOg6EFwS)
     """
 
+    term_names = ("robust_bce", "robust_kl")
+
     def __init__(
         self,
         *,

@@ -18,6 +18,8 @@ class Natural(Objective):
     Loss term: `natural_ce`.
     """
 
+    term_names = ("natural_ce",)
+
     def loss_terms(
         self,
         model: Model,

@@ -39,6 +39,8 @@ class TRADES(AdversarialObjective):
     - [Zhang et al., 2019](https://arxiv.org/abs/1901.08573), equation 5
     """
 
+    term_names = ("natural_ce", "robust_kl")
+
     def __init__(
         self,
         *,

@@ -39,10 +39,12 @@ def set_density(
     10
     """
     layers = masked_layers(model)
-    if not isinstance(density, Mapping):
+    if isinstance(density, Mapping):
+        check_layer_names(density, layers, "density")
+        for name, value in density.items():
+            check_density(value, f"density[{name!r}]")
+    else:
+        check_density(density)
         density = dict.fromkeys(layers, density)
-    check_layer_names(density, layers, "density")
-    for name, value in density.items():
-        check_density(value, f"density[{name!r}]" if len(density) > 1 else "density")
     for name, value in density.items():
         layers[name].density = float(value)

@@ -1,8 +1,9 @@
-"""Training: optimizers and schedules."""
+"""Training under a robust objective: model, optimizers, schedules."""
 
 from hydra_tf.training.optimizers import SGD as SGD
 from hydra_tf.training.optimizers import Adam as Adam
 from hydra_tf.training.optimizers import RMSprop as RMSprop
+from hydra_tf.training.robust_model import RobustModel as RobustModel
 from hydra_tf.training.schedules import ConstantRate as ConstantRate
 from hydra_tf.training.schedules import CosineRate as CosineRate
 from hydra_tf.training.schedules import EpochSchedule as EpochSchedule
