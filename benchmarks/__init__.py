@@ -1,0 +1,1 @@
+"""Measurements: speed, memory, and what the method gains."""
