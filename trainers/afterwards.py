@@ -74,7 +74,7 @@ def export() -> None:
     folder = RunFolder(parsed.run.output_dir)
     folder.open()
     _write_flags(folder)
-    exported = saved_models.export_saved_model(network, folder.saved_model)
+    exported = experiment.export_network(network, folder.saved_model)
     metrics = folder.merge_metrics(
         {
             **_common(parsed, info, path, folder),

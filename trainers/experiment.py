@@ -282,9 +282,7 @@ class Experiment:
         ):
             return
         self.worked = True
-        exported = export.export_saved_model(
-            stripped(network), folder.saved_model
-        )
+        exported = export_network(network, folder.saved_model)
         metrics = folder.merge_metrics(
             {
                 "run": self._run_record(phase, method, folder),
@@ -308,7 +306,7 @@ class Experiment:
         known = self.folder.read_metrics().get("artifacts", {})
         if "unpruned" not in known:
             with tempfile.TemporaryDirectory() as temporary:
-                exported = export.export_saved_model(
+                exported = export_network(
                     network, pathlib.Path(temporary) / "saved_model"
                 )
             known["unpruned"] = {
@@ -410,6 +408,16 @@ def stripped(network: keras.Model) -> keras.Model:
     if methods.is_masked(network):
         return pruning.strip_masks(network)
     return network
+
+
+def export_network(
+    network: keras.Model, path: pathlib.Path
+) -> export.SavedModelInfo:
+    """Writes a network, masked or not, as a SavedModel."""
+    if not methods.is_masked(network):
+        # The export makes masks permanent and expects some.
+        network = pruning.to_masked(network)
+    return export.export_saved_model(network, path)
 
 
 def sparsity(network: keras.Model) -> dict[str, Any]:
