@@ -19,7 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
-_MODEL = flags.DEFINE_string("model", "cifar_model_large", "A name of ht.models.")
+_MODEL = flags.DEFINE_string(
+    "model", "cifar_model_large", "A name of ht.models."
+)
 _OBJECTIVE = flags.DEFINE_string("objective", "trades", "A name of objectives.")
 _PHASE = flags.DEFINE_enum(
     "phase", "prune", ["pretrain", "prune", "finetune"], "Phase of the step."
@@ -71,9 +73,7 @@ def main(argv: list[str]) -> None:
         variables = masked.trainable_variables
         with tf.GradientTape() as tape:
             kernels = [layer.effective_kernel for layer in layers]
-        gradients = tape.gradient(
-            kernels, variables, output_gradients=kernels
-        )
+        gradients = tape.gradient(kernels, variables, output_gradients=kernels)
         # One number that depends on everything, so that nothing is skipped.
         return tf.add_n(
             [
