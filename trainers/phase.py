@@ -114,10 +114,11 @@ def _fit(
     strategy: tf.distribute.Strategy,
 ) -> keras.Model:
     """Returns the network after all epochs of the phase."""
+    keras.config.set_dtype_policy(phase.precision)
+    result = with_precision(network, phase.precision)
     with strategy.scope():
-        keras.config.set_dtype_policy(phase.precision)
-        # Under a strategy its variables have to be made in this scope.
-        network = _rebuilt(with_precision(network, phase.precision), strategy)
+        # Variables of the strategy have to be made in its scope.
+        network = _replicated(result, strategy)
         _set_phase(network, phase)
         model = training.RobustModel(
             network, phase.objective.build(), seed=phase.training.seed
@@ -178,19 +179,26 @@ def _fit(
         finally:
             keras.config.set_dtype_policy("float32")
     keras.config.set_dtype_policy("float32")
-    return network
+    if network is not result:
+        _copy_variables(network, result)
+        _set_phase(result, phase)
+    return result
 
 
-def _rebuilt(
+def _replicated(
     network: keras.Model, strategy: tf.distribute.Strategy
 ) -> keras.Model:
     """Returns a copy with variables of the strategy, if it needs them."""
     if strategy.num_replicas_in_sync == 1:
         return network
     copy = keras.models.clone_model(network)
-    for new, old in zip(copy.variables, network.variables, strict=True):
-        new.assign(np.asarray(old))
+    _copy_variables(network, copy)
     return copy
+
+
+def _copy_variables(source: keras.Model, target: keras.Model) -> None:
+    for new, old in zip(target.variables, source.variables, strict=True):
+        new.assign(np.asarray(old))
 
 
 def _set_phase(network: keras.Model, phase: Phase) -> None:

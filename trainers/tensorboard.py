@@ -115,7 +115,7 @@ def _density(network: keras.Model) -> float:
     if not weights:
         return 1.0
     kept = sum(
-        float(layer.density) * int(np.prod(layer.kernel.shape))
+        float(np.asarray(layer.density)) * int(np.prod(layer.kernel.shape))
         for layer in layers
     )
     return kept / weights
