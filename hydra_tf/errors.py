@@ -1,4 +1,4 @@
-"""The error that a user's mistake raises, and the words that help to mend it."""
+"""The error that a user's mistake raises, and words that help to mend it."""
 
 from __future__ import annotations
 

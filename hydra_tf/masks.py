@@ -62,13 +62,13 @@ def kept_count(density: float, size: int) -> int:
 def check_density(density: Any, name: str = "density") -> None:
     """Raises `InputError` unless `density` is a number in (0, 1]."""
     try:
-        value = float(density)
+        value = math.nan if isinstance(density, str) else float(density)
     except (TypeError, ValueError):
         value = math.nan
     if not 0.0 < value <= 1.0:
         raise InputError(
             f"`{name}` must be in (0, 1]: it is the fraction of weights kept "
-            f"(for a sparsity, pass 1 - sparsity). Received: {name}={density}"
+            f"(for a sparsity, pass 1 - sparsity). Received: {name}={density!r}"
         )
 
 
@@ -182,6 +182,8 @@ def _kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
 def _machine_epsilon(dtype: Any) -> float:
     if np.issubdtype(dtype, np.integer):
         return 0.0
+    if dtype == np.object_:  # a fraction or decimal, which becomes a float
+        dtype = np.float64
     return float(tf.experimental.numpy.finfo(dtype).eps)
 
 
