@@ -33,10 +33,11 @@ def check_phase(phase: str | None) -> None:
 
 
 class _WatchedVariable(keras.Variable):
-    """A variable that calls back after every `assign`.
+    """A variable that calls back after it was assigned or restored.
 
     The finetune phase reads a stored mask. Whoever assigns scores or a density
-    by hand then gets the new mask without another call.
+    by hand, or restores a `tf.train.Checkpoint`, then gets the new mask without
+    another call.
     """
 
     def __init__(self, *args: Any, on_assign: Callable[[], None], **kwargs):
@@ -47,6 +48,23 @@ class _WatchedVariable(keras.Variable):
         result = super().assign(value)
         self._on_assign()
         return result
+
+    def _restore_from_tensors(self, restored_tensors: Any) -> Any:
+        result = super()._restore_from_tensors(restored_tensors)
+        self._on_assign()
+        return result
+
+
+class _DerivedVariable(_WatchedVariable):
+    """A stored mask, which only its layer can change.
+
+    Weights taken from another phase carry a mask that is out of date there;
+    calling back after it arrived derives it anew.
+    """
+
+    def store(self, value: Any) -> None:
+        """Assigns without calling back."""
+        keras.Variable.assign(self, value)
 
 
 class MaskedLayer:
@@ -64,8 +82,8 @@ class MaskedLayer:
     | None     | train        | train  | top-k of the scores, in every call    |
     | pretrain | train        | frozen | all ones, whatever the density        |
     | prune    | frozen       | train  | top-k of the scores, in every call    |
-    | finetune | train        | frozen | constant; follows an assigned score or |
-    |          |              |        | density                               |
+    | finetune | train        | frozen | constant, until scores or density are |
+    |          |              |        | assigned                              |
 
     Args:
         density: Float in (0, 1], fraction of the kernel's entries kept.
@@ -87,6 +105,20 @@ class MaskedLayer:
 
     plain_class: type[keras.layers.Layer]
 
+    # What the Keras layer brings.
+    activation: Any
+    bias: Any
+    built: bool
+    compute_dtype: str
+    data_format: str
+    kernel: Any
+    name: str
+    path: str
+    rank: int
+    use_bias: bool
+    variable_dtype: str
+    _trainable: bool
+
     def __init__(
         self,
         *args: Any,
@@ -101,7 +133,7 @@ class MaskedLayer:
         if getattr(self, "lora_rank", None):
             raise InputError("a masked layer cannot have `lora_rank`")
         self._initial_density = float(density)
-        self.scores_initializer = (
+        self.scores_initializer: Any = (
             SCALED
             if scores_initializer in (None, SCALED)
             else keras.initializers.get(scores_initializer)
@@ -134,15 +166,22 @@ class MaskedLayer:
             on_assign=self._refresh_mask,
         )
         # The mask of the finetune phase. The other phases do not read it.
-        self._stored_mask = keras.Variable(
+        self._stored_mask = _DerivedVariable(
             lambda shape, dtype: self._live_mask() > 0,
             shape=shape,
             dtype="bool",
             trainable=False,
             autocast=False,
             name="mask",
+            on_assign=self._refresh_mask,
         )
         self._apply_phase()
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        if kwargs.get("name") == "kernel":
+            # Cast after the mask is applied: see `effective_kernel`.
+            kwargs["autocast"] = False
+        return super().add_weight(*args, **kwargs)  # type: ignore[misc]
 
     def _initial_scores(self, shape: Any, dtype: Any = None) -> tf.Tensor:
         if self.scores_initializer == SCALED:
@@ -203,7 +242,7 @@ class MaskedLayer:
 
     def _refresh_mask(self) -> None:
         if self._phase == "finetune" and hasattr(self, "_stored_mask"):
-            self._stored_mask.assign(self._live_mask() > 0)
+            self._stored_mask.store(self._live_mask() > 0)
 
     # --- mask and effective kernel -----------------------------------------
 
@@ -234,13 +273,14 @@ class MaskedLayer:
         kernel = self.kernel.value
         if self._phase != "pretrain":
             # Multiplied at full precision: the scores' gradient needs it.
-            kernel = tf.cast(kernel, self.variable_dtype)
             kernel = kernel * tf.cast(self.mask, kernel.dtype)
         return tf.cast(kernel, self.compute_dtype)
 
     def _kernel_for_call(self) -> tf.Tensor:
         kernel = _reused_kernels().get(id(self))
-        return self.effective_kernel if kernel is None else kernel
+        if kernel is None or not _is_visible(kernel):
+            return self.effective_kernel
+        return kernel
 
     # --- serialisation -----------------------------------------------------
 
@@ -329,6 +369,22 @@ def _reused_kernels() -> dict[int, tf.Tensor]:
     return getattr(_scopes, "kernels", {})
 
 
+def _is_visible(tensor: tf.Tensor) -> bool:
+    """Whether what executes or is traced now belongs to the tensor's scope.
+
+    Bodies of loops and branches do. A `tf.function` of its own does not: its
+    trace outlives the context, and would go on using this kernel.
+    """
+    if not tf.is_symbolic_tensor(tensor):
+        return tf.executing_eagerly()
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not tensor.graph:
+        if not getattr(graph, "is_control_flow_graph", False):
+            return False
+        graph = graph.outer_graph
+    return True
+
+
 @contextlib.contextmanager
 def reuse_effective_kernels(
     *layers: keras.layers.Layer,
@@ -339,7 +395,9 @@ def reuse_effective_kernels(
     a dozen times in it. Inside this context (in the same thread) the masked
     layers of the given layers or models use the kernels computed on entry; a
     gradient tape that was recording on entry still reaches scores and kernels
-    through them. Leave the context before assigning new weights.
+    through them. Bodies of `tf.while_loop` reuse them too; a `tf.function` that
+    is called inside computes its own. Leave the context before assigning new
+    weights.
 
     Args:
         *layers: Layers or models; those inside them count.
