@@ -21,7 +21,7 @@ from hydra_tf.errors import close_matches
 from hydra_tf.masks import check_density
 from hydra_tf.masks import kept_count
 from hydra_tf.pruning.naming import check_layer_names
-from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.naming import prunable_layers
 
 
 def uniform(model: keras.Model, density: float) -> dict[str, float]:
@@ -32,7 +32,7 @@ def uniform(model: keras.Model, density: float) -> dict[str, float]:
         density: Float in (0, 1].
     """
     check_density(density)
-    return dict.fromkeys(masked_layers(model), float(density))
+    return dict.fromkeys(prunable_layers(model), float(density))
 
 
 def global_threshold(
@@ -53,7 +53,7 @@ def global_threshold(
     check_density(density)
     if by not in ("magnitude", "scores"):
         raise InputError(f"`by` must be 'magnitude' or 'scores', not '{by}'")
-    layers = masked_layers(model)
+    layers = prunable_layers(model)
     values = [
         np.abs(
             np.ravel(
@@ -84,7 +84,7 @@ def erk(model: keras.Model, density: float) -> dict[str, float]:
 
     - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), section 3
     """
-    layers = masked_layers(model)
+    layers = prunable_layers(model)
     shapes = [tuple(layer.kernel.shape) for layer in layers.values()]
     sizes = [math.prod(shape) for shape in shapes]
     counts = [
@@ -155,7 +155,7 @@ def check_complete(model: keras.Model, densities: Mapping[str, Any]) -> None:
 
     For allocations from a file: one made for another model is an error.
     """
-    layers = masked_layers(model)
+    layers = prunable_layers(model)
     check_layer_names(densities, layers, "allocation")
     for name in layers:
         if name not in densities:

@@ -18,8 +18,9 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.masks import check_density
+from hydra_tf.pruning.phases import NORMALIZATIONS
 
-_MASKED_TWINS: dict[type, type] = {
+_MASKED_TWINS: dict[type, Any] = {
     masked.plain_class: masked
     for masked in (
         MaskedConv1D,
@@ -29,6 +30,9 @@ _MASKED_TWINS: dict[type, type] = {
         MaskedDepthwiseConv2D,
     )
 }
+
+# Their weights scale or bend units one by one, whatever the weights' rank.
+_NEVER_PRUNED = (*NORMALIZATIONS, keras.layers.PReLU)
 
 # The arguments that a masked layer has beyond its plain class.
 _MASK_ARGUMENTS = ("density", "scores_initializer", "phase")
@@ -67,7 +71,8 @@ def to_masked(
         density: Float in (0, 1] that all masked layers get.
 
     Returns:
-        A model of the same class. Outputs are equal at density 1.
+        A model of the same class, not compiled. Outputs are equal at density
+        1.
 
     Raises:
         InputError: If the model is neither Functional nor Sequential, is not
@@ -107,7 +112,7 @@ def to_masked(
             config.pop(key, None)
         return masked_class.from_config({**config, "density": density})
 
-    masked = _clone(model, convert)
+    masked, pairs = _clone(model, convert)
     if not num_masked and not any(
         isinstance(layer, MaskedLayer) for layer in model._flatten_layers()
     ):
@@ -116,7 +121,7 @@ def to_masked(
             "that can be masked (Dense, Conv1D, Conv2D, DepthwiseConv2D, "
             "Conv2DTranspose), or all are excluded"
         )
-    for old, new in _layer_pairs(model, masked):
+    for old, new in pairs:
         _copy_weights(old, new)
     return masked
 
@@ -144,26 +149,48 @@ def strip_masks(model: keras.Model) -> keras.Model:
             config.pop(key)
         return layer.plain_class.from_config(config)
 
-    plain = _clone(model, convert)
-    for old, new in _layer_pairs(model, plain):
+    plain, pairs = _clone(model, convert)
+    for old, new in pairs:
         _copy_weights(old, new)
     return plain
 
 
-def _clone(model: keras.Model, convert: Callable) -> keras.Model:
+def _clone(
+    model: keras.Model, convert: Callable
+) -> tuple[keras.Model, list[tuple[Any, Any]]]:
+    """Returns a converted model, and pairs of its leaf layers, old and new."""
+    clones: dict[int, Any] = {}
+    pairs = []
+
     # Nested models are cloned by this function too, not by Keras's
-    # `recursive`, which loses what surrounds a Sequential.
-    def convert_any(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if _is_graph(layer):
-            return keras.models.clone_model(layer, clone_function=convert_any)
-        return convert(layer)
+    # `recursive`, which loses what surrounds a Sequential. A layer used in
+    # several of them stays one layer.
+    def convert_any(layer: Any) -> Any:
+        if id(layer) not in clones:
+            if _is_graph(layer):
+                clone = clone_graph(layer)
+            elif isinstance(layer, keras.layers.Layer):
+                clone = convert(layer)
+                pairs.append((layer, clone))
+            else:  # an operation of keras.ops
+                clone = _clone_layer(layer)
+            clones[id(layer)] = clone
+        return clones[id(layer)]
 
-    clone = keras.models.clone_model(model, clone_function=convert_any)
-    clone.trainable = model.trainable
-    return clone
+    def clone_graph(graph: keras.Model) -> keras.Model:
+        # Keras would compile the clone, and fail where the loss is a lambda.
+        compiled, graph.compiled = graph.compiled, False
+        try:
+            clone = keras.models.clone_model(graph, clone_function=convert_any)
+        finally:
+            graph.compiled = compiled
+        clone.trainable = graph.trainable
+        return clone
+
+    return clone_graph(model), pairs
 
 
-def _clone_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _clone_layer(layer: Any) -> Any:
     return layer.__class__.from_config(layer.get_config())
 
 
@@ -213,23 +240,18 @@ def _exclusion(
 
 
 def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
-    for variable in layer.trainable_variables:
-        if len(variable.shape) >= 2:
-            raise InputError(
-                f"layer '{layer.name}' ({type(layer).__name__}) can't be "
-                "masked: no masked layer exists for its weight "
-                f"'{variable.name}' of shape {tuple(variable.shape)}; to leave "
-                f"the layer as it is, pass exclude=['{layer.name}']"
-            )
-
-
-def _layer_pairs(old: keras.Model, new: keras.Model):
-    """Yields the leaf layers of two models of the same graph, in pairs."""
-    for old_layer, new_layer in zip(old.layers, new.layers, strict=True):
-        if _is_graph(old_layer):
-            yield from _layer_pairs(old_layer, new_layer)
-        else:
-            yield old_layer, new_layer
+    for inner in layer._flatten_layers():
+        if isinstance(inner, _NEVER_PRUNED):
+            continue
+        # Also where `trainable` is off, as for the layers that have a twin.
+        for variable in inner._trainable_variables:
+            if len(variable.shape) >= 2:
+                raise InputError(
+                    f"layer '{layer.name}' ({type(layer).__name__}) can't be "
+                    "masked: no masked layer exists for its weight "
+                    f"'{variable.name}' of shape {tuple(variable.shape)}; to "
+                    f"leave the layer as it is, pass exclude=['{layer.name}']"
+                )
 
 
 def _copy_weights(old: Any, new: Any) -> None:

@@ -8,7 +8,7 @@ import keras
 
 from hydra_tf.masks import check_density
 from hydra_tf.pruning.naming import check_layer_names
-from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.naming import prunable_layers
 
 
 def set_density(
@@ -38,7 +38,7 @@ def set_density(
     >>> hydra_tf.sparsity_report(masked).kept
     10
     """
-    layers = masked_layers(model)
+    layers = prunable_layers(model)
     if isinstance(density, Mapping):
         check_layer_names(density, layers, "density")
         for name, value in density.items():

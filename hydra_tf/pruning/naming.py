@@ -20,9 +20,7 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
 
     The name is the layer's own. Where layers of nested models share a name,
     each gets the names of the models around it in front: `"encoder/dense"`.
-
-    Raises:
-        InputError: If the model holds no masked layer.
+    A plain model gives an empty mapping.
     """
     found: list[tuple[str, MaskedLayer]] = []
     seen: set[int] = set()
@@ -31,11 +29,6 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     for layer in find_masked(model):
         if id(layer) not in seen:
             found.append((layer.path or layer.name, layer))
-    if not found:
-        raise InputError(
-            f"model '{model.name}' has nothing to prune: it holds no masked "
-            "layer (hydra_tf.to_masked makes a masked twin)"
-        )
     counts = collections.Counter(layer.name for _, layer in found)
     names: dict[str, MaskedLayer] = {}
     for path, layer in found:
@@ -47,6 +40,21 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
             suffix += 1
         names[unique] = layer
     return names
+
+
+def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
+    """Returns `masked_layers(model)`.
+
+    Raises:
+        InputError: If there are none.
+    """
+    layers = masked_layers(model)
+    if not layers:
+        raise InputError(
+            f"model '{model.name}' has nothing to prune: it holds no masked "
+            "layer (hydra_tf.to_masked makes a masked twin)"
+        )
+    return layers
 
 
 def _collect(

@@ -9,10 +9,11 @@ from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import check_phase
 from hydra_tf.layers.masked_layer import find_masked
 
-_NORMALIZATIONS = (
+NORMALIZATIONS = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
     keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
     keras.layers.UnitNormalization,
 )
 
@@ -59,7 +60,7 @@ def set_phase(
             # Each variable's own switch: `layer.trainable = False` would put
             # batch normalisation into inference mode.
             trains = phase != "prune" or (
-                train_normalization and isinstance(layer, _NORMALIZATIONS)
+                train_normalization and isinstance(layer, NORMALIZATIONS)
             )
             for variable in layer._trainable_variables:
                 variable.trainable = trains

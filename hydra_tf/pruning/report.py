@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf.layers.masked_layer import MaskedLayer
-from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.naming import prunable_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,10 @@ class SparsityReport:
         }
 
     def __str__(self) -> str:
-        header = ("layer", "type", "weights", "kept", "density")
-        header += ("MFLOPs", "effective")
-        rows = [header]
+        rows: list[tuple[str, ...]] = [
+            ("layer", "type", "weights", "kept", "density")
+            + ("MFLOPs", "effective")
+        ]
         for layer in self.layers:
             rows.append(_row(layer.name, layer.type, layer))
         rows.append(_row("total", "", self))
@@ -122,7 +123,7 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
     return SparsityReport(
         tuple(
             _layer_sparsity(name, layer)
-            for name, layer in masked_layers(model).items()
+            for name, layer in prunable_layers(model).items()
         )
     )
 

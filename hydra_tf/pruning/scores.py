@@ -12,7 +12,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.layers.masked_layer import MaskedLayer
 from hydra_tf.layers.masked_layer import scaled_scores
-from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.naming import prunable_layers
 
 # Method name -> (scale, mode, distribution) of Keras's VarianceScaling.
 _VARIANCE_SCALINGS = {
@@ -64,7 +64,7 @@ def init_scores(
             f"`method` is not a score initialisation: '{method}'. "
             f"{close_matches(method, METHODS)}"
         )
-    layers = list(masked_layers(model).values())
+    layers = list(prunable_layers(model).values())
     if method == "snip":
         if data is None:
             raise InputError(
