@@ -7,7 +7,7 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import check_phase
-from hydra_tf.layers.masked_layer import find_masked
+from hydra_tf.pruning.naming import prunable_layers
 
 NORMALIZATIONS = (
     keras.layers.BatchNormalization,
@@ -48,11 +48,7 @@ def set_phase(
     if phase is None:
         raise InputError("`phase` must be one of pretrain, prune, finetune")
     check_phase(phase)
-    if not find_masked(model):
-        raise InputError(
-            f"model '{model.name}' has nothing to prune: it holds no masked "
-            "layer (hydra_tf.to_masked makes a masked twin)"
-        )
+    prunable_layers(model)
     for layer in model._flatten_layers():
         if isinstance(layer, MaskedLayer):
             layer.phase = phase
