@@ -43,18 +43,15 @@ class Experiment:
 
     Args:
         settings: What the flags say.
+        phase: The only phase of the run; `None` if it has several.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
         self.info = dataset_info(settings.data.dataset)
         if settings.model.model is not None:
             _check_model_name(settings.model.model)
-        self.source_path = (
-            source.find(settings.model.source)
-            if settings.model.source
-            else None
-        )
+        self.source_path = self._find_source(phase)
         self.strategy = make_strategy(settings.training.strategy)
         self._check_batch_size()
         self.folder = RunFolder(settings.run.output_dir)
@@ -65,6 +62,7 @@ class Experiment:
     def train_data(self) -> data.Pipeline:
         """The training images."""
         settings = self.settings.data
+        console.say(f"reading {settings.dataset}")
         return data.load(
             settings.dataset,
             "train",
@@ -315,6 +313,22 @@ class Experiment:
             }
             self.folder.merge_metrics({"artifacts": known})
         return known["unpruned"]
+
+    def _find_source(self, phase: str | None) -> pathlib.Path | None:
+        """Returns the file of `--source`, if given."""
+        name = self.settings.model.source
+        if not name:
+            return None
+        output = pathlib.Path(self.settings.run.output_dir).resolve()
+        # A folder may take in one phase after the other.
+        same = pathlib.Path(name).expanduser().resolve() == output
+        path = source.find(name, before=phase if same else None)
+        if self.settings.run.overwrite and output in path.resolve().parents:
+            raise InputError(
+                f"--overwrite would remove --source={name}; name another "
+                "--output_dir"
+            )
+        return path
 
     def _announce(self, phase, epochs, pruning_settings) -> None:
         settings = self.settings

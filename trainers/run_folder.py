@@ -79,9 +79,14 @@ class RunFolder:
         """Returns the folder of a method that is compared with."""
         return RunFolder(self.path / "compare" / method)
 
-    def last_finished(self) -> str | None:
-        """Returns the last phase that has finished, or `None`."""
-        done = [phase for phase in PHASES if self.finished(phase).is_file()]
+    def last_finished(self, before: str | None = None) -> str | None:
+        """Returns the last phase that has finished, or `None`.
+
+        Args:
+            before: Phase to stop at.
+        """
+        phases = PHASES if before is None else PHASES[: PHASES.index(before)]
+        done = [phase for phase in phases if self.finished(phase).is_file()]
         return done[-1] if done else None
 
     def open(self, *, overwrite: bool = False) -> None:
@@ -142,6 +147,12 @@ class RunFolder:
         if begun and recorded:
             for name in sorted(settings.keys() | recorded.keys()):
                 old, new = recorded.get(name), settings.get(name)
+                if old != new and name == "source":
+                    raise InputError(
+                        f"--output_dir={self.path} holds a {phase} phase that "
+                        "started from another network; name another folder, "
+                        "or pass --overwrite to start again"
+                    )
                 if old != new:
                     raise InputError(
                         f"--output_dir={self.path} holds a {phase} phase made "

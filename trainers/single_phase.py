@@ -25,7 +25,7 @@ def run(phase: str) -> None:
         raise InputError(
             "--source is required: the folder of a run, or a .keras file"
         )
-    run = experiment.Experiment(parsed)
+    run = experiment.Experiment(parsed, phase)
     run.begin()
     network = run.run_phase(
         phase,

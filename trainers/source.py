@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from hydra_tf.data import DatasetInfo
 
 
-def find(source: str) -> pathlib.Path:
+def find(source: str, before: str | None = None) -> pathlib.Path:
     """Returns the file of a source.
 
     Args:
         source: A `.keras` file, or the folder of a run, of which the last
             finished phase is taken.
+        before: The phase that is to follow, if only those before it count.
 
     Raises:
         InputError: If there is no such network.
@@ -33,7 +34,7 @@ def find(source: str) -> pathlib.Path:
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
         folder = run_folder.RunFolder(path)
-        phase = folder.last_finished()
+        phase = folder.last_finished(before)
         if phase is None:
             raise InputError(
                 f"--source={source} holds no finished phase: there is no "

@@ -35,11 +35,21 @@ def sources(tmp_path_factory):
     model = keras.Sequential(
         [
             keras.layers.Input((8, 8, 1)),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Softmax(),
+            # 64 pixels, the largest of each 6 of them.
+            keras.layers.Reshape((64, 1)),
+            keras.layers.MaxPooling1D(6),
+            keras.layers.Flatten(),
         ]
     )
     model.save(folder / "nothing.keras")
+    model = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.EinsumDense("ab,bc->ac", 10, name="einsum"),
+        ]
+    )
+    model.save(folder / "einsum.keras")
     return folder
 
 
@@ -84,6 +94,14 @@ CASES = {
     "finetune_without_masks": (
         "finetune --source={s}/small.keras",
         ["without masks"],
+    ),
+    "nothing_to_prune": (
+        "prune --source={s}/nothing.keras",
+        ["has nothing to prune"],
+    ),
+    "layer_that_cannot_be_masked": (
+        "prune --source={s}/einsum.keras",
+        ["'einsum' (EinsumDense)"],
     ),
     "allocation_of_another_network": (
         "prune --source={s}/small.keras --allocation={s}/wrong.json",

@@ -214,17 +214,29 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(
 def test_phases_one_by_one_give_the_pipeline_s_network(
     whole, tmp_path, data_dir
 ):
+    # The last two share a folder, and the last is asked for twice.
     source = []
-    for phase in PHASES:
-        folder = tmp_path / phase
+    for phase, name in (
+        ("pretrain", "dense"),
+        ("prune", "sparse"),
+        ("finetune", "sparse"),
+        ("finetune", "sparse"),
+    ):
+        folder = tmp_path / name
         arguments = (*binaries.TINY, data_dir, *source)
         code = binaries.run(phase, *arguments, f"--output_dir={folder}")
         assert code == 0
         assert_equal_networks(whole, folder, [phase])
-        record = metrics(folder)
-        assert set(record["phases"]) == {phase}
+        assert phase in metrics(folder)["phases"]
         assert (folder / "saved_model" / "saved_model.pb").is_file()
         source = [f"--source={folder}"]
+    assert metrics(folder)["sparsity"] == metrics(whole)["sparsity"]
+    # The network to start from is not removed.
+    code = binaries.run(
+        "finetune", *arguments, f"--output_dir={folder}", "--overwrite"
+    )
+    assert code == 2
+    assert_equal_networks(whole, folder, ["prune", "finetune"])
 
 
 def test_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir, capfd):
