@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.masked_layer import find_masked
@@ -40,8 +43,10 @@ class RobustModel(keras.Model):
         network: Keras model from images to logits. Call `ht.set_phase` on it
             before `compile`.
         objective: A `hydra_tf.objectives.Objective`, for instance `TRADES()`.
-        attack: Callable `(model, images, labels) -> images` for `evaluate`;
-            by default the objective's own `perturb`.
+        attack: Objective whose `perturb` attacks in `evaluate`, or callable
+            `(model, images, labels) -> images`; by default `objective`. An
+            objective draws the same noise at every evaluation, and can be
+            saved with the model.
         seed: Integer from 0 to 2**31 - 1.
 
     Example:
@@ -64,11 +69,16 @@ class RobustModel(keras.Model):
         network: keras.Model,
         objective: Objective,
         *,
-        attack: Callable[..., Any] | None = None,
+        attack: Objective | Callable[..., Any] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        if not isinstance(network, keras.Layer):
+            raise InputError(
+                "`network` must be a Keras model from images to logits. "
+                f"Received: {network!r}"
+            )
+        super().__init__(**{"dtype": _precision(network), **kwargs})
         for method in ("perturb", "loss"):
             if not callable(getattr(objective, method, None)):
                 raise InputError(
@@ -76,23 +86,34 @@ class RobustModel(keras.Model):
                     "(derive it from hydra_tf.objectives.Objective). "
                     f"Received: {objective!r}"
                 )
-        if not 0 <= seed < 2**31:
+        if not (
+            attack is None or callable(attack) or hasattr(attack, "perturb")
+        ):
             raise InputError(
-                f"`seed` must be from 0 to 2**31 - 1. Received: seed={seed}"
+                "`attack` must be an objective, or a callable "
+                f"(model, images, labels) -> images. Received: {attack!r}"
+            )
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise InputError(
+                "`seed` must be an integer from 0 to 2**31 - 1. "
+                f"Received: seed={seed}"
             )
         self.network = network
         self.objective = objective
         self.attack = attack
-        self.seed = seed
+        self.seed = int(seed)
+        self._term_names = tuple(getattr(objective, "term_names", ()))
         self._means = {
             name: keras.metrics.Mean(name=name)
             for name in (
                 "loss",
-                *getattr(objective, "term_names", ()),
+                *self._term_names,
                 "natural_accuracy",
                 "robust_accuracy",
             )
         }
+        # Phases of the masked layers that each function was made for.
+        self._made_for: dict[str, Any] = {}
         self.built = network.built
 
     def build(self, input_shape: Any) -> None:
@@ -103,12 +124,14 @@ class RobustModel(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.network.compute_output_shape(input_shape)
+
     def compile(
         self,
         optimizer: Any = "sgd",
         *,
         loss: Any = None,
-        jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         """Configures training, as `keras.Model.compile`.
@@ -116,18 +139,18 @@ class RobustModel(keras.Model):
         Args:
             optimizer: Keras optimiser, or its name.
             loss: Must be `None`: the objective is the loss.
-            jit_compile: `"auto"` is on where there is a GPU and off on CPU,
-                where XLA is several times slower.
             **kwargs: The other arguments of `keras.Model.compile`; `metrics`
-                are computed on the natural images.
+                are computed on the natural images. `jit_compile` is best left
+                at `"auto"`, off on CPU, where XLA is several times slower.
         """
         if loss is not None:
             raise InputError(
                 "`loss` comes from the objective: leave it out of compile()"
             )
-        if jit_compile == "auto":
-            jit_compile = bool(tf.config.list_physical_devices("GPU"))
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        super().compile(optimizer=optimizer, **kwargs)
+        self._made_for.clear()
+        if self.network.built:
+            self._made_for["train"] = self._trained()
         self.freeze_pruned_weights()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -145,12 +168,45 @@ class RobustModel(keras.Model):
         that weights pruned anew lose their momentum.
         """
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if hasattr(optimizer, "set_masks"):
-            optimizer.set_masks(
+        set_masks = getattr(optimizer, "set_masks", None)
+        if set_masks is not None:
+            set_masks(
                 (layer.kernel, layer.stored_mask)
                 for layer in find_masked(self.network)
                 if layer.phase == "finetune"
             )
+
+    def make_train_function(self, force: bool = False) -> Any:
+        trained = self._trained()
+        if self._made_for.setdefault("train", trained) != trained:
+            raise InputError(
+                "what trains has changed since compile(), by set_phase or "
+                "`trainable`: call compile() again"
+            )
+        if self.train_function is None:
+            # A network that is built by its first batch was not, in compile.
+            self.freeze_pruned_weights()
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        return super().make_test_function(force or self._outdated("test"))
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        return super().make_predict_function(force or self._outdated("predict"))
+
+    def _trained(self) -> tuple[Any, ...]:
+        variables = self.network.trainable_variables
+        return self._phases(), tuple(id(variable) for variable in variables)
+
+    def _phases(self) -> tuple[Any, ...]:
+        return tuple(layer.phase for layer in find_masked(self.network))
+
+    def _outdated(self, function: str) -> bool:
+        """Whether a function was traced when other masks applied."""
+        phases = self._phases()
+        outdated = self._made_for.get(function, phases) != phases
+        self._made_for[function] = phases
+        return outdated
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -164,10 +220,11 @@ class RobustModel(keras.Model):
         ]
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        x, y = _images_and_labels(data)
-        seed = tf.stack(
-            [self.seed, tf.cast(self.optimizer.iterations.value, tf.int32)]
-        )
+        batch = _Batch(data)
+        x, y = batch.x, batch.y
+        # A variable, or a tensor where gradients are accumulated.
+        step = keras.ops.convert_to_tensor(self.optimizer.iterations)
+        seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
         with tf.GradientTape() as tape, reuse_effective_kernels(self.network):
             # The attack has tapes of its own; this one only has to reach the
             # weights through the loss.
@@ -176,47 +233,55 @@ class RobustModel(keras.Model):
                     self.objective, self.network, x, y, seed=seed
                 )
             view = _RecordingView(self.network, x, perturbed)
-            loss = self.objective.loss(view, x, y, perturbed, training=True)
-            loss += self._regularization()
+            loss = self._loss(view, batch, perturbed, training=True)
             # Gradients are summed over replicas.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = self.optimizer.scale_loss(loss / replicas)
+            scaled = self.optimizer.scale_loss(loss * batch.share)
             with tape.stop_recording():
                 natural, robust = view.all_logits()
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._update(x, y, loss, view.terms, natural, robust)
+        return self._update(batch, loss, view.terms, natural, robust)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        x, y = _images_and_labels(data)
+        batch = _Batch(data)
+        x, y = batch.x, batch.y
+        attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
         with reuse_effective_kernels(self.network):
-            if self.attack is None:
-                perturbed = call_perturb(
-                    self.objective, self.network, x, y, seed=seed
-                )
+            if hasattr(attack, "perturb"):
+                perturbed = call_perturb(attack, self.network, x, y, seed=seed)
             else:
-                perturbed = self.attack(self.network, x, y)
+                perturbed = attack(self.network, x, y)
             view = _RecordingView(self.network, x, perturbed)
-            loss = self.objective.loss(view, x, y, perturbed, training=False)
-            loss += self._regularization()
+            loss = self._loss(view, batch, perturbed, training=False)
             natural, robust = view.all_logits()
-        return self._update(x, y, loss, view.terms, natural, robust)
+        return self._update(batch, loss, view.terms, natural, robust)
 
-    def _regularization(self) -> tf.Tensor:
-        """The kernels' and biases' regularisers."""
-        penalties = [
-            variable.regularizer(variable)
-            for variable in self.trainable_variables
-            if getattr(variable, "regularizer", None) is not None
-        ]
-        return tf.add_n(penalties) if penalties else tf.zeros([])
+    def _loss(
+        self,
+        view: _RecordingView,
+        batch: _Batch,
+        perturbed: tf.Tensor,
+        training: bool,
+    ) -> tf.Tensor:
+        """The objective's loss and the losses of the network's own."""
+        loss = tf.convert_to_tensor(
+            self.objective.loss(
+                view, batch.x, batch.y, perturbed, training=training
+            )
+        )
+        if loss.shape.rank != 0:
+            raise InputError(
+                "the objective's `loss` must return a scalar, the mean over "
+                f"the batch. Received: shape={loss.shape}"
+            )
+        losses = [loss, *view.network_losses]
+        return tf.add_n([tf.cast(each, tf.float32) for each in losses])
 
     def _update(
         self,
-        x: tf.Tensor,
-        y: tf.Tensor,
+        batch: _Batch,
         loss: tf.Tensor,
         terms: dict[str, tf.Tensor],
         natural: tf.Tensor,
@@ -224,15 +289,16 @@ class RobustModel(keras.Model):
     ) -> dict[str, Any]:
         values = {
             "loss": loss,
-            **{name: terms[name] for name in terms if name in self._means},
-            "natural_accuracy": _accuracy(natural, y),
-            "robust_accuracy": _accuracy(robust, y),
+            **{name: terms[name] for name in self._term_names if name in terms},
+            "natural_accuracy": _accuracy(natural, batch.y),
+            "robust_accuracy": _accuracy(robust, batch.y),
         }
-        weight = tf.shape(x)[0]
         for name, value in values.items():
-            self._means[name].update_state(value, sample_weight=weight)
+            self._means[name].update_state(value, sample_weight=batch.rows)
         logs = {name: self._means[name].result() for name in values}
-        custom = self.compute_metrics(x, y, natural)
+        custom = self.compute_metrics(
+            batch.x[: batch.rows], batch.y[: batch.rows], natural[: batch.rows]
+        )
         custom.pop("loss", None)
         return {**custom, **logs}
 
@@ -245,12 +311,23 @@ class RobustModel(keras.Model):
         return {}
 
     def get_config(self) -> dict[str, Any]:
+        attack = self.attack
+        if not (
+            attack is None
+            or inspect.isfunction(attack)
+            or hasattr(attack, "get_config")
+        ):
+            raise InputError(
+                "this `attack` cannot be saved with the model: pass an "
+                "objective or a function, or save the weights only. "
+                f"Received: attack={attack!r}"
+            )
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
             "network": serialize(self.network),
             "objective": serialize(self.objective),
-            "attack": None if self.attack is None else serialize(self.attack),
+            "attack": None if attack is None else serialize(attack),
             "seed": self.seed,
         }
 
@@ -267,6 +344,36 @@ class RobustModel(keras.Model):
         return cls(**config)
 
 
+class _Batch:
+    """The images and labels of a replica, and how much they count.
+
+    The parts of a global batch that does not divide evenly count by their
+    size. A replica that is left without images, by a last batch smaller than
+    the number of replicas, computes with an image of another replica, which
+    counts nothing: layers fail on empty batches, and their statistics are NaN.
+
+    Attributes:
+        x: Images, at least one.
+        y: Integer labels, shape `(batch,)`.
+        rows: Integer scalar, number of images that count.
+        share: Their share of the global batch.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.x, self.y = _images_and_labels(data)
+        self.rows = tf.shape(self.x)[0]
+        self.share: float | tf.Tensor = 1.0
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync == 1:
+            return
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, self.rows)
+        self.share = tf.cast(self.rows / total, tf.float32)
+        spare = replica.all_gather(self.x[:1], axis=0)
+        num_spare = tf.cast(tf.equal(self.rows, 0), tf.int32)
+        self.x = tf.concat([self.x, spare[:num_spare]], axis=0)
+        self.y = tf.pad(self.y, [[0, num_spare]])
+
+
 class _RecordingView:
     """A network as an objective's loss sees it, which notes what passes by.
 
@@ -281,13 +388,22 @@ class _RecordingView:
         self._x = x
         self._perturbed = perturbed
         self._logits: dict[int, tf.Tensor] = {}
+        # Regularisers' and layers' own losses, of the last pass.
+        self.network_losses: list[tf.Tensor] = []
         self.terms: dict[str, tf.Tensor] = {}
 
     def __call__(self, images: Any, training: bool | None = None) -> Any:
         logits = self._network(images, training=training)
+        self.network_losses = list(self._network.losses)
         if images is self._x or images is self._perturbed:
             self._logits[id(images)] = logits
         return logits
+
+    def __getattr__(self, name: str) -> Any:
+        # An objective may read the network's weights or layers.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._network, name)
 
     def record_terms(self, terms: dict[str, tf.Tensor]) -> None:
         """Notes the weighted terms of the loss."""
@@ -301,6 +417,18 @@ class _RecordingView:
         return self._logits[id(self._x)], self._logits[id(self._perturbed)]
 
 
+def _precision(network: keras.Model) -> Any:
+    """The policy by which `compile` decides whether losses are scaled.
+
+    That of a model is the global one when it was made, which may differ from
+    its layers' when it was loaded or converted.
+    """
+    for layer in network._flatten_layers():
+        if layer.dtype_policy.name == "mixed_float16":
+            return layer.dtype_policy
+    return network.dtype_policy
+
+
 def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is None:
@@ -310,7 +438,7 @@ def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
             "`sample_weight` and `class_weight` are not supported: objectives "
             "are means over the batch"
         )
-    return tf.convert_to_tensor(x), tf.reshape(tf.cast(y, tf.int32), [-1])
+    return tf.convert_to_tensor(x), class_labels(tf.cast(y, tf.int32))
 
 
 def _accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
