@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
+from typing import Any
 
 from flags import parsing
 
@@ -68,7 +69,7 @@ class ObjectiveSettings:
         """Returns the objective of `hydra_tf.objectives`."""
         from hydra_tf import objectives
 
-        attack = {
+        attack: dict[str, Any] = {
             "epsilon": self.epsilon,
             "step_size": self.step_size,
             "num_steps": self.num_steps,

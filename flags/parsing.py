@@ -176,7 +176,9 @@ class NamesParser(NameParser):
     def flag_type(self) -> str:
         return "list of names"
 
-    def parse(self, argument: str | Sequence[str]) -> list[str]:
+    def parse(  # type: ignore[override]
+        self, argument: str | Sequence[str]
+    ) -> list[str]:
         """Returns the names as a list.
 
         Raises:

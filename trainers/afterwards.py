@@ -22,16 +22,16 @@ def evaluate() -> None:
     """Evaluates `--source` as the flags say."""
     parsed = settings.from_flags()
     info = experiment.dataset_info(parsed.data.dataset)
-    path = _source_folder(parsed)
-    saved = path is not None and source.is_saved_model(path)
+    path = _source_path(parsed)
+    saved = source.is_saved_model(path)
     folder = RunFolder(parsed.run.output_dir)
     if saved:
-        network, size = source.load_saved_model(path), {}
-        size["bytes"] = files.directory_size(path)
+        network = source.load_saved_model(path)
+        size = {"bytes": files.directory_size(path)}
         source.check_saved_model(network, path, info)
     else:
         network, path = _load(parsed, info)
-        size = {"bytes": None}
+        size = {}
     folder.open()
     _write_flags(folder)
     images, labels = experiment.test_arrays(
@@ -91,20 +91,18 @@ def export() -> None:
     console.say(f"SavedModel: {folder.saved_model}")
 
 
-def _source_folder(parsed: settings.Settings) -> pathlib.Path | None:
-    """Returns `--source` if it is a folder."""
+def _source_path(parsed: settings.Settings) -> pathlib.Path:
+    """Returns the path that `--source` gives."""
     if parsed.model.source is None:
         raise InputError(
             "--source is required: the folder of a run, or a .keras file"
         )
-    path = pathlib.Path(parsed.model.source).expanduser()
-    return path if path.is_dir() else None
+    return pathlib.Path(parsed.model.source).expanduser()
 
 
 def _load(parsed: settings.Settings, info) -> tuple[Any, pathlib.Path]:
     """Returns the Keras network of `--source`, and its file."""
-    _source_folder(parsed)
-    path = source.find(parsed.model.source)
+    path = source.find(str(_source_path(parsed)))
     network = source.load(path)
     # A recipe's --model must not stand in the way of another network.
     source.check(network, f"--source={path}", info, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import keras
 
@@ -92,7 +93,7 @@ def _prune_and_finetune(
         The name of the last of them.
     """
     pipeline = run.settings.pipeline
-    where = {"method": method, "folder": folder}
+    where: dict[str, Any] = {"method": method, "folder": folder}
     network = run.run_phase(
         "prune",
         functools.partial(run.start_pruning, pretrained, method),

@@ -206,7 +206,9 @@ def _attack(
         kind = name.removeprefix("cleverhans_")
         # Theirs is the learning rate of an optimiser, or there is none.
         own_steps = kind in ("fgm", "cw_l2", "spsa")
-        steps = {} if own_steps else {"step_size": settings.step_size}
+        steps: dict[str, Any] = (
+            {} if own_steps else {"step_size": settings.step_size}
+        )
 
         def cleverhans_attack(x, y, seed):
             tf.random.set_seed(int(seed[0]) + int(seed[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
@@ -231,10 +232,13 @@ def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
         steps_per_epoch,
         warmup_epochs=settings.warmup_epochs,
     )
-    common = {"learning_rate": rate, "weight_decay": settings.weight_decay}
+    common: dict[str, Any] = {
+        "learning_rate": rate,
+        "weight_decay": settings.weight_decay,
+    }
     if settings.optimizer == "adam":
         return training.Adam(**common)
-    momentum = {"momentum": settings.momentum}
+    momentum: dict[str, Any] = {"momentum": settings.momentum}
     if settings.optimizer == "rmsprop":
         return training.RMSprop(**common, **momentum)
     return training.SGD(**common, **momentum)
@@ -244,7 +248,7 @@ def _method_callbacks(
     phase: Phase, model: training.RobustModel
 ) -> list[keras.callbacks.Callback]:
     """Returns what the pruning method does between epochs."""
-    if not _is_multistep(phase):
+    if phase.pruning is None or not _is_multistep(phase):
         return []
     return [
         pruning.MultiStepPruning(

@@ -19,6 +19,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Mapping
+from typing import IO
 from typing import Any
 
 from hydra_tf import files
@@ -45,7 +46,7 @@ class RunFolder:
 
     def __init__(self, path: str | pathlib.Path):
         self.path = pathlib.Path(path)
-        self._lock = None
+        self._lock: IO[str] | None = None
 
     @property
     def saved_model(self) -> pathlib.Path:
@@ -112,19 +113,20 @@ class RunFolder:
                 )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a")  # noqa: SIM115
+            lock = open(self.path / ".lock", "a")  # noqa: SIM115
         except OSError as error:
             raise InputError(
                 f"{flag} cannot be written: {error.strerror}"
             ) from error
         try:
             # Released by the system however the process ends.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(
                 f"{flag} is in use by another process; wait for it, or name "
                 "another folder"
             ) from error
+        self._lock = lock
         if overwrite:
             self._clear()
         for leftover in self.path.glob("checkpoints/.*.partial*"):

@@ -81,7 +81,7 @@ def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
         return serve(**{input_name: images})[output_name]
 
     # The signature does not keep the variables alive.
-    logits_of.loaded = loaded
+    logits_of.loaded = loaded  # type: ignore[attr-defined]
     return logits_of
 
 

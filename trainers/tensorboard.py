@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,8 +51,8 @@ class PhaseEvents(keras.callbacks.Callback):
         self._labels = labels
         self._settings = settings
         self._seed = seed
-        self._writer = None
-        self._attack = None
+        self._writer: Any = None
+        self._attack: Any = None
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(str(self._folder))
