@@ -10,7 +10,6 @@ scores, at any density, with static shapes (XLA compiles it) and no sort.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -266,11 +265,8 @@ def _radix_threshold(
         )
         if level:
             histogram = histogram[1:]
-        digit, remaining, in_bucket = _unfused(
-            _nth_of_blocks,
-            tf.reshape(histogram, [-1, _BLOCK]),
-            remaining,
-            from_top=True,
+        digit, remaining, in_bucket = _nth_of_blocks(
+            tf.reshape(histogram, [-1, _BLOCK]), remaining, from_top=True
         )
         base = base + tf.bitwise.left_shift(digit, shift)
     return base, in_bucket, remaining
@@ -294,31 +290,18 @@ def _nth_of_blocks(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`_nth` over the flattened rows of a matrix of counts."""
     block, n, _ = _nth(tf.reduce_sum(blocks, axis=1), n, from_top=from_top)
-    index, n, count = _unfused(_nth, blocks[block], n, from_top=from_top)
+    index, n, count = _nth(tf.gather(blocks, block), n, from_top=from_top)
     return block * blocks.shape[1] + index, n, count
-
-
-def _unfused(
-    search: Callable, counts: tf.Tensor, n: tf.Tensor, *, from_top: bool
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Calls `search` in a branch that is always taken.
-
-    XLA fuses nested searches into one kernel, which takes it many seconds to
-    compile; it does not fuse across a branch.
-    """
-    return tf.cond(
-        n > 0,
-        lambda: search(counts, n, from_top=from_top),
-        lambda: (tf.constant(0), n, tf.constant(0)),
-    )
 
 
 def _nth(
     counts: tf.Tensor, n: tf.Tensor, *, from_top: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Finds the bin of the `n`-th entry, `n`'s rank in it, and its count."""
+    # `gather`, not `[index]`: XLA wants the position of a slice at compile
+    # time, and would compile anew for every value of the scores.
     cumulated = tf.cumsum(counts, reverse=from_top)
     num_reached = tf.reduce_sum(tf.cast(cumulated >= n, tf.int32))
     index = num_reached - 1 if from_top else tf.size(counts) - num_reached
-    count = counts[index]
-    return index, n - (cumulated[index] - count), count
+    count = tf.gather(counts, index)
+    return index, n - (tf.gather(cumulated, index) - count), count
