@@ -33,7 +33,7 @@ _FINETUNE_EPOCHS = flags.DEFINE_integer("finetune_epochs", 40, "Epochs.")
 _EPSILON = flags.DEFINE_float("epsilon", 0.15, "Linf radius.")
 
 _BATCH_SIZE = 128
-_LEARNING_RATES = {"pretrain": 0.1, "prune": 0.1, "finetune": 0.01}
+_LEARNING_RATES = {"pretrain": 0.1, "prune": 0.3, "finetune": 0.01}
 
 
 def main(argv: list[str]) -> None:

@@ -428,9 +428,6 @@ def export_network(
     network: keras.Model, path: pathlib.Path
 ) -> export.SavedModelInfo:
     """Writes a network, masked or not, as a SavedModel."""
-    if not methods.is_masked(network):
-        # The export makes masks permanent and expects some.
-        network = pruning.to_masked(network)
     return export.export_saved_model(network, path)
 
 

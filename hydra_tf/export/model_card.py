@@ -22,6 +22,8 @@ _METHODS = {
     "hydra": "importance scores trained on the objective itself (HYDRA, "
     "Sehwag et al., 2020)",
     "lwm": "the weights of least magnitude removed (LWM)",
+    "lwm_multistep": "the weights of least magnitude removed in several "
+    "rounds, with training between them (multi-step LWM)",
     "random": "weights removed at random, as a baseline",
     "snip": "connection sensitivity on one batch (SNIP, Lee et al., 2019)",
 }
@@ -79,7 +81,7 @@ def model_card(
         _usage(metrics),
         _limits(metrics),
         _versions(metrics),
-        _reproduction(),
+        _reproduction(metrics),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -371,13 +373,14 @@ def _versions(metrics: Mapping[str, Any]) -> str:
     return "## Versions\n\n" + _table(["what", "version"], rows)
 
 
-def _reproduction() -> str:
-    return """## Run it again
+def _reproduction(metrics: Mapping[str, Any]) -> str:
+    binary = _section(metrics, "run").get("binary") or "pipeline"
+    return f"""## Run it again
 
 From a checkout of hydra_tf, with the path of this folder for `RUN`:
 
 ```sh
-python -m trainers.pipeline --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
+python -m trainers.{binary} --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
 ```"""
 
 

@@ -54,6 +54,10 @@ class _WatchedVariable(keras.Variable):
         self._on_assign()
         return result
 
+    def __float__(self) -> float:
+        # Keras's own fails for the variables of a distribution strategy.
+        return float(np.asarray(self.value))
+
 
 class _DerivedVariable(_WatchedVariable):
     """A stored mask, which only its layer can change.
