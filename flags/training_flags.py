@@ -26,7 +26,18 @@ _LR_SCHEDULE = parsing.DEFINE_name(
     "How the learning rate falls over a phase.",
 )
 _WARMUP_EPOCHS = parsing.DEFINE_count(
-    "warmup_epochs", 0, "Epochs in which the learning rate rises linearly."
+    "warmup_epochs",
+    0,
+    "Epochs at --warmup_learning_rate before --lr_schedule begins; they count "
+    "among those of the phase.",
+)
+_WARMUP_LEARNING_RATE = parsing.DEFINE_number(
+    "warmup_learning_rate",
+    None,
+    "Learning rate of the warm-up epochs. By default a tenth of the peak.",
+    lower=0,
+    exclude_lower=True,
+    hint="the learning rate of the warm-up",
 )
 _MOMENTUM = parsing.DEFINE_number(
     "momentum",
@@ -81,6 +92,7 @@ class TrainingSettings:
     optimizer: str
     lr_schedule: str
     warmup_epochs: int
+    warmup_learning_rate: float | None
     momentum: float
     weight_decay: float
     seed: int
@@ -103,6 +115,7 @@ def training_from_flags() -> TrainingSettings:
         optimizer=_OPTIMIZER.value,
         lr_schedule=_LR_SCHEDULE.value,
         warmup_epochs=_WARMUP_EPOCHS.value,
+        warmup_learning_rate=_WARMUP_LEARNING_RATE.value,
         momentum=_MOMENTUM.value,
         weight_decay=_WEIGHT_DECAY.value,
         seed=_SEED.value,

@@ -225,12 +225,14 @@ def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
             f"--warmup_epochs={settings.warmup_epochs} must be less than the "
             f"{phase.epochs} epochs of the {phase.name} phase"
         )
+    peak = settings.peak_learning_rate(phase.name)
     rate = training.learning_rate(
         settings.lr_schedule,
-        settings.peak_learning_rate(phase.name),
+        peak,
         phase.epochs - settings.warmup_epochs,
         steps_per_epoch,
         warmup_epochs=settings.warmup_epochs,
+        warmup_rate=settings.warmup_learning_rate or peak / 10,
     )
     common: dict[str, Any] = {
         "learning_rate": rate,

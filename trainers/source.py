@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
 from hydra_tf import models
+from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
 from trainers import run_folder
@@ -163,6 +164,7 @@ def check(
             f"{where} has outputs of shape {output_shape}; --dataset="
             f"{info.name} has {info.num_classes} classes"
         )
+    check_ends_in_logits(model, where)
     if name is not None:
         _check_architecture(model, where, info, name)
 

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hydra_tf.errors import InputError
+
 Model = Callable[..., Any]
 
 
@@ -45,6 +47,28 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
     else:
         logits = model(x)
     return tf.cast(logits, tf.float32)
+
+
+def check_ends_in_logits(model: Any, name: str = "model") -> None:
+    """Raises `InputError` if a network ends in a softmax.
+
+    The losses take logits. On probabilities they would be wrong without
+    failing, and the gradients of attacks would vanish.
+
+    Args:
+        model: Keras model; what is no Functional or Sequential model passes.
+        name: What the message calls it.
+    """
+    last = model
+    while getattr(last, "layers", None):
+        last = last.layers[-1]
+    if isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) is keras.activations.softmax
+    ):
+        raise InputError(
+            f"{name} ends in a softmax, layer '{last.name}': it must return "
+            "logits, so give that layer activation=None (or leave it out)"
+        )
 
 
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
@@ -79,6 +80,7 @@ class RobustModel(keras.Model):
                 f"Received: {network!r}"
             )
         super().__init__(**{"dtype": _precision(network), **kwargs})
+        check_ends_in_logits(network, "`network`")
         for method in ("perturb", "loss"):
             if not callable(getattr(objective, method, None)):
                 raise InputError(

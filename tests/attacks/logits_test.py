@@ -2,11 +2,14 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import call_model
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.errors import InputError
 
 X = tf.ones((2, 3))
 
@@ -52,3 +55,23 @@ def test_logits_are_float32_for_mixed_precision():
     )
     assert model(X).dtype == tf.bfloat16
     assert as_logits_function(model)(X).dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        keras.layers.Dense(2, activation="softmax", name="last"),
+        keras.layers.Softmax(name="last"),
+    ],
+)
+def test_network_that_ends_in_a_softmax_is_refused(last):
+    inner = keras.Sequential([keras.Input((3,)), last])
+    model = keras.Sequential([keras.Input((3,)), inner])
+    with pytest.raises(InputError, match="softmax, layer 'last'.*logits"):
+        check_ends_in_logits(model)
+
+
+def test_network_that_ends_in_logits_is_accepted():
+    check_ends_in_logits(
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    )
