@@ -1,0 +1,133 @@
+"""Multi-step pruning follows a schedule, and the weights it trained."""
+
+import keras
+import numpy as np
+import pytest
+
+import hydra_tf as ht
+from hydra_tf import InputError
+from tests.pruning import networks
+
+INPUTS = networks.images((16, 8, 8, 3))
+LABELS = np.arange(16) % 10
+
+
+class Recorder(keras.callbacks.Callback):
+    """Notes density and masks during each epoch."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.densities = []
+        self.masks = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        report = ht.sparsity_report(self.network)
+        self.densities.append(report.density)
+        self.masks.append(
+            {
+                name: np.asarray(layer.mask)
+                for name, layer in ht.masked_layers(self.network).items()
+            }
+        )
+
+
+def finetuned(schedule, epochs, **arguments):
+    network = ht.to_masked(networks.sequential())
+    ht.set_phase(network, "finetune")
+    robust = ht.RobustModel(network, ht.objectives.Natural())
+    robust.compile(ht.training.SGD(0.1, momentum=0.9))
+    recorder = Recorder(network)
+    robust.fit(
+        INPUTS,
+        LABELS,
+        epochs=epochs,
+        verbose=0,
+        callbacks=[
+            ht.MultiStepPruning(
+                network,
+                schedule,
+                on_prune=robust.freeze_pruned_weights,
+                **arguments,
+            ),
+            recorder,
+        ],
+    )
+    return network, recorder
+
+
+def test_follows_a_schedule_of_tfmot():
+    # Imported here, because it is slow.
+    from tensorflow_model_optimization.sparsity import keras as tfmot_keras
+
+    schedule = tfmot_keras.PolynomialDecay(
+        0.0, 0.8, begin_step=0, end_step=4, frequency=2
+    )
+    network, recorder = finetuned(schedule, 6)
+    # The sparsity at epochs 0, 2 and 4: 0.8 (1 - (1 - t / 4)^3).
+    expected = [0.0, 0.0, 0.7, 0.7, 0.8, 0.8]
+    for density, sparsity in zip(recorder.densities, expected, strict=True):
+        np.testing.assert_allclose(density, 1 - sparsity, atol=0.01)
+    for layer in ht.masked_layers(network).values():
+        assert np.sum(layer.mask) == ht.kept_count(
+            0.2, layer.mask.shape.num_elements()
+        )
+
+
+def test_masks_keep_the_largest_of_the_trained_weights():
+    seen = []
+
+    def schedule(epoch):
+        return epoch == 1, 0.6
+
+    network = ht.to_masked(networks.sequential())
+    ht.set_phase(network, "finetune")
+    callback = ht.MultiStepPruning(
+        network, schedule, on_prune=lambda: seen.append(True)
+    )
+    for layer in ht.masked_layers(network).values():
+        layer.kernel.assign(np.asarray(layer.kernel)[::-1])
+    callback.on_epoch_begin(0)
+    assert not seen
+    assert ht.sparsity_report(network).density == 1.0
+    callback.on_epoch_begin(1)
+    assert seen == [True]
+    for layer in ht.masked_layers(network).values():
+        np.testing.assert_array_equal(
+            layer.mask, ht.topk_mask(np.asarray(layer.kernel), 0.4)
+        )
+
+
+def test_rounds_prune_more_and_never_less():
+    network, recorder = finetuned(
+        lambda epoch: (True, 0.3 * epoch), 4, allocation="global"
+    )
+    total = ht.sparsity_report(network).weights
+    assert [round(d * total) for d in recorder.densities] == [
+        ht.kept_count(density, total) for density in (1.0, 0.7, 0.4, 0.1)
+    ]
+
+
+def test_pruned_weights_stay_as_they_were_pruned():
+    network, recorder = finetuned(lambda epoch: (epoch == 0, 0.5), 3)
+    for name, first in recorder.masks[0].items():
+        np.testing.assert_array_equal(first, recorder.masks[2][name])
+    initial = networks.sequential()
+    for name, layer in ht.masked_layers(network).items():
+        pruned = np.asarray(layer.mask) == 0
+        np.testing.assert_array_equal(
+            np.asarray(layer.kernel)[pruned],
+            np.asarray(initial.get_layer(name).kernel)[pruned],
+        )
+
+
+def test_sparsity_of_one_is_refused():
+    network = ht.to_masked(networks.sequential())
+    callback = ht.MultiStepPruning(network, lambda epoch: (True, 1.0))
+    with pytest.raises(InputError, match="`density` must be in"):
+        callback.on_epoch_begin(0)
+
+
+def test_schedule_must_be_callable():
+    with pytest.raises(InputError, match="`schedule` must be"):
+        ht.MultiStepPruning(ht.to_masked(networks.sequential()), 0.5)

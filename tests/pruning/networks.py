@@ -1,0 +1,107 @@
+"""Small models for the tests of conversion, phases and reports."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+
+def images(shape=(2, 8, 8, 3), seed=0):
+    return np.random.default_rng(seed).uniform(size=shape).astype("float32")
+
+
+def shake(model, seed=0):
+    """Gives every weight, running statistics included, a value of its own."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        if "seed_generator" in variable.path:
+            continue
+        value = rng.normal(size=variable.shape) * 0.3
+        if "variance" in variable.name:
+            value = np.abs(value) + 0.5
+        variable.assign(value)
+    return model
+
+
+def multi_branch():
+    """Residual, two branches, batch norm, dropout, a layer used twice."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    x = keras.layers.ReLU()(x)
+    twice = keras.layers.Conv2D(4, 3, padding="same", name="twice")
+    y = keras.layers.Add()([x, twice(twice(x))])
+    z = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    y = keras.ops.relu(y) + z
+    y = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(y))
+    return shake(keras.Model(inputs, keras.layers.Dense(10, name="logits")(y)))
+
+
+def sequential():
+    return shake(
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                keras.layers.Conv2D(4, 3, strides=2, name="conv"),
+                keras.layers.BatchNormalization(),
+                keras.layers.ReLU(),
+                keras.layers.Conv2DTranspose(2, 2, name="up"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10, name="logits"),
+            ]
+        )
+    )
+
+
+def functional_in_sequential():
+    inner_inputs = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(4, 3, name="conv")(inner_inputs)
+    inner = keras.Model(
+        inner_inputs, keras.layers.BatchNormalization()(features), name="inner"
+    )
+    return shake(
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                inner,
+                keras.layers.Flatten(),
+                keras.layers.Dense(10, name="logits"),
+            ]
+        )
+    )
+
+
+def sequential_in_functional():
+    inner = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(3, 3, padding="same", name="conv"),
+            keras.layers.ReLU(),
+        ],
+        name="inner",
+    )
+    inputs = keras.Input((8, 8, 3))
+    x = inner(inner(inputs))  # used twice
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Reshape((-1, 8))(x)
+    x = keras.layers.Conv1D(4, 3, name="conv1d")(x)
+    x = keras.layers.GlobalMaxPooling1D()(x)
+    return shake(keras.Model(inputs, keras.layers.Dense(10, name="logits")(x)))
+
+
+def layer_shared_with_nested():
+    shared = keras.layers.Conv2D(3, 3, padding="same", name="shared")
+    inner_inputs = keras.Input((8, 8, 3))
+    inner = keras.Model(inner_inputs, shared(inner_inputs), name="inner")
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(inner(shared(inputs)))
+    return shake(keras.Model(inputs, keras.layers.Dense(10, name="logits")(x)))
+
+
+ALL = (
+    multi_branch,
+    sequential,
+    functional_in_sequential,
+    sequential_in_functional,
+    layer_shared_with_nested,
+)
