@@ -150,6 +150,13 @@ class RobustModel(keras.Model):
                 "`loss` comes from the objective: leave it out of compile()"
             )
         super().compile(optimizer=optimizer, **kwargs)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if self.steps_per_execution > 1 and replicas > 1:
+            raise InputError(
+                "`steps_per_execution` must be 1 under a strategy of several "
+                "replicas: Keras 3 cannot run several steps at once there. "
+                f"Received: steps_per_execution={self.steps_per_execution}"
+            )
         self._made_for.clear()
         if self.network.built:
             self._made_for["train"] = self._trained()
@@ -243,6 +250,7 @@ class RobustModel(keras.Model):
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._merge_running_statistics(batch.share)
         return self._update(batch, loss, view.terms, natural, robust)
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -259,6 +267,27 @@ class RobustModel(keras.Model):
             loss = self._loss(view, batch, perturbed, training=False)
             natural, robust = view.all_logits()
         return self._update(batch, loss, view.terms, natural, robust)
+
+    def _merge_running_statistics(self, share: float | tf.Tensor) -> None:
+        """Gives every replica the mean of all replicas' running statistics.
+
+        Keras leaves each replica its own, and saves those of the first.
+        """
+        replica = tf.distribute.get_replica_context()
+        statistics = [
+            variable
+            for layer in self.network._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        if replica.num_replicas_in_sync == 1 or not statistics:
+            return
+        means = replica.all_reduce(
+            tf.distribute.ReduceOp.SUM,
+            [share * variable.value for variable in statistics],
+        )
+        for variable, mean in zip(statistics, means, strict=True):
+            variable.assign(mean)
 
     def _loss(
         self,
