@@ -30,6 +30,9 @@ _LEVELS = {
 # this many machine epsilons of an integer is that integer.
 _SNAP_EPSILONS = 4.0
 
+# A complement (1 - 0.999) carries the absolute error of a number near 1.
+_COMPLEMENT_ERROR = float(np.finfo(np.float64).eps)
+
 
 def kept_count(density: float, size: int) -> int:
     """Returns how many of `size` entries a mask of this density keeps.
@@ -53,7 +56,7 @@ def kept_count(density: float, size: int) -> int:
     epsilon = _SNAP_EPSILONS * _machine_epsilon(np.asarray(density).dtype)
     product = float(density) * size
     nearest = round(product)
-    if abs(product - nearest) <= epsilon * product:
+    if abs(product - nearest) <= epsilon * product + _COMPLEMENT_ERROR * size:
         return max(nearest, 1)
     return max(math.ceil(product), 1)
 
@@ -173,7 +176,8 @@ def _kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
     with tf.control_dependencies([assertion] if assertion is not None else []):
         product = tf.cast(density, tf.float64) * size
     nearest = tf.round(product)
-    is_integer = tf.abs(product - nearest) <= epsilon * product
+    tolerance = epsilon * product + _COMPLEMENT_ERROR * size
+    is_integer = tf.abs(product - nearest) <= tolerance
     count = tf.where(is_integer, nearest, tf.math.ceil(product))
     return tf.clip_by_value(tf.cast(count, tf.int32), 1, size)
 
