@@ -81,6 +81,7 @@ def to_masked(
 
     Example:
 
+    >>> import hydra_tf
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     >>> [type(layer).__name__ for layer in hydra_tf.to_masked(model).layers]
     ['MaskedDense']

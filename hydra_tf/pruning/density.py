@@ -31,6 +31,7 @@ def set_density(
 
     Example:
 
+    >>> import hydra_tf
     >>> model = keras.Sequential(
     ...     [keras.Input((4,)), keras.layers.Dense(5, name="logits")])
     >>> masked = hydra_tf.to_masked(model)

@@ -114,6 +114,7 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
 
     Example:
 
+    >>> import hydra_tf
     >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(5)])
     >>> report = hydra_tf.sparsity_report(
     ...     hydra_tf.to_masked(model, density=0.3))
