@@ -1,10 +1,8 @@
 """Names of masked layers are unique and in graph order."""
 
 import keras
-import pytest
 
 import hydra_tf as ht
-from hydra_tf import InputError
 from tests.pruning import networks
 
 
@@ -67,6 +65,5 @@ def test_layers_held_by_a_custom_layer_are_found():
     assert set(ht.masked_layers(model)) == {"a", "b"}
 
 
-def test_model_without_masked_layers():
-    with pytest.raises(InputError, match="hydra_tf.to_masked makes a masked"):
-        ht.masked_layers(networks.sequential())
+def test_plain_model_has_none():
+    assert ht.masked_layers(networks.sequential()) == {}
