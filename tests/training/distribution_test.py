@@ -16,11 +16,19 @@ X = RNG.random((8, 6, 6, 1), dtype=np.float32)
 Y = RNG.integers(0, 3, 8)
 
 
+class _OwnCollectives(tf.distribute.MirroredStrategy):
+    """Its collective operations do not clash with another test file's.
+
+    TensorFlow numbers those of every strategy in a process from the same key.
+    """
+
+    _collective_key_base = 10_000
+
+
 @functools.cache
 def two_replicas():
-    # The two logical devices of tests/conftest.py. Once: collective operations
-    # of a second MirroredStrategy in a process clash with those of the first.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # The two logical devices of tests/conftest.py; once, for the same reason.
+    return _OwnCollectives(["CPU:0", "CPU:1"])
 
 
 def one_device():
