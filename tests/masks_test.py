@@ -180,7 +180,7 @@ DENSITIES = st.one_of(
 
 
 class TestTopkMask:
-    @hypothesis.settings(max_examples=150, deadline=None)
+    @hypothesis.settings(max_examples=80, deadline=None)
     @hypothesis.given(scores=ARRAYS, density=DENSITIES)
     def test_equals_a_stable_sort(self, scores, density):
         expected = sorted_mask(scores, exact_ceil(density, scores.size))
@@ -189,7 +189,7 @@ class TestTopkMask:
         np.testing.assert_array_equal(mask, expected)
 
     @pytest.mark.parametrize("dtype", DTYPES)
-    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.settings(max_examples=15, deadline=None)
     @hypothesis.given(seed=st.integers(0, 2**31), density=DENSITIES)
     def test_equals_a_stable_sort_in_every_dtype(self, dtype, seed, density):
         rng = np.random.default_rng(seed)

@@ -164,7 +164,7 @@ def test_uniform_gives_every_layer_the_density():
 
 
 @pytest.mark.parametrize("rule", ["global", "erk"])
-@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(
     widths=st.lists(st.integers(1, 12), min_size=2, max_size=5),
     density=st.one_of(
