@@ -14,15 +14,16 @@ from hydra_tf.layers.masked_layer import MaskedLayer
 from hydra_tf.layers.masked_layer import scaled_scores
 from hydra_tf.pruning.naming import prunable_layers
 
-# Method name -> (scale, mode, distribution) of Keras's VarianceScaling.
-_VARIANCE_SCALINGS = {
-    "kaiming_uniform": (2.0, "fan_in", "uniform"),
-    "kaiming_normal": (2.0, "fan_in", "untruncated_normal"),
-    "xavier_uniform": (1.0, "fan_avg", "uniform"),
-    "xavier_normal": (1.0, "fan_avg", "untruncated_normal"),
-}
-
-METHODS = ("scaled", "magnitude", "random", *_VARIANCE_SCALINGS, "snip")
+METHODS = (
+    "scaled",
+    "magnitude",
+    "random",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "snip",
+)
 
 
 def init_scores(
@@ -89,11 +90,21 @@ def _scores(layer: MaskedLayer, method: str, seed: int) -> tf.Tensor:
         return tf.abs(kernel)
     if method == "random":
         initializer = keras.initializers.RandomUniform(0.0, 1.0, seed=seed)
-    else:
-        scale, mode, distribution = _VARIANCE_SCALINGS[method]
+    elif method == "xavier_uniform":
+        initializer = keras.initializers.GlorotUniform(seed=seed)
+    elif method == "xavier_normal":
         initializer = keras.initializers.VarianceScaling(
-            scale, mode, distribution, seed=seed
+            1.0, "fan_avg", "untruncated_normal", seed=seed
         )
+    else:
+        # Keras's own takes the fan-in of a convolution, also of a depthwise
+        # or transposed one.
+        deviation = (2.0 / layer.fan_in) ** 0.5
+        if method == "kaiming_normal":
+            initializer = keras.initializers.RandomNormal(0, deviation, seed)
+        else:
+            limit = 3.0**0.5 * deviation
+            initializer = keras.initializers.RandomUniform(-limit, limit, seed)
     return initializer(kernel.shape, dtype="float32")
 
 
