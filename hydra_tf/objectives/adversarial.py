@@ -12,14 +12,8 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
-from hydra_tf.attacks.noise import as_seed
-from hydra_tf.attacks.noise import normal_like
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
-
-# TRADES and MART start this far from the images: at the images themselves the
-# gradient of the divergence is zero.
-_START_DEVIATION = 0.001
 
 
 class AdversarialObjective(Objective):
@@ -233,13 +227,6 @@ def robust_cross_entropy(
     """Returns the single term `robust_ce`, cross-entropy on `perturbed`."""
     logits = call_model(model, perturbed, training)
     return {"robust_ce": tf.reduce_mean(cross_entropy(logits, y))}
-
-
-def start_near(x: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """Returns `x` plus a little normal noise, neither projected nor clipped."""
-    x = tf.convert_to_tensor(x)
-    offset = _START_DEVIATION * normal_like(x, as_seed(seed))
-    return tf.cast(x, tf.float32) + offset
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import largest_other
-from hydra_tf.attacks.noise import Seed
-from hydra_tf.objectives.adversarial import AdversarialObjective
-from hydra_tf.objectives.adversarial import start_near
+from hydra_tf.objectives.regularized import RegularizedObjective
 
 # The originals' guards against a logarithm of zero and a weight of zero.
 _LOG_STABILISER = 1e-12
@@ -22,7 +19,7 @@ _JUST_ABOVE_ONE = 1.0000001
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
-class MART(AdversarialObjective):
+class MART(RegularizedObjective):
     """Boosted cross-entropy plus a divergence weighted by misclassification.
 
     With `p = softmax f(x)` and `q = softmax f(x')`, the batch mean of
@@ -49,37 +46,7 @@ class MART(AdversarialObjective):
     """
 
     term_names = ("robust_bce", "robust_kl")
-
-    def __init__(
-        self,
-        *,
-        beta: float = 6.0,
-        epsilon: float = 8 / 255,
-        step_size: float | None = None,
-        num_steps: int = 10,
-        threat_model: str = "linf",
-    ):
-        super().__init__(
-            epsilon=epsilon,
-            step_size=step_size,
-            num_steps=num_steps,
-            threat_model=threat_model,
-        )
-        check_number("beta", beta, minimum=0.0)
-        self.beta = beta
-
-    def perturb(
-        self,
-        model: Model,
-        x: tf.Tensor,
-        y: tf.Tensor,
-        seed: Seed = None,
-        start: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """Returns attacked images; `start` replaces the random start."""
-        if start is None:
-            start = start_near(x, seed)
-        return self.attack(model, x, y, loss="ce", start=start)
+    attack_loss = "ce"
 
     def loss_terms(
         self,

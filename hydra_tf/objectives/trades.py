@@ -5,18 +5,15 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import kl_divergence
-from hydra_tf.attacks.noise import Seed
-from hydra_tf.objectives.adversarial import AdversarialObjective
-from hydra_tf.objectives.adversarial import start_near
+from hydra_tf.objectives.regularized import RegularizedObjective
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
-class TRADES(AdversarialObjective):
+class TRADES(RegularizedObjective):
     """Natural cross-entropy plus a penalty for unstable predictions.
 
     Batch mean of `CE(f(x), y) + beta * KL(softmax f(x) || softmax f(x'))`; `x'`
@@ -40,37 +37,7 @@ class TRADES(AdversarialObjective):
     """
 
     term_names = ("natural_ce", "robust_kl")
-
-    def __init__(
-        self,
-        *,
-        beta: float = 6.0,
-        epsilon: float = 8 / 255,
-        step_size: float | None = None,
-        num_steps: int = 10,
-        threat_model: str = "linf",
-    ):
-        super().__init__(
-            epsilon=epsilon,
-            step_size=step_size,
-            num_steps=num_steps,
-            threat_model=threat_model,
-        )
-        check_number("beta", beta, minimum=0.0)
-        self.beta = beta
-
-    def perturb(
-        self,
-        model: Model,
-        x: tf.Tensor,
-        y: tf.Tensor,
-        seed: Seed = None,
-        start: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """Returns attacked images; `start` replaces the random start."""
-        if start is None:
-            start = start_near(x, seed)
-        return self.attack(model, x, y, loss="kl", start=start)
+    attack_loss = "kl"
 
     def loss_terms(
         self,
