@@ -6,6 +6,7 @@ import dataclasses
 
 from absl import flags
 
+from flags import objective_flags
 from flags import parsing
 
 # The names of `hydra_tf.attacks`; those of cleverhans carry its name.
@@ -98,7 +99,8 @@ def evaluation_from_flags(
         seed: Seed of the random starts.
 
     Raises:
-        flags.ValidationError: If an attack knows the other threat model only.
+        flags.ValidationError: If an attack knows the other threat model only,
+            or the radius is none of images in [0, 1].
     """
     for name, needed in _THREAT_MODELS.items():
         if name in _EVAL_ATTACKS.value and threat_model != needed:
@@ -108,6 +110,7 @@ def evaluation_from_flags(
             )
     if _EVAL_EPSILON.value is not None:
         epsilon = _EVAL_EPSILON.value
+        objective_flags.check_radius("eval_epsilon", epsilon, threat_model)
     step_size = _EVAL_STEP_SIZE.value
     return EvaluationSettings(
         attacks=tuple(_EVAL_ATTACKS.value),

@@ -6,6 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 from typing import Any
 
+from absl import flags
+
 from flags import parsing
 
 if TYPE_CHECKING:
@@ -88,8 +90,32 @@ class ObjectiveSettings:
         )
 
 
+def check_radius(name: str, epsilon: float, threat_model: str) -> None:
+    """Checks that a radius is one of images in [0, 1].
+
+    Args:
+        name: Name of the flag.
+        epsilon: Its value.
+        threat_model: `"linf"` or `"l2"`.
+
+    Raises:
+        flags.ValidationError: If any image lies within the radius.
+    """
+    if threat_model == "linf" and epsilon > 1:
+        raise flags.ValidationError(
+            f"flag --{name}={epsilon:g}: must be in [0, 1] with "
+            "--threat_model=linf, as images are; for 8 of 255 levels pass "
+            "8/255"
+        )
+
+
 def objective_from_flags() -> ObjectiveSettings:
-    """Returns the settings that the parsed flags stand for."""
+    """Returns the settings that the parsed flags stand for.
+
+    Raises:
+        flags.ValidationError: If the radius is none of images in [0, 1].
+    """
+    check_radius("epsilon", _EPSILON.value, _THREAT_MODEL.value)
     step_size = _STEP_SIZE.value
     return ObjectiveSettings(
         objective=_OBJECTIVE.value,

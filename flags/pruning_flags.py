@@ -47,6 +47,12 @@ _ALLOCATION = parsing.DEFINE_name(
     or_else="a .json file of densities by layer name",
     accepts=lambda value: str(value).endswith(".json"),
 )
+_EXCLUDE = flags.DEFINE_list(
+    "exclude",
+    [],
+    "Names of layers that are left as they are, separated by commas, such as "
+    "those of a kind that can't be masked.",
+)
 _SCORES_INIT = parsing.DEFINE_name(
     "scores_init",
     None,
@@ -83,6 +89,7 @@ class PruningSettings:
     method: str
     density: float
     allocation: str
+    exclude: tuple[str, ...]
     scores_init: str
     train_normalization: bool
     pruning_schedule: str
@@ -111,6 +118,7 @@ def pruning_from_flags() -> PruningSettings:
         method=_METHOD.value,
         density=_DENSITY.value,
         allocation=_ALLOCATION.value,
+        exclude=tuple(_EXCLUDE.value),
         scores_init=_SCORES_INIT.value or default_scores(_METHOD.value),
         train_normalization=_TRAIN_NORMALIZATION.value,
         pruning_schedule=_PRUNING_SCHEDULE.value,

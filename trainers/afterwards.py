@@ -48,18 +48,18 @@ def evaluate() -> None:
     phase = {
         "natural_accuracy": result.natural_accuracy,
         "robust_accuracy": result.robust_accuracy,
+        "attacks": result.attacks,
         "num_examples": result.num_examples,
         "epochs": 0,
         "seconds": 0.0,
         "evaluation_seconds": result.seconds,
     }
-    record: dict[str, Any] = {
-        **_common(parsed, info, path, folder),
-        "phases": {"evaluate": phase},
-        "attacks": result.attacks,
-    }
-    if not saved:
-        record["sparsity"] = experiment.sparsity(network)
+    record: dict[str, Any] = {"phases": {"evaluate": phase}}
+    if not _holds_training(folder):
+        record |= _common(parsed, info, path, folder)
+        record["attacks"] = result.attacks
+        if not saved:
+            record["sparsity"] = experiment.sparsity(network)
     folder.merge_metrics(record)
     rows = [(path.name, phase, size)]
     console.say(f"\n{experiment.result_table(rows)}\n")
@@ -77,7 +77,11 @@ def export() -> None:
     exported = experiment.export_network(network, folder.saved_model)
     metrics = folder.merge_metrics(
         {
-            **_common(parsed, info, path, folder),
+            **(
+                {}
+                if _holds_training(folder)
+                else _common(parsed, info, path, folder)
+            ),
             "sparsity": experiment.sparsity(network),
             "artifacts": {
                 "saved_model": {
@@ -109,7 +113,14 @@ def _load(parsed: settings.Settings, info) -> tuple[Any, pathlib.Path]:
     return network, path
 
 
+def _holds_training(folder: RunFolder) -> bool:
+    """Whether a folder is that of a training run, whose record must stay."""
+    return folder.last_finished() is not None
+
+
 def _write_flags(folder: RunFolder) -> None:
+    if _holds_training(folder):
+        return
     files.write_text(
         folder.flagfile, settings.as_flagfile(environment.command())
     )

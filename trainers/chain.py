@@ -18,7 +18,7 @@ def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
     run = experiment.Experiment(parsed)
-    run.begin()
+    run.begin(_epochs(run))
     pretrained = _pretrain(run)
     unpruned_size = run.unpruned_size(pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
@@ -62,6 +62,16 @@ def run() -> None:
         )
     console.say(f"All figures:  {run.folder.metrics}")
     console.say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
+
+
+def _epochs(run: experiment.Experiment) -> dict[str, int]:
+    """Returns the phases of the main method, each with its epochs."""
+    epochs = dict(run.settings.pipeline.epochs)
+    if run.source_path:
+        epochs["pretrain"] = 0
+    if not run.settings.pruning.trains:
+        epochs["prune"] = 0
+    return epochs
 
 
 def _pretrain(run: experiment.Experiment) -> keras.Model:

@@ -8,6 +8,7 @@ import json
 import pathlib
 import tempfile
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -82,8 +83,18 @@ class Experiment:
             self.settings.data, self.settings.evaluation.num_examples
         )
 
-    def begin(self) -> None:
-        """Writes `flags.txt`."""
+    def begin(self, epochs: Mapping[str, int]) -> None:
+        """Writes `flags.txt`, unless the folder holds a run of other settings.
+
+        Args:
+            epochs: The phases of the run, each with its epochs.
+
+        Raises:
+            InputError: If it does.
+        """
+        for phase, count in epochs.items():
+            record = self.settings.record(phase, count, self.settings.pruning)
+            self.folder.compare_settings(phase, record)
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
@@ -208,7 +219,7 @@ class Experiment:
             and measured["num_examples"] == len(labels)
             and measured["checkpoint"]
             == source.fingerprint(folder.finished(phase))
-            and {name: known["attacks"].get(name) for name in wanted}
+            and {name: measured["attacks"].get(name) for name in wanted}
             == json.loads(json.dumps(wanted))
             and set(measured["robust_accuracy"]) >= set(wanted)
         ):
@@ -228,6 +239,7 @@ class Experiment:
                     phase: {
                         "natural_accuracy": result.natural_accuracy,
                         "robust_accuracy": result.robust_accuracy,
+                        "attacks": result.attacks,
                         "num_examples": result.num_examples,
                         "epochs": len(history),
                         "seconds": sum(epoch["seconds"] for epoch in history),
@@ -434,7 +446,7 @@ def export_network(
 def sparsity(network: keras.Model) -> dict[str, Any]:
     """Returns the sparsity of a network, also of one that has no masks."""
     if not methods.is_masked(network):
-        network = pruning.to_masked(network)
+        network = methods.masked_where_possible(network)
     return pruning.sparsity_report(network).to_dict()
 
 

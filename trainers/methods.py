@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf import layers
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.layers.masked_layer import find_masked
@@ -18,6 +19,14 @@ from hydra_tf.pruning import allocation
 
 if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings
+
+_MASKED = (
+    layers.MaskedDense,
+    layers.MaskedConv1D,
+    layers.MaskedConv2D,
+    layers.MaskedDepthwiseConv2D,
+    layers.MaskedConv2DTranspose,
+)
 
 
 def is_masked(network: keras.Model) -> bool:
@@ -49,12 +58,20 @@ def start_pruning(
             f"--allocation={settings.allocation} cannot be used with "
             "--method=lwm_multistep, whose density falls; name a rule"
         )
-    masked = pruning.to_masked(network)
+    masked = pruning.to_masked(network, exclude=settings.exclude)
     pruning.init_scores(masked, settings.scores_init, seed=seed, data=batch)
     # In several steps the density falls while the weights train.
     if settings.method != "lwm_multistep":
         pruning.set_density(masked, densities(masked, settings))
     return masked
+
+
+def masked_where_possible(network: keras.Model) -> keras.Model:
+    """Returns the masked twin of a network, other layers left as they are."""
+    maskable = {masked_class.plain_class for masked_class in _MASKED}
+    return pruning.to_masked(
+        network, exclude=lambda layer: type(layer) not in maskable
+    )
 
 
 def densities(

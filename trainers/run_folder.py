@@ -135,36 +135,46 @@ class RunFolder:
     def check_settings(self, phase: str, settings: Mapping[str, Any]) -> None:
         """Records what a phase is made with, or compares with the record.
 
+        As `compare_settings`; a phase that was not begun starts afresh.
+
         Args:
             phase: Name of the phase.
             settings: What determines its result, by flag name.
+        """
+        if self._begun_with(phase) is None:
+            self.remove_phase(phase)
+            path = self._checkpoint(phase, "settings.json")
+            files.write_json(path, settings)
+        else:
+            self.compare_settings(phase, settings)
+
+    def compare_settings(self, phase: str, settings: Mapping[str, Any]) -> None:
+        """Compares settings with those that a phase was begun with, if any.
+
+        Args:
+            phase: Name of the phase.
+            settings: What is compared, by flag name.
 
         Raises:
             InputError: If the phase was begun with other settings.
         """
-        path = self._checkpoint(phase, "settings.json")
-        settings = json.loads(json.dumps(settings))
-        begun = self.finished(phase).is_file() or self.state(phase).is_file()
-        recorded = self._read_json(path)
-        if begun and recorded:
-            for name in sorted(settings.keys() | recorded.keys()):
-                old, new = recorded.get(name), settings.get(name)
-                if old != new and name == "source":
-                    raise InputError(
-                        f"--output_dir={self.path} holds a {phase} phase that "
-                        "started from another network; name another folder, "
-                        "or pass --overwrite to start again"
-                    )
-                if old != new:
-                    raise InputError(
-                        f"--output_dir={self.path} holds a {phase} phase made "
-                        f"with --{name}={_shown(old)}, not --{name}="
-                        f"{_shown(new)}; name another folder, or pass "
-                        "--overwrite to start again"
-                    )
-        else:
-            self.remove_phase(phase)
-            files.write_json(path, settings)
+        recorded = self._begun_with(phase) or {}
+        for name, new in sorted(json.loads(json.dumps(settings)).items()):
+            old = recorded.get(name)
+            if not recorded or old == new:
+                continue
+            if name == "source":
+                raise InputError(
+                    f"--output_dir={self.path} holds a {phase} phase that "
+                    "started from another network; name another folder, "
+                    "or pass --overwrite to start again"
+                )
+            raise InputError(
+                f"--output_dir={self.path} holds a {phase} phase made "
+                f"with --{name}={_shown(old)}, not --{name}="
+                f"{_shown(new)}; name another folder, or pass "
+                "--overwrite to start again"
+            )
 
     def describe_checkpoints(self) -> dict[str, dict[str, Any]]:
         """Returns where each finished phase's network is, and how large."""
@@ -208,6 +218,12 @@ class RunFolder:
         files.write_json(self.metrics, metrics)
         return metrics
 
+    def _begun_with(self, phase: str) -> dict[str, Any] | None:
+        """Returns the settings of a phase that was begun, else `None`."""
+        if not (self.finished(phase).is_file() or self.state(phase).is_file()):
+            return None
+        return self._read_json(self._checkpoint(phase, "settings.json")) or None
+
     def _checkpoint(self, phase: str, suffix: str) -> pathlib.Path:
         return self.path / "checkpoints" / f"{phase}.{suffix}"
 
@@ -234,4 +250,6 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(value)

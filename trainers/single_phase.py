@@ -26,7 +26,7 @@ def run(phase: str) -> None:
             "--source is required: the folder of a run, or a .keras file"
         )
     run = experiment.Experiment(parsed, phase)
-    run.begin()
+    run.begin({phase: epochs})
     network = run.run_phase(
         phase,
         lambda: _network(phase, run),

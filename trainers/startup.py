@@ -6,6 +6,7 @@ and a misspelt flag are answered at once.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import pathlib
@@ -58,11 +59,25 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         sys.exit(0)
     try:
         return flags.FLAGS(list(argv))
+    except flags.CantOpenFlagFileError as error:
+        _fail(_unreadable_flagfile(error), _USAGE_EXIT)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"flagfile cannot be read: {error}", _USAGE_EXIT)
     raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _unreadable_flagfile(error: flags.CantOpenFlagFileError) -> str:
+    """Returns which flagfile cannot be read, and which ones are like it."""
+    cause = error.__cause__ or error.__context__
+    if not isinstance(cause, OSError) or cause.filename is None:
+        return str(error)
+    path = pathlib.Path(os.fsdecode(cause.filename))
+    names = [file.name for file in path.parent.glob("*.flags")]
+    matches = difflib.get_close_matches(path.name, names)
+    hint = f". Did you mean {' or '.join(matches)}?" if matches else ""
+    return f"flag --flagfile={path}: cannot be read, {cause.strerror}{hint}"
 
 
 def _help() -> str:

@@ -119,3 +119,16 @@ def test_flagfile_gives_the_same_settings_again(tmp_path):
     assert first.run.overwrite and not again.run.overwrite
     for family in ("data", "model", "objective", "pruning", "pipeline"):
         assert getattr(first, family) == getattr(again, family)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "eval_epsilon"])
+def test_radius_in_levels_of_255_is_refused(name):
+    with pytest.raises(flags.ValidationError, match=f"--{name}=8: .*8/255"):
+        parse(f"--{name}=8")
+    # An L2 ball of that radius is no mistake in images of many pixels.
+    parse(f"--{name}=8", "--threat_model=l2")
+
+
+def test_excluded_layers_are_names_separated_by_commas():
+    assert parse("--exclude=stem,head").pruning.exclude == ("stem", "head")
+    assert parse().pruning.exclude == ()

@@ -93,6 +93,7 @@ def test_metrics_hold_every_figure_and_its_conditions(whole):
         assert {"loss", "natural_accuracy", "robust_accuracy"} <= set(
             entry["history"][0]
         )
+        assert entry["attacks"]["pgd"]["num_steps"] == 2
     assert record["attacks"]["pgd"]["num_steps"] == 2
     assert record["attacks"]["pgd"]["epsilon"] == 0.15
     assert record["run"]["seed"] == 3
@@ -172,6 +173,7 @@ def test_other_settings_in_the_same_folder_are_refused(whole, capfd):
     err = capfd.readouterr().err
     assert "--density=0.2, not --density=0.3" in err
     assert err.count("\n") == 1
+    assert "--density=0.3" not in (whole / "flags.txt").read_text()
 
 
 def wait_for(path, process):
@@ -324,3 +326,66 @@ def test_export_writes_the_run_s_network(whole, tmp_path, data_dir):
     )
     np.testing.assert_array_equal(first, second)
     assert (tmp_path / "README.md").is_file()
+
+
+def test_evaluation_in_a_run_s_folder_leaves_the_run_s_record(
+    tmp_path, data_dir
+):
+    network = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.SeparableConv2D(4, 3, name="separable"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    network.save(tmp_path / "own.keras")
+    folder = tmp_path / "run"
+    tiny = [flag for flag in binaries.TINY if not flag.startswith("--model")]
+    arguments = [*tiny, data_dir, f"--output_dir={folder}"]
+    pruned = binaries.run(
+        "prune",
+        *arguments,
+        f"--source={tmp_path / 'own.keras'}",
+        "--exclude=separable",
+        "--epochs=0",
+    )
+    assert pruned == 0
+    before = metrics(folder)
+    assert len(before["sparsity"]["layers"]) == 1
+    flagfile = (folder / "flags.txt").read_text()
+    evaluated = binaries.run(
+        "evaluate",
+        *arguments,
+        f"--source={folder}",
+        "--epsilon=0.05",
+    )
+    assert evaluated == 0
+    after = metrics(folder)
+    attack = after["phases"].pop("evaluate")["attacks"]["pgd"]
+    assert attack["epsilon"] == 0.05
+    assert after == before
+    assert (folder / "flags.txt").read_text() == flagfile
+
+
+def test_network_with_layers_that_have_no_mask_is_exported(tmp_path, data_dir):
+    network = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.SeparableConv2D(4, 3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    network.save(tmp_path / "own.keras")
+    code = binaries.run(
+        "export",
+        "--dataset=digits",
+        data_dir,
+        f"--source={tmp_path / 'own.keras'}",
+        f"--output_dir={tmp_path / 'run'}",
+    )
+    assert code == 0
+    sparsity = metrics(tmp_path / "run")["sparsity"]
+    assert sparsity["density"] == 1
+    assert [layer["type"] for layer in sparsity["layers"]] == ["Dense"]

@@ -64,3 +64,12 @@ def test_mistake_is_one_line_before_tensorflow_is_imported(arguments, words):
     assert words in err
     assert err.count("\n") == 1
     assert seconds < 2
+
+
+def test_misspelt_preset_is_answered_with_those_like_it():
+    code, out, err, _ = answer(
+        "pipeline", "--flagfile=flags/presets/digits_dem.flags"
+    )
+    assert (code, out) == (2, "")
+    assert err.startswith("pipeline: error: flag --flagfile=flags/presets/")
+    assert err.rstrip().endswith("Did you mean digits_demo.flags?")
