@@ -66,8 +66,11 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         name: `"auto"`, `"none"` or `"mirrored"`.
     """
     gpus = tf.config.list_logical_devices("GPU")
-    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+    devices = gpus
+    if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
+    # A single device has nothing to mirror.
+    if name != "none" and len(devices) > 1:
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     return tf.distribute.get_strategy()
 

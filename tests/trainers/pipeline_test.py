@@ -272,6 +272,8 @@ def test_methods_run_through_the_same_commands(
         "--finetune_epochs=0",
         "--allocation=erk",
         "--pruning_rounds=2",
+        # With the one device that there is.
+        "--strategy=mirrored",
         f"--output_dir={tmp_path}",
     )
     assert code == 0
