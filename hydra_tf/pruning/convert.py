@@ -61,13 +61,15 @@ def to_masked(
     """Returns the masked twin of a model, with its weights and outputs.
 
     Every Dense, Conv1D, Conv2D, DepthwiseConv2D and Conv2DTranspose layer,
-    in nested models too, becomes its masked counterpart of the same name, with
-    scores scaled from its kernel. The given model is left as it is.
+    in nested models and in `TimeDistributed` too, becomes its masked
+    counterpart of the same name, with scores scaled from its kernel. The given
+    model is left as it is.
 
     Args:
         model: Built Functional or Sequential model, possibly nested.
-        exclude: Layers to leave plain: a list of layer names, or a predicate
-            that gets a layer.
+        exclude: Layers to leave plain: a list of names of layers (or of
+            nested models, for all that is in them), or a predicate that gets
+            a layer.
         density: Float in (0, 1] that all masked layers get.
 
     Returns:
@@ -89,11 +91,16 @@ def to_masked(
     check_density(density)
     _check_convertible(model)
     is_excluded = _exclusion(model, exclude)
+    skipped = _inside_named(model, exclude)
     num_masked = 0
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         nonlocal num_masked
-        if isinstance(layer, MaskedLayer) or is_excluded(layer):
+        if (
+            isinstance(layer, MaskedLayer)
+            or id(layer) in skipped
+            or is_excluded(layer)
+        ):
             return _clone_layer(layer)
         masked_class = _MASKED_TWINS.get(type(layer))
         if masked_class is None:
@@ -138,12 +145,14 @@ def strip_masks(model: keras.Model) -> keras.Model:
             with the functional or sequential API.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential.
+        InputError: If the model is neither Functional nor Sequential, or a
+            custom layer holds masked layers.
     """
     _check_convertible(model)
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, MaskedLayer):
+            _check_holds_no_mask(layer)
             return _clone_layer(layer)
         config = layer.get_config()
         for key in _MASK_ARGUMENTS:
@@ -170,6 +179,11 @@ def _clone(
         if id(layer) not in clones:
             if _is_graph(layer):
                 clone = clone_graph(layer)
+            elif type(layer) is keras.layers.TimeDistributed:
+                # A wrapper whose only state is the layer inside.
+                config = layer.get_config()
+                del config["layer"]
+                clone = type(layer)(convert_any(layer.layer), **config)
             elif isinstance(layer, keras.layers.Layer):
                 clone = convert(layer)
                 pairs.append((layer, clone))
@@ -240,9 +254,32 @@ def _exclusion(
     return lambda layer: layer.name in names
 
 
+def _inside_named(model: keras.Model, exclude: Exclude) -> set[int]:
+    """The ids of all that lies in nested models which `exclude` names."""
+    if exclude is None or callable(exclude):
+        return set()
+    names = {exclude} if isinstance(exclude, str) else set(exclude)
+    return {
+        id(inner)
+        for layer in model._flatten_layers(include_self=False)
+        if layer.name in names
+        for inner in layer._flatten_layers()
+    }
+
+
+def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
+    for inner in layer._flatten_layers(include_self=False):
+        if isinstance(inner, MaskedLayer):
+            raise InputError(
+                f"layer '{layer.name}' ({type(layer).__name__}) holds the "
+                f"masked layer '{inner.name}', which can't be stripped there: "
+                "only masked layers of Functional and Sequential models can"
+            )
+
+
 def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
     for inner in layer._flatten_layers():
-        if isinstance(inner, _NEVER_PRUNED):
+        if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
             continue
         # Also where `trainable` is off, as for the layers that have a twin.
         for variable in inner._trainable_variables:

@@ -155,6 +155,19 @@ class TestToMasked:
         masked = ht.to_masked(networks.sequential(), exclude="conv")
         assert list(ht.masked_layers(masked)) == ["up", "logits"]
 
+    def test_excludes_what_lies_in_a_named_model(self):
+        masked = ht.to_masked(
+            keras.Sequential(
+                [
+                    keras.Input((4,)),
+                    keras.Sequential([keras.layers.Dense(4)], name="encoder"),
+                    keras.layers.Dense(2, name="logits"),
+                ]
+            ),
+            exclude=["encoder"],
+        )
+        assert list(ht.masked_layers(masked)) == ["logits"]
+
     def test_excludes_by_predicate(self):
         masked = ht.to_masked(
             networks.multi_branch(),
@@ -326,6 +339,20 @@ class TestWhatCannotBeConverted:
         with pytest.raises(InputError, match="is a subclassed model"):
             ht.to_masked(outer)
 
+    def test_masked_layer_inside_a_custom_layer_is_not_stripped_silently(self):
+        class Block(keras.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                self.dense = ht.layers.MaskedDense(2, name="inner")
+
+            def call(self, inputs):
+                return self.dense(inputs)
+
+        block = Block(name="block")
+        model = keras.Sequential([keras.Input((3,)), block])
+        with pytest.raises(InputError, match="'block' .*'inner'"):
+            ht.strip_masks(model)
+
     def test_no_model_at_all(self):
         with pytest.raises(InputError, match="Received: Dense"):
             ht.to_masked(keras.layers.Dense(3))
@@ -340,6 +367,28 @@ class TestWhatCannotBeConverted:
             ht.to_masked(model)
         with pytest.raises(InputError, match="nothing to prune"):
             ht.to_masked(networks.sequential(), exclude=lambda layer: True)
+
+
+@pytest.mark.parametrize(
+    "make_inner",
+    [
+        lambda: keras.layers.Dense(3),
+        lambda: keras.Sequential([keras.layers.Dense(3), keras.layers.ReLU()]),
+    ],
+    ids=["layer", "model"],
+)
+def test_time_distributed_is_converted(make_inner):
+    model = keras.Sequential(
+        [keras.Input((5, 4)), keras.layers.TimeDistributed(make_inner())]
+    )
+    masked = ht.to_masked(model)
+    inputs = networks.images((2, 5, 4))
+    np.testing.assert_array_equal(masked(inputs), model(inputs))
+    assert ht.sparsity_report(masked).weights == 12
+    prune(masked)
+    stripped = ht.strip_masks(masked)
+    np.testing.assert_array_equal(stripped(inputs), masked(inputs))
+    assert "hydra_tf" not in stripped.to_json()
 
 
 def test_registered_twin_is_used():
