@@ -12,23 +12,19 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.layers import MaskedLayer
-from hydra_tf.layers.masked_layer import find_masked
 
 
 def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     """Returns the masked layers of a model by name, in graph order.
 
     The name is the layer's own. Where layers of nested models share a name,
-    each gets the names of the models around it in front: `"encoder/dense"`.
-    A plain model gives an empty mapping.
+    each gets the names of what is around it in front: `"encoder/dense"`.
+    A plain model gives an empty mapping; layers that are not built are left
+    out.
     """
     found: list[tuple[str, MaskedLayer]] = []
     seen: set[int] = set()
     _collect(model, "", found, seen)
-    # Layers that no `layers` list shows: attributes of custom layers.
-    for layer in find_masked(model):
-        if id(layer) not in seen:
-            found.append((layer.path or layer.name, layer))
     counts = collections.Counter(layer.name for _, layer in found)
     names: dict[str, MaskedLayer] = {}
     for path, layer in found:
@@ -46,10 +42,17 @@ def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     """Returns `masked_layers(model)`.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or none is built.
     """
     layers = masked_layers(model)
     if not layers:
+        if any(
+            isinstance(inner, MaskedLayer) for inner in model._flatten_layers()
+        ):
+            raise InputError(
+                f"the masked layers of model '{model.name}' are not built: "
+                "call it once, or give it an Input"
+            )
         raise InputError(
             f"model '{model.name}' has nothing to prune: it holds no masked "
             "layer (hydra_tf.to_masked makes a masked twin)"
@@ -60,7 +63,8 @@ def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
 def _collect(
     layer: Any, prefix: str, found: list[tuple[str, MaskedLayer]], seen: set
 ) -> None:
-    for inner in getattr(layer, "layers", []):
+    # One level at a time: the flattening of all levels is not in graph order.
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
         if id(inner) in seen:
             continue
         seen.add(id(inner))

@@ -1,6 +1,7 @@
 """Names of masked layers are unique and in graph order."""
 
 import keras
+import pytest
 
 import hydra_tf as ht
 from tests.pruning import networks
@@ -62,7 +63,13 @@ def test_layers_held_by_a_custom_layer_are_found():
             return sum(branch(inputs) for branch in self.branches)
 
     model = keras.Sequential([keras.Input((4,)), Block()])
-    assert set(ht.masked_layers(model)) == {"a", "b"}
+    assert list(ht.masked_layers(model)) == ["a", "b"]
+
+
+def test_unbuilt_model_is_told_from_a_plain_one():
+    model = keras.Sequential([ht.layers.MaskedDense(3)])
+    with pytest.raises(ht.InputError, match="not built"):
+        ht.sparsity_report(model)
 
 
 def test_plain_model_has_none():
