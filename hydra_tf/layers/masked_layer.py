@@ -260,6 +260,10 @@ class MaskedLayer:
         Differentiable with respect to the scores (straight-through) where
         the phase trains them.
         """
+        if not self.built:
+            raise AttributeError(
+                "You must build the layer before accessing `mask`."
+            )
         if self._phase == "pretrain":
             return tf.ones(self.scores.shape)
         if self._phase == "finetune":

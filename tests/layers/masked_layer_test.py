@@ -259,6 +259,10 @@ class TestPlainFit:
         for layer in model.layers:
             np.testing.assert_array_equal(layer.mask, expected_mask(layer))
 
+    def test_mask_before_build(self):
+        with pytest.raises(AttributeError, match="build the layer .*`mask`"):
+            layers.MaskedDense(3, density=0.5).mask  # noqa: B018
+
     def test_trains_under_xla(self):
         model = dense_model("prune")
         eager = dense_model("prune")
