@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,9 @@ _AUGMENTATION_STREAM = 1
 
 class Pipeline:
     """A split of a dataset that is ready to be iterated over.
+
+    Iterating goes through the batches of the first epoch; `dataset` gives the
+    batches of any epochs, for `fit`.
 
     Made by `load` and `from_arrays`; the arguments are their results and are
     not checked again.
@@ -178,6 +182,9 @@ class Pipeline:
             _to_unit_range(self._pixels(rows)).numpy(),
             tf.gather(self._labels, rows).numpy(),
         )
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        return iter(self.dataset())
 
     def __len__(self) -> int:
         return self.num_examples

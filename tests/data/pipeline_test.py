@@ -97,6 +97,11 @@ def test_evaluation_keeps_the_stored_order():
     assert _numbers(pipe.dataset(num_epochs=2)) == expected * 2
 
 
+def test_iterating_goes_through_the_first_epoch():
+    pipe = _numbered(7, batch_size=3, seed=2)
+    assert _numbers(pipe) == _numbers(pipe.dataset())
+
+
 def test_augmentation_of_an_example_does_not_depend_on_its_batch():
     """Epoch, seed and example decide, so any batch size gives the same."""
     generator = np.random.RandomState(0)
