@@ -130,18 +130,15 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
             logging.set_verbosity(logging.ERROR)
         main()
     except stops.Interrupted as stop:
-        signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
-        where = stop.where or "run the same command to go on"
-        _fail(
-            f"stopped by {signal_name}; {where}",
-            _SIGNAL_EXIT + stop.signal_number,
-            label="",
-        )
+        _fail_stopped(stop)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except stops.DivergedError as error:
         _fail(str(error), _FAILURE_EXIT)
-    except ValueError as error:
+    except Exception as error:
+        # TensorFlow and Keras may turn an interruption into an error.
+        if (number := stops.received()) is not None:
+            _fail_stopped(stops.Interrupted(number))
         from hydra_tf.errors import InputError
 
         if not isinstance(error, InputError):
@@ -172,6 +169,17 @@ def _import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _fail_stopped(stop: stops.Interrupted) -> None:
+    """Says which signal stopped the binary, and exits as shells expect."""
+    signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
+    where = stop.where or "run the same command to go on"
+    _fail(
+        f"stopped by {signal_name}; {where}",
+        _SIGNAL_EXIT + stop.signal_number,
+        label="",
+    )
 
 
 def _fail(message: str, exit_code: int, label: str = "error: ") -> None:

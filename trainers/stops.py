@@ -35,6 +35,11 @@ def install_handlers() -> None:
         signal.signal(number, _handle)
 
 
+def received() -> int | None:
+    """Returns the number of the last signal received, or `None`."""
+    return _received[-1] if _received else None
+
+
 def check() -> None:
     """Raises `Interrupted` if a signal was received before."""
     if _received:
