@@ -309,6 +309,9 @@ class MaskedLayer:
             )
         for name, variable in variables.items():
             variable.assign(store[name])
+        # Also in the phases that do not read it: the same file gives the same
+        # weights.
+        self._stored_mask.store(self._live_mask() > 0)
 
     def _stored_variables(self) -> dict[str, keras.Variable]:
         variables = {"kernel": self.kernel}

@@ -40,12 +40,7 @@ def weights(folder, phase):
     """Returns what a finished phase's file holds, by name."""
     path = folder / "checkpoints" / f"{phase}.keras"
     model = keras.saving.load_model(path, compile=False)
-    return {
-        variable.path: variable.numpy()
-        for variable in model.variables
-        # Follows from the scores, and is up to date in finetuning only.
-        if variable.name != "mask"
-    }
+    return {variable.path: variable.numpy() for variable in model.variables}
 
 
 def assert_equal_networks(first, second, phases=PHASES):
