@@ -13,6 +13,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+
+if not __package__:  # Run by its path: the checkout is not on the path yet.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -67,6 +67,19 @@ class ObjectiveSettings:
     threat_model: str
     beta: float
 
+    def in_use(self) -> dict[str, Any]:
+        """Returns the settings that the objective reads, by name."""
+        unused = {
+            "natural": set(dataclasses.asdict(self)) - {"objective"},
+            "madry": {"beta"},
+            "fgsm": {"beta", "step_size", "num_steps"},
+        }.get(self.objective, set())
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in unused
+        }
+
     def build(self) -> Objective:
         """Returns the objective of `hydra_tf.objectives`."""
         from hydra_tf import objectives

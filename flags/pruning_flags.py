@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from absl import flags
 
@@ -99,6 +100,13 @@ class PruningSettings:
     def trains(self) -> bool:
         """Whether the prune phase has anything to train."""
         return self.method in ("hydra", "lwm_multistep")
+
+    def in_use(self) -> dict[str, Any]:
+        """Returns the settings that the method reads, by name."""
+        settings = dataclasses.asdict(self)
+        if self.method != "lwm_multistep":
+            del settings["pruning_schedule"], settings["pruning_rounds"]
+        return settings
 
     def with_method(self, method: str) -> PruningSettings:
         """Returns the same density with another method's way to choose."""

@@ -64,7 +64,7 @@ def kept_count(density: float, size: int) -> int:
 def check_density(density: Any, name: str = "density") -> None:
     """Raises `InputError` unless `density` is a number in (0, 1]."""
     try:
-        value = math.nan if isinstance(density, str) else float(density)
+        value = math.nan if isinstance(density, str | bool) else float(density)
     except (TypeError, ValueError):
         value = math.nan
     if not 0.0 < value <= 1.0:

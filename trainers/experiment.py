@@ -242,6 +242,9 @@ class Experiment:
                         "attacks": result.attacks,
                         "num_examples": result.num_examples,
                         "epochs": len(history),
+                        "learning_rate": self.settings.of_phase(
+                            phase
+                        ).peak_learning_rate(phase),
                         "seconds": sum(epoch["seconds"] for epoch in history),
                         "evaluation_seconds": result.seconds,
                         "checkpoint": source.fingerprint(
@@ -293,10 +296,13 @@ class Experiment:
             return
         self.worked = True
         exported = export_network(network, folder.saved_model)
+        sparsities = sparsity(network)
         metrics = folder.merge_metrics(
             {
-                "run": self._run_record(phase, method, folder),
-                "sparsity": sparsity(network),
+                "run": self._run_record(
+                    phase, method, folder, sparsities["density"]
+                ),
+                "sparsity": sparsities,
                 "artifacts": {
                     "saved_model": {
                         **exported.to_dict(),
@@ -374,7 +380,11 @@ class Experiment:
             )
 
     def _run_record(
-        self, phase: str, method: str | None, folder: RunFolder
+        self,
+        phase: str,
+        method: str | None,
+        folder: RunFolder,
+        density: float,
     ) -> dict[str, Any]:
         record = {
             "name": folder.path.resolve().name,
@@ -383,10 +393,13 @@ class Experiment:
             "phase": phase,
             "model": self.settings.model.model,
             "source": self.settings.model.source,
-            **dataclasses.asdict(self.settings.objective),
+            **self.settings.objective.in_use(),
         }
-        if phase != "pretrain":
-            record |= dataclasses.asdict(self._pruning(method))
+        if startup.name() == "finetune":
+            # How the weights were chosen was settled where it starts from.
+            record["density"] = density
+        elif phase != "pretrain":
+            record |= self._pruning(method).in_use()
         return record | {
             **dataclasses.asdict(self.settings.training),
             "learning_rate": self.settings.of_phase(phase).peak_learning_rate(

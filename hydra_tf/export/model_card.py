@@ -94,7 +94,7 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     text = f"This folder holds {model}"
     text += f" trained on `{dataset}`" if dataset else ""
     density = sparsity.get("density", run.get("density"))
-    if density is not None:
+    if density is not None and density < 1:
         text += f" and pruned to {_percent(density)} of its weights"
     text += ", with what was measured on the way."
     result = _result(metrics)
