@@ -168,7 +168,16 @@ def conv(
         strides: Step in both directions.
         padding: Zeros added on every side.
         use_bias: Whether the layer has a bias.
+
+    Raises:
+        ValueError: If the kernel is larger than the padded image.
     """
+    # Not every version of Keras notices.
+    if min(x.shape[1:3]) + 2 * padding < kernel_size:
+        raise ValueError(
+            f"layer '{name}': a {kernel_size}x{kernel_size} kernel does not "
+            f"fit into maps of {x.shape[1]}x{x.shape[2]}"
+        )
     mode = "valid"
     if padding:
         same = all(
