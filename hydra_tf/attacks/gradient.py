@@ -9,10 +9,12 @@ of an attack called within it, in vain: call the attack before opening it.)
 from __future__ import annotations
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
@@ -23,6 +25,7 @@ from hydra_tf.attacks.losses import check_loss
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.layers import reuse_effective_kernels
 
 THREAT_MODELS = ("linf", "l2")
 
@@ -30,6 +33,20 @@ THREAT_MODELS = ("linf", "l2")
 _NORM_STABILISER = 1e-7
 
 
+def _computing_kernels_once(attack: Callable) -> Callable:
+    """Lets all calls of a masked network in an attack share its masks."""
+
+    @functools.wraps(attack)
+    def wrapped(model, *args, **kwargs):
+        if not isinstance(model, keras.Layer):
+            return attack(model, *args, **kwargs)
+        with reuse_effective_kernels(model):
+            return attack(model, *args, **kwargs)
+
+    return wrapped
+
+
+@_computing_kernels_once
 def pgd(
     model: Model,
     x: tf.Tensor,

@@ -421,7 +421,9 @@ def reuse_effective_kernels(
     """
     previous = _reused_kernels()
     kernels = {
-        id(layer): layer.effective_kernel for layer in find_masked(*layers)
+        # Those of a context around this one are not computed anew.
+        id(layer): layer._kernel_for_call()
+        for layer in find_masked(*layers)
     }
     _scopes.kernels = {**previous, **kernels}
     try:

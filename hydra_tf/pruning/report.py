@@ -23,7 +23,7 @@ class LayerSparsity:
         weights: Number of kernel entries.
         kept: Number of entries that the mask keeps.
         density: `kept / weights`.
-        flops: Floating-point operations of the kernel for one example (a
+        flops: Floating-point operations of one call on one example (a
             multiplication and an addition per weight and output position);
             `None` if the input size is unknown.
         effective_flops: The same for the kept weights only.

@@ -205,3 +205,16 @@ class TestSelectionsPerStep:
                 {node.op for node in graph.as_graph_def().node}
             )
             assert count_selections(graph) == (selections, 0)
+
+    def test_one_per_layer_in_an_attack_called_by_hand(self):
+        model = dense_model("prune")
+        objective = objectives.TRADES(epsilon=0.1, step_size=0.05, num_steps=3)
+
+        @tf.function(autograph=False)
+        def perturb(x, y):
+            return objective.perturb(model, x, y)
+
+        graph = perturb.get_concrete_function(
+            tf.TensorSpec((8, 6)), tf.TensorSpec((8,), tf.int32)
+        ).graph
+        assert count_selections(graph) == (2, 0)
