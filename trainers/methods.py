@@ -14,7 +14,7 @@ import numpy as np
 from hydra_tf import layers
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
-from hydra_tf.layers.masked_layer import find_masked
+from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning import allocation
 
 if TYPE_CHECKING:

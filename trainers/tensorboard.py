@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
-from hydra_tf.layers.masked_layer import find_masked
+from hydra_tf.layers.traversal import find_masked
 
 if TYPE_CHECKING:
     from flags.objective_flags import ObjectiveSettings

@@ -48,7 +48,7 @@ class MaskedConv1D(MaskedLayer, keras.layers.Conv1D):
             padding = "valid"
         outputs = ops.conv(
             inputs,
-            self._kernel_for_call(),
+            self.kernel_for_call(),
             strides=list(self.strides),
             padding=padding,
             dilation_rate=self.dilation_rate,
@@ -88,5 +88,5 @@ class MaskedConv2D(MaskedLayer, keras.layers.Conv2D):
     plain_class = keras.layers.Conv2D
 
     def call(self, inputs):
-        outputs = self.convolution_op(inputs, self._kernel_for_call())
+        outputs = self.convolution_op(inputs, self.kernel_for_call())
         return self._add_bias_and_activate(outputs)

@@ -46,7 +46,7 @@ class MaskedDense(MaskedLayer, keras.layers.Dense):
     plain_class = keras.layers.Dense
 
     def call(self, inputs, training=None):
-        outputs = ops.matmul(inputs, self._kernel_for_call())
+        outputs = ops.matmul(inputs, self.kernel_for_call())
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         if self.activation is not None:

@@ -46,7 +46,7 @@ class MaskedDepthwiseConv2D(MaskedLayer, keras.layers.DepthwiseConv2D):
     def call(self, inputs):
         outputs = ops.depthwise_conv(
             inputs,
-            self._kernel_for_call(),
+            self.kernel_for_call(),
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,

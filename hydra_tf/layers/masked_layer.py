@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,6 +12,7 @@ from keras import ops
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.layers import kernel_scope
 from hydra_tf.masks import check_density
 from hydra_tf.masks import topk_mask
 
@@ -284,11 +282,10 @@ class MaskedLayer:
             kernel = kernel * tf.cast(self.mask, kernel.dtype)
         return tf.cast(kernel, self.compute_dtype)
 
-    def _kernel_for_call(self) -> tf.Tensor:
-        kernel = _reused_kernels().get(id(self))
-        if kernel is None or not _is_visible(kernel):
-            return self.effective_kernel
-        return kernel
+    def kernel_for_call(self) -> tf.Tensor:
+        """The effective kernel, or the one that a context shares."""
+        kernel = kernel_scope.shared_kernel(self)
+        return self.effective_kernel if kernel is None else kernel
 
     # --- serialisation -----------------------------------------------------
 
@@ -371,74 +368,3 @@ def scaled_scores(kernel: tf.Tensor, fan_in: int) -> tf.Tensor:
     largest = tf.reduce_max(tf.abs(kernel))
     scale = tf.cast(np.sqrt(6.0 / fan_in), kernel.dtype)
     return tf.math.divide_no_nan(scale * kernel, largest)
-
-
-_scopes = threading.local()
-
-
-def _reused_kernels() -> dict[int, tf.Tensor]:
-    return getattr(_scopes, "kernels", {})
-
-
-def _is_visible(tensor: tf.Tensor) -> bool:
-    """Whether what executes or is traced now belongs to the tensor's scope.
-
-    Bodies of loops and branches do. A `tf.function` of its own does not: its
-    trace outlives the context, and would go on using this kernel.
-    """
-    if not tf.is_symbolic_tensor(tensor):
-        return tf.executing_eagerly()
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not tensor.graph:
-        if not getattr(graph, "is_control_flow_graph", False):
-            return False
-        graph = graph.outer_graph
-    return True
-
-
-@contextlib.contextmanager
-def reuse_effective_kernels(
-    *layers: keras.layers.Layer,
-) -> Iterator[None]:
-    """Computes every mask and effective kernel once for all calls inside.
-
-    The scores change once per optimiser step, but an attack calls the network
-    a dozen times in it. Inside this context (in the same thread) the masked
-    layers of the given layers or models use the kernels computed on entry; a
-    gradient tape that was recording on entry still reaches scores and kernels
-    through them. Bodies of `tf.while_loop` reuse them too; a `tf.function` that
-    is called inside computes its own. Leave the context before assigning new
-    weights.
-
-    Args:
-        *layers: Layers or models; those inside them count.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    >>> with reuse_effective_kernels(model):
-    ...     outputs = [model(tf.ones((1, 4))) for _ in range(3)]
-    """
-    previous = _reused_kernels()
-    kernels = {
-        # Those of a context around this one are not computed anew.
-        id(layer): layer._kernel_for_call()
-        for layer in find_masked(*layers)
-    }
-    _scopes.kernels = {**previous, **kernels}
-    try:
-        yield
-    finally:
-        _scopes.kernels = previous
-
-
-def find_masked(*layers: keras.layers.Layer) -> list[Any]:
-    """Returns the built masked layers inside the given layers, once each."""
-    found: dict[int, Any] = {}
-    for layer in layers:
-        # `_flatten_layers` is Keras's only way into layers held by any
-        # attribute, list or dictionary of a custom layer.
-        for inner in layer._flatten_layers():
-            if isinstance(inner, MaskedLayer) and inner.built:
-                found[id(inner)] = inner
-    return list(found.values())

@@ -47,7 +47,7 @@ class MaskedConv2DTranspose(MaskedLayer, keras.layers.Conv2DTranspose):
     def call(self, inputs):
         outputs = ops.conv_transpose(
             inputs,
-            self._kernel_for_call(),
+            self.kernel_for_call(),
             strides=list(self.strides),
             padding=self.padding,
             output_padding=self.output_padding,

@@ -14,7 +14,7 @@ from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
-from hydra_tf.layers.masked_layer import find_masked
+from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import call_perturb
 

@@ -401,7 +401,7 @@ def test_registered_twin_is_used():
 
         def call(self, inputs):
             return 2 * (
-                keras.ops.matmul(inputs, self._kernel_for_call()) + self.bias
+                keras.ops.matmul(inputs, self.kernel_for_call()) + self.bias
             )
 
     model = keras.Sequential([keras.Input((4,)), Doubling(3)])
