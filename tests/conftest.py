@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 import tensorflow as tf
 
 # Two logical devices let MirroredStrategy run two replicas; the number can
@@ -10,3 +13,18 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
+
+_key_bases = itertools.count(1_000_000, 1_000)
+
+
+@pytest.fixture(autouse=True)
+def _strategies_of_their_own(monkeypatch):
+    """Keeps the collectives of a test's strategy apart from other tests'.
+
+    Every MirroredStrategy of a process counts from the same key, and a later
+    one then meets operations of another type under its keys. TensorFlow keeps
+    this attribute for tests.
+    """
+    monkeypatch.setattr(
+        tf.distribute.MirroredStrategy, "_collective_key_base", next(_key_bases)
+    )
