@@ -16,17 +16,18 @@ README = (ROOT / "README.md").read_text()
 
 
 def _blocks(language: str) -> list[str]:
-    pattern = rf"^```{language}\n(.*?)^```$"
-    return re.findall(pattern, README, re.DOTALL | re.MULTILINE)
+    # Opening and closing fences take turns.
+    fences = re.split(r"^```(.*)\n", README, flags=re.MULTILINE)
+    opened = zip(fences[1::4], fences[2::4], strict=True)
+    return [block for name, block in opened if name == language]
 
 
 def _commands() -> list[list[str]]:
     commands = []
     for block in _blocks(""):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line)
-            if words[:2] == ["python", "-m"]:
-                commands.append(words[2:])
+            if line.startswith("python -m "):
+                commands.append(shlex.split(line)[2:])
     return commands
 
 
