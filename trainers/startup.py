@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import app
 from absl import flags
@@ -65,7 +66,6 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         _fail(str(error), _USAGE_EXIT)
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"flagfile cannot be read: {error}", _USAGE_EXIT)
-    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def _unreadable_flagfile(error: flags.CantOpenFlagFileError) -> str:
@@ -171,7 +171,7 @@ def _import_tensorflow() -> None:
             os.close(stderr)
 
 
-def _fail_stopped(stop: stops.Interrupted) -> None:
+def _fail_stopped(stop: stops.Interrupted) -> NoReturn:
     """Says which signal stopped the binary, and exits as shells expect."""
     signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
     where = stop.where or "run the same command to go on"
@@ -182,7 +182,7 @@ def _fail_stopped(stop: stops.Interrupted) -> None:
     )
 
 
-def _fail(message: str, exit_code: int, label: str = "error: ") -> None:
+def _fail(message: str, exit_code: int, label: str = "error: ") -> NoReturn:
     """Writes one line to stderr and exits."""
     sys.stdout.flush()
     sys.stderr.write(f"{name()}: {label}{' '.join(message.split())}\n")
