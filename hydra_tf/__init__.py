@@ -6,6 +6,7 @@ from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import models
 from hydra_tf import objectives
+from hydra_tf import schedules
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
@@ -45,6 +46,7 @@ __all__ = [
     "models",
     "objectives",
     "register_masked_twin",
+    "schedules",
     "set_density",
     "set_phase",
     "sparsity_report",

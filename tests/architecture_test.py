@@ -22,6 +22,7 @@ RANKS = {
     "errors": 0,
     "files": 1,
     "masks": 1,
+    "schedules": 1,
     "data": 2,
     "layers": 2,
     "models": 2,

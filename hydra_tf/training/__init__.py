@@ -1,5 +1,9 @@
 """Training under a robust objective: model, optimizers, schedules."""
 
+from hydra_tf.schedules import IntervalWeight as IntervalWeight
+from hydra_tf.schedules import LinearRamp as LinearRamp
+from hydra_tf.schedules import Ramp as Ramp
+from hydra_tf.schedules import SmoothedRamp as SmoothedRamp
 from hydra_tf.training.optimizers import SGD as SGD
 from hydra_tf.training.optimizers import Adam as Adam
 from hydra_tf.training.optimizers import RMSprop as RMSprop
@@ -7,9 +11,5 @@ from hydra_tf.training.robust_model import RobustModel as RobustModel
 from hydra_tf.training.schedules import ConstantRate as ConstantRate
 from hydra_tf.training.schedules import CosineRate as CosineRate
 from hydra_tf.training.schedules import EpochSchedule as EpochSchedule
-from hydra_tf.training.schedules import IntervalWeight as IntervalWeight
-from hydra_tf.training.schedules import LinearRamp as LinearRamp
-from hydra_tf.training.schedules import Ramp as Ramp
-from hydra_tf.training.schedules import SmoothedRamp as SmoothedRamp
 from hydra_tf.training.schedules import StepRate as StepRate
 from hydra_tf.training.schedules import learning_rate as learning_rate
