@@ -1,11 +1,13 @@
 """Prune adversarially robust neural networks in TensorFlow and Keras 3."""
 
 from hydra_tf import attacks
+from hydra_tf import bounds
 from hydra_tf import data
 from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import models
 from hydra_tf import objectives
+from hydra_tf import smoothing
 from hydra_tf import schedules
 from hydra_tf import training
 from hydra_tf.errors import InputError
@@ -36,6 +38,7 @@ __all__ = [
     "SparsityReport",
     "allocation",
     "attacks",
+    "bounds",
     "data",
     "export",
     "export_saved_model",
@@ -49,6 +52,7 @@ __all__ = [
     "schedules",
     "set_density",
     "set_phase",
+    "smoothing",
     "sparsity_report",
     "strip_masks",
     "to_masked",

@@ -27,8 +27,10 @@ RANKS = {
     "layers": 2,
     "models": 2,
     "attacks": 3,
+    "bounds": 3,
     "pruning": 3,
     "objectives": 4,
+    "smoothing": 4,
     "export": 5,
     "training": 5,
 }

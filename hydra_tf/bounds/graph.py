@@ -1,0 +1,248 @@
+"""A Keras network as a list of operations, the form that bounds work on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.bounds.operations import Linear
+from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.rules.registry import as_operations
+from hydra_tf.bounds.rules.registry import find_rule
+from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One operation; it computes the value whose number is `output`.
+
+    Attributes:
+        name: Name of the layer it comes from, unique for each call of a layer.
+        operation: What is computed.
+        inputs: Numbers of the values that it reads.
+        output: Number of the value that it computes.
+    """
+
+    name: str
+    operation: Operation
+    inputs: tuple[int, ...]
+    output: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """The operations of a network in the order of their computation.
+
+    Value 0 is the network's input; each node adds the next.
+
+    Attributes:
+        nodes: The operations.
+        output: Number of the value that the network returns.
+        names: Name of the layer that computed each value.
+        input_shape: Shape of the input without the batch.
+    """
+
+    nodes: tuple[Node, ...]
+    output: int
+    names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+
+    def producer(self, value: int) -> Node | None:
+        """Returns the node that computes a value, `None` for the input."""
+        return self.nodes[value - 1] if value else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Value:
+    """A value of the graph while it is taken down.
+
+    Attributes:
+        number: Its number.
+        shape: Its shape without the batch.
+    """
+
+    number: int
+    shape: tuple[int, ...]
+
+
+def network_of(model: Any) -> keras.Model:
+    """Returns the Keras graph of a model or of a wrapper around one.
+
+    Args:
+        model: A Functional or Sequential model, or an object whose attribute
+            `network` is one (a `hydra_tf.RobustModel`).
+
+    Raises:
+        InputError: If it is no Keras graph, or not built.
+    """
+    network = model
+    while not _is_graph(network):
+        inner = getattr(network, "network", None)
+        if inner is None or inner is network:
+            raise InputError(
+                "bounds need the graph of a network: `model` must be a "
+                "Functional or Sequential Keras model (a SavedModel or a "
+                "subclassed model does not show its layers). Received: "
+                f"{type(model).__name__}"
+            )
+        network = inner
+    if not network.built:
+        raise InputError(
+            f"model '{network.name}' is not built: call it once, or give it "
+            "an Input"
+        )
+    return network
+
+
+def _is_graph(model: Any) -> bool:
+    return isinstance(model, keras.Sequential) or (
+        isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth")
+    )
+
+
+def trace(model: Any) -> Graph:
+    """Returns the operations of a network.
+
+    Kernels and biases are read now; call it anew after they change.
+
+    Args:
+        model: See `network_of`.
+
+    Raises:
+        InputError: If a layer has no rule, or the network is not one of one
+            input and one output that ends in logits.
+    """
+    network = network_of(model)
+    check_ends_in_logits(network, "`model`")
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise InputError(
+            f"model '{network.name}' must have one input and one output for "
+            f"bounds. Received: {len(network.inputs)} inputs, "
+            f"{len(network.outputs)} outputs"
+        )
+    shape = tuple(network.inputs[0].shape[1:])
+    if None in shape:
+        raise InputError(
+            f"model '{network.name}' must have an input of fixed size for "
+            f"bounds. Received: input shape={shape}"
+        )
+    tracer = _Tracer()
+    output = tracer.run(network, _Value(0, shape), prefix="")
+    return Graph(
+        tuple(tracer.nodes),
+        output.number,
+        ("input", *tracer.value_names),
+        shape,
+    )
+
+
+class _Tracer:
+    """Takes down the operations while a model's graph is walked through."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.value_names: list[str] = []
+        self._calls: dict[str, int] = {}
+
+    def run(self, model: keras.Model, value: _Value, prefix: str) -> _Value:
+        """Walks through a model, nested ones included."""
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                value = self._call(layer, prefix, (value,))
+            return value
+        # Keras' own walk, with our numbers in the place of tensors.
+        return model._run_through_graph(
+            [value],
+            operation_fn=lambda operation: operation,
+            call_fn=lambda operation, *args, **kwargs: self._call_node(
+                operation, prefix, args
+            ),
+        )
+
+    def _call_node(self, operation: Any, prefix: str, args: Any) -> _Value:
+        given = args[0] if len(args) == 1 else args
+        inputs = given if isinstance(given, list | tuple) else (given,)
+        return self._call(operation, prefix, tuple(inputs))
+
+    def _call(
+        self,
+        operation: Any,
+        prefix: str,
+        inputs: Sequence[Any],
+    ) -> _Value:
+        name = prefix + operation.name
+        if not all(isinstance(value, _Value) for value in inputs):
+            raise unsupported(name, operation, "it reads a constant")
+        if isinstance(operation, keras.layers.InputLayer):
+            return inputs[0]
+        if _is_graph(operation) and find_rule(operation) is None:
+            return self.run(operation, inputs[0], f"{name}/")
+        self._calls[name] = self._calls.get(name, 0) + 1
+        if self._calls[name] > 1:
+            name += f"_{self._calls[name]}"
+        shapes = [value.shape for value in inputs]
+        operations = _apply_rule(name, operation, shapes)
+        if not operations and len(inputs) != 1:
+            raise unsupported(name, operation, "it has several inputs")
+        numbers = tuple(value.number for value in inputs)
+        shape = shapes[0]
+        for each in operations:
+            number = len(self.nodes) + 1
+            self.nodes.append(Node(name, each, numbers, number))
+            self.value_names.append(name)
+            numbers = (number,)
+        if operations:
+            shape = _output_shape(operation, shapes)
+        return _Value(numbers[0], shape)
+
+
+def _apply_rule(
+    name: str, operation: Any, shapes: list[tuple[int, ...]]
+) -> list[Operation]:
+    rule = find_rule(operation)
+    if rule is None:
+        raise unsupported(name, operation)
+    takes_shapes = len(inspect.signature(rule).parameters) > 1
+    result = rule(operation, shapes) if takes_shapes else rule(operation)
+    return as_operations(f"layer '{name}'", result)
+
+
+def _output_shape(
+    operation: Any, shapes: list[tuple[int, ...]]
+) -> tuple[int, ...]:
+    specs = [keras.KerasTensor((None, *shape)) for shape in shapes]
+    if isinstance(operation, keras.Layer):
+        argument = specs[0].shape
+        if len(specs) > 1:
+            argument = [spec.shape for spec in specs]
+        shape = operation.compute_output_shape(argument)
+    else:
+        shape = operation.compute_output_spec(*specs).shape
+    return tuple(shape[1:])
+
+
+def exact_marginals(graph: Graph) -> set[int]:
+    """Returns the values whose intervals are exact, entry by entry.
+
+    Those are the values that one map without activation computes from the
+    network's input.
+    """
+    mixed = {0: 0}  # How many maps that mix entries lie before each value.
+    for node in graph.nodes:
+        if isinstance(node.operation, Linear) and node.inputs[0] in mixed:
+            mixed[node.output] = mixed[node.inputs[0]] + (
+                not node.operation.diagonal
+            )
+    return {value for value, count in mixed.items() if count <= 1}
+
+
+def size(shape: Sequence[int]) -> int:
+    """Returns the number of entries of a row of this shape."""
+    return math.prod(shape)

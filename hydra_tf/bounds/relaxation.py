@@ -1,0 +1,157 @@
+"""Two lines that enclose an activation between the bounds of its input."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from hydra_tf.bounds.coefficients import Coefficients
+from hydra_tf.bounds.interval_pass import Interval
+from hydra_tf.bounds.operations import LeakyReLU
+
+# Least width of an interval that a slope is computed from.
+_MIN_WIDTH = 1e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class Relaxation:
+    """Lines around `max(z, negative_slope * z)` for `lower <= z <= upper`.
+
+    `lower_slope * z <= activation(z) <= upper_slope * z + intercept`, exact
+    where the sign of `z` is known.
+
+    Attributes:
+        lower_slope: Tensor `(batch, n)`; `None` if it is the upper one.
+        upper_slope: Tensor `(batch, n)`.
+        intercept: Tensor `(batch, n)`, >= 0.
+    """
+
+    lower_slope: tf.Tensor | None
+    upper_slope: tf.Tensor
+    intercept: tf.Tensor
+
+    def apply(
+        self, coefficients: Coefficients
+    ) -> tuple[Coefficients, tuple[tf.Tensor, tf.Tensor | None]]:
+        """Replaces the activation's output by lines of its input.
+
+        A lower bound takes the lower line where its coefficient is positive and
+        the upper one where it is negative; an upper bound the other way round.
+
+        Args:
+            coefficients: Those of the activation's output, `(batch or 1, rows,
+                n)`.
+
+        Returns:
+            Those of its input, and the constants that come with them, of the
+            lower and of the upper bounds, `(batch, rows)` each.
+        """
+        if self.lower_slope is None:
+            slope = self.upper_slope[:, tf.newaxis]
+            constants = self._intercepts(coefficients)
+            return coefficients.map(lambda a: a * slope), constants
+        lower, lower_constant = _take_lines(
+            coefficients.lower,
+            self.lower_slope,
+            self.upper_slope,
+            self.intercept,
+        )
+        if coefficients.upper is None:
+            return Coefficients(lower, None), (lower_constant, None)
+        # The upper bound of a function is minus the lower bound of minus it.
+        upper, upper_constant = _take_lines(
+            -coefficients.upper,
+            self.lower_slope,
+            self.upper_slope,
+            self.intercept,
+        )
+        return (
+            Coefficients(lower, -upper),
+            (lower_constant, -upper_constant),
+        )
+
+    def _intercepts(
+        self, coefficients: Coefficients
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        lower = _row_sums(tf.minimum(coefficients.lower, 0), self.intercept)
+        if coefficients.upper is None:
+            return lower, None
+        upper = _row_sums(tf.maximum(coefficients.upper, 0), self.intercept)
+        return lower, upper
+
+
+def adaptive(activation: LeakyReLU, bounds: Interval) -> Relaxation:
+    """Returns CROWN's lines: the lower one has slope 1 if `upper > -lower`.
+
+    Otherwise it has the activation's negative slope. The choice is a constant
+    to gradients; the other line passes them to the bounds.
+
+    Args:
+        activation: The activation.
+        bounds: Bounds of its input.
+
+    Reference:
+
+    - [Zhang et al., 2018](https://arxiv.org/abs/1811.00866), section 3.2
+    """
+    slope, intercept = _chord(activation, bounds)
+    negative_slope = activation.negative_slope
+    one = tf.ones([], slope.dtype)
+    # The chord's slope lies nearer to that side whose part is longer.
+    lower_slope = tf.where(
+        slope > 0.5 * (1 + negative_slope), one, negative_slope * one
+    )
+    return Relaxation(tf.stop_gradient(lower_slope), slope, intercept)
+
+
+def parallel(activation: LeakyReLU, bounds: Interval) -> Relaxation:
+    """Returns the lines of symbolic intervals: both have the chord's slope.
+
+    Args:
+        activation: The activation.
+        bounds: Bounds of its input.
+
+    Reference:
+
+    - [Wang et al., 2018](https://arxiv.org/abs/1809.08098), section 3
+    """
+    slope, intercept = _chord(activation, bounds)
+    return Relaxation(None, slope, intercept)
+
+
+def _chord(
+    activation: LeakyReLU, bounds: Interval
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Slope and intercept of the line through the activation at both ends."""
+    shape = [-1, tf.reduce_prod(bounds.shape)]
+    lower = tf.minimum(tf.reshape(bounds.lower, shape), 0)
+    upper = tf.maximum(tf.reshape(bounds.upper, shape), 0)
+    upper = tf.maximum(upper, lower + _MIN_WIDTH)
+    share = upper / (upper - lower)
+    negative_slope = activation.negative_slope
+    slope = share
+    if negative_slope:
+        slope = negative_slope + (1 - negative_slope) * share
+    return slope, (negative_slope - slope) * lower
+
+
+def _take_lines(
+    rows: tf.Tensor,
+    lower_slope: tf.Tensor,
+    upper_slope: tf.Tensor,
+    intercept: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Lower bounds' coefficients and constants behind an activation."""
+    negative = tf.minimum(rows, 0)
+    low = lower_slope[:, tf.newaxis]
+    high = upper_slope[:, tf.newaxis]
+    coefficients = low * rows + (high - low) * negative
+    return coefficients, _row_sums(negative, intercept)
+
+
+def _row_sums(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Products of rows `(batch or 1, rows, n)` with `(batch, n)`."""
+    if rows.shape[0] == 1:
+        return tf.matmul(weights, rows[0], transpose_b=True)
+    return tf.linalg.matvec(rows, weights)

@@ -1,0 +1,147 @@
+"""Rules of convolutions."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from hydra_tf.bounds.operations import Linear
+from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.rules.activations import activation
+from hydra_tf.bounds.rules.kernels import bias_of
+from hydra_tf.bounds.rules.kernels import kernel_of
+from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registry import unsupported
+
+
+@register_rule(keras.layers.Conv2D)
+def _conv_2d(layer: Any) -> list[Operation]:
+    _check_channels_last(layer)
+    strides = tuple(layer.strides)
+    padding = layer.padding.upper()
+    groups = layer.groups
+    transpose = None
+    if max(layer.dilation_rate) > 1:
+        convolve = functools.partial(
+            tf.nn.convolution,
+            strides=strides,
+            padding=padding,
+            dilations=tuple(layer.dilation_rate),
+        )
+    else:
+        convolve = functools.partial(
+            tf.nn.conv2d, strides=strides, padding=padding
+        )
+        transpose = functools.partial(
+            _grouped_transpose, strides=strides, padding=padding, groups=groups
+        )
+    linear = Linear(
+        functools.partial(_grouped, convolve=convolve, groups=groups),
+        kernel=kernel_of(layer),
+        bias=bias_of(layer),
+        transpose=transpose,
+    )
+    return [linear, *activation(layer)]
+
+
+def _grouped(x, kernel, *, convolve, groups):
+    """A convolution in groups; TensorFlow has none with gradients on CPU."""
+    if groups == 1:
+        return convolve(x, kernel)
+    return tf.concat(
+        [
+            convolve(part, part_kernel)
+            for part, part_kernel in zip(
+                tf.split(x, groups, -1),
+                tf.split(kernel, groups, -1),
+                strict=True,
+            )
+        ],
+        -1,
+    )
+
+
+def _grouped_transpose(rows, kernel, input_shape, *, strides, padding, groups):
+    height, width, channels = input_shape
+    output_shape = [tf.shape(rows)[0], height, width, channels // groups]
+    parts = [
+        tf.nn.conv2d_transpose(
+            part, part_kernel, output_shape, strides, padding
+        )
+        for part, part_kernel in zip(
+            tf.split(rows, groups, -1),
+            tf.split(kernel, groups, -1),
+            strict=True,
+        )
+    ]
+    return parts[0] if groups == 1 else tf.concat(parts, -1)
+
+
+@register_rule(keras.layers.Conv1D)
+def _conv_1d(layer: Any) -> list[Operation]:
+    _check_channels_last(layer)
+    before = 0
+    padding = layer.padding
+    if padding == "causal":
+        before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+        padding = "valid"
+    convolve = functools.partial(
+        tf.nn.convolution,
+        strides=tuple(layer.strides),
+        padding=padding.upper(),
+        dilations=tuple(layer.dilation_rate),
+    )
+
+    def function(x, kernel):
+        if before:
+            x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
+        return _grouped(x, kernel, convolve=convolve, groups=layer.groups)
+
+    linear = Linear(function, kernel=kernel_of(layer), bias=bias_of(layer))
+    return [linear, *activation(layer)]
+
+
+@register_rule(keras.layers.DepthwiseConv2D)
+def _depthwise(layer: Any) -> list[Operation]:
+    _check_channels_last(layer)
+    linear = Linear(
+        functools.partial(
+            ops.depthwise_conv,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+            data_format=layer.data_format,
+        ),
+        kernel=kernel_of(layer),
+        bias=bias_of(layer),
+    )
+    return [linear, *activation(layer)]
+
+
+@register_rule(keras.layers.Conv2DTranspose)
+def _conv_2d_transpose(layer: Any) -> list[Operation]:
+    _check_channels_last(layer)
+    linear = Linear(
+        functools.partial(
+            ops.conv_transpose,
+            strides=list(layer.strides),
+            padding=layer.padding,
+            output_padding=layer.output_padding,
+            dilation_rate=layer.dilation_rate,
+            data_format=layer.data_format,
+        ),
+        kernel=kernel_of(layer),
+        bias=bias_of(layer),
+    )
+    return [linear, *activation(layer)]
+
+
+def _check_channels_last(layer: Any) -> None:
+    if layer.data_format != "channels_last":
+        raise unsupported(
+            layer.name, layer, f"its data_format is '{layer.data_format}'"
+        )

@@ -1,0 +1,34 @@
+"""The kernel that a layer computes with, for plain and masked layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers import kernel_scope
+
+
+def kernel_of(layer: Any) -> tf.Tensor:
+    """Returns the kernel, masked where the layer is, at full precision.
+
+    The one that `hydra_tf.layers.reuse_effective_kernels` shares is used, if
+    its precision is that of the weights. A layer that computes in bfloat16
+    rounds its weights; bounds hold for the weights as they are.
+    """
+    if not isinstance(layer, MaskedLayer):
+        return tf.convert_to_tensor(layer.kernel)
+    kernel = layer.kernel.value
+    shared = kernel_scope.shared_kernel(layer)
+    if shared is not None and shared.dtype == kernel.dtype:
+        return shared
+    if layer.phase == "pretrain":
+        return tf.convert_to_tensor(kernel)
+    return kernel * tf.cast(layer.mask, kernel.dtype)
+
+
+def bias_of(layer: Any) -> tf.Tensor | None:
+    """Returns the bias as a tensor, or `None`."""
+    bias = layer.bias if getattr(layer, "use_bias", True) else None
+    return None if bias is None else tf.convert_to_tensor(bias)

@@ -1,0 +1,43 @@
+"""Rules of layers with several inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from hydra_tf.bounds.operations import Concatenation
+from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.rules.registry import register_named_rule
+from hydra_tf.bounds.rules.registry import register_rule
+
+
+@register_rule(keras.layers.Add)
+def _add(layer: Any, shapes: list[tuple]) -> Operation:
+    return WeightedSum([1.0] * len(shapes))
+
+
+@register_rule(keras.layers.Subtract)
+def _subtract(layer: Any) -> Operation:
+    return WeightedSum([1.0, -1.0])
+
+
+@register_rule(keras.layers.Average)
+def _average(layer: Any, shapes: list[tuple]) -> Operation:
+    return WeightedSum([1.0 / len(shapes)] * len(shapes))
+
+
+@register_named_rule("Add")
+def _add_operation(operation: Any) -> Operation:
+    return WeightedSum([1.0, 1.0])
+
+
+@register_named_rule("Subtract")
+def _subtract_operation(operation: Any) -> Operation:
+    return WeightedSum([1.0, -1.0])
+
+
+@register_rule(keras.layers.Concatenate)
+def _concatenate(layer: Any) -> Operation:
+    return Concatenation(layer.axis)
