@@ -27,12 +27,12 @@ RANKS = {
     "layers": 2,
     "models": 2,
     "attacks": 3,
-    "bounds": 3,
     "pruning": 3,
-    "objectives": 4,
+    "bounds": 4,
     "smoothing": 4,
-    "export": 5,
-    "training": 5,
+    "objectives": 5,
+    "export": 6,
+    "training": 6,
 }
 
 # What each tree outside the library may import.
