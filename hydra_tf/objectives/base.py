@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,6 +14,12 @@ from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
+from hydra_tf.attacks.noise import as_seed
+from hydra_tf.attacks.noise import fold_seed
+
+# The stream of a step's seed from which its loss draws. Attacks draw from the
+# seed itself and from the streams that they number from 0.
+_LOSS_STREAM = 2**31 - 1
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -24,6 +31,9 @@ class Objective:
     argument in an attribute of the same name, from which `get_config` reads
     them; registered with `keras.saving.register_keras_serializable` it can be
     saved within a model.
+
+    `loss` and `loss_terms` may have the arguments `epoch` and `seed`, which are
+    passed if their signature names them.
 
     Example:
         ```python
@@ -45,9 +55,24 @@ class Objective:
     Attributes:
         term_names: Names of the terms of `loss_terms` that training logs one
             by one (a class attribute).
+        figure_names: Names of what `record_figures` reports beside the loss
+            (a class attribute).
+        perturbs: Whether `perturb` attacks, so that accuracy on its images is
+            worth a log as `robust_accuracy` (a class attribute).
     """
 
     term_names: tuple[str, ...] = ()
+    figure_names: tuple[str, ...] = ()
+    perturbs: bool = True
+
+    def check_network(self, network: keras.Model) -> None:
+        """Raises `InputError` if the objective cannot train a network.
+
+        `RobustModel` asks when it is made; here, any network will do.
+
+        Args:
+            network: Keras model from images to logits.
+        """
 
     def perturb(
         self,
@@ -79,6 +104,9 @@ class Objective:
     ) -> dict[str, tf.Tensor]:
         """Returns the weighted terms whose sum is the loss.
 
+        A subclass adds the arguments `epoch=None` and `seed=None` of `loss` if
+        it reads them.
+
         Args:
             model: Keras model, or any callable from images to logits.
             x: Float32 images of shape `(batch, ...)` in [0, 1].
@@ -99,13 +127,33 @@ class Objective:
         y: tf.Tensor,
         perturbed: tf.Tensor,
         training: bool = True,
+        epoch: Any = None,
+        seed: Seed = None,
     ) -> tf.Tensor:
         """Returns the mean loss over the batch, a float32 scalar.
 
-        Takes the arguments of `loss_terms`. A model that has a method
-        `record_terms` is given the terms, for its logs.
+        A model that has a method `record_terms` is given the terms, for its
+        logs. A subclass may leave `epoch` and `seed` out.
+
+        Args:
+            model: As for `loss_terms`.
+            x: As for `loss_terms`.
+            y: As for `loss_terms`.
+            perturbed: As for `loss_terms`.
+            training: As for `loss_terms`.
+            epoch: Float32 scalar, epochs done, a fraction within an epoch; None
+                stands for the end of every schedule, as in evaluation.
+            seed: As for `perturb`, but another one.
         """
-        terms = self.loss_terms(model, x, y, perturbed, training=training)
+        terms = call_with_known(
+            self.loss_terms,
+            model,
+            x,
+            y,
+            perturbed,
+            training=training,
+            optional={"epoch": epoch, "seed": seed},
+        )
         record_terms = getattr(model, "record_terms", None)
         if record_terms is not None:
             record_terms(terms)
@@ -118,10 +166,20 @@ class Objective:
         y: tf.Tensor,
         training: bool = True,
         seed: Seed = None,
+        epoch: Any = None,
     ) -> tf.Tensor:
         """Perturbs the images and returns the loss."""
         perturbed = call_perturb(self, model, x, y, seed=seed)
-        return self.loss(model, x, y, perturbed, training=training)
+        return call_loss(
+            self,
+            model,
+            x,
+            y,
+            perturbed,
+            training=training,
+            epoch=epoch,
+            seed=seed,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments by name."""
@@ -130,7 +188,14 @@ class Objective:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Objective:
         """Returns the objective that `get_config` describes."""
-        return cls(**config)
+        # Of objects, such as schedules, a file holds the configurations.
+        settings = {
+            name: keras.saving.deserialize_keras_object(value)
+            if isinstance(value, dict) and "class_name" in value
+            else value
+            for name, value in config.items()
+        }
+        return cls(**settings)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
@@ -153,9 +218,83 @@ def call_perturb(
         y: Integer labels, shape `(batch,)` or `(batch, 1)`.
         seed: Passed on if `perturb` has an argument of that name.
     """
-    if accepts_argument(objective.perturb, "seed"):
-        return objective.perturb(model, x, y, seed=seed)
-    return objective.perturb(model, x, y)
+    return call_with_known(
+        objective.perturb, model, x, y, optional={"seed": seed}
+    )
+
+
+def call_loss(
+    objective: Any,
+    model: Model,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    perturbed: tf.Tensor,
+    training: bool = True,
+    epoch: Any = None,
+    seed: Seed = None,
+) -> tf.Tensor:
+    """Returns `objective.loss(...)`, with epoch and seed if it takes them.
+
+    Args:
+        objective: An `Objective`, or any object with a method `loss`.
+        model: Keras model, or any callable from images to logits.
+        x: Float32 images of shape `(batch, ...)` in [0, 1].
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+        perturbed: What `call_perturb` returned for them.
+        training: Whether the forward passes are passes of training.
+        epoch: Float32 scalar, or None: the end of every schedule.
+        seed: The one that `call_perturb` was given; the loss gets a stream of
+            its own.
+    """
+    return call_with_known(
+        objective.loss,
+        model,
+        x,
+        y,
+        perturbed,
+        training=training,
+        optional={
+            "epoch": epoch,
+            "seed": fold_seed(as_seed(seed), _LOSS_STREAM),
+        },
+    )
+
+
+def call_with_known(
+    function: Callable[..., Any],
+    *args: Any,
+    optional: dict[str, Any],
+    **kwargs: Any,
+) -> Any:
+    """Returns `function(*args, **kwargs)` with optional arguments it names.
+
+    Args:
+        function: Callable with a signature.
+        *args: Its arguments by position.
+        optional: Arguments that are left out unless the signature names them.
+        **kwargs: Its arguments by name.
+    """
+    known = {
+        name: value
+        for name, value in optional.items()
+        if accepts_argument(function, name)
+    }
+    return function(*args, **kwargs, **known)
+
+
+def record_figures(model: Model, figures: dict[str, Any]) -> None:
+    """Gives figures for the logs to a model that has a method for them.
+
+    Args:
+        model: What the objective's `loss` was given.
+        figures: By the names in `figure_names`. A scalar is logged as it is,
+            an epoch's last one for the epoch. A pair of scalars is a mean over
+            images and its weight, the share of the batch that it speaks for;
+            the mean over the epoch is logged.
+    """
+    record = getattr(model, "record_figures", None)
+    if record is not None:
+        record(figures)
 
 
 def setting_names(objective_class: type) -> list[str]:

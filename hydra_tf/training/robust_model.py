@@ -11,12 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.attacks.logits import check_ends_in_logits
-from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
+from hydra_tf.objectives.base import call_loss
 from hydra_tf.objectives.base import call_perturb
+from hydra_tf.training.batch import Batch
+from hydra_tf.training.epoch_clock import EpochClock
+from hydra_tf.training.epoch_clock import EpochStarts
+from hydra_tf.training.recording import RecordingView
 
 # Second half of the seed of evaluation's noise; training counts its steps
 # there, which stay far below.
@@ -29,14 +33,17 @@ class RobustModel(keras.Model):
 
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;
     the loss comes from the objective. Both `fit` and `evaluate` report
-    `loss`, its terms, `natural_accuracy`, and `robust_accuracy` on the
-    perturbed images.
+    `loss`, its terms, `natural_accuracy`, `robust_accuracy` on the perturbed
+    images (if images are perturbed: an objective that bounds the network's
+    outputs has no attack), and the objective's own figures.
 
     In a step, masks and effective kernels of masked layers are computed once,
     for the attack and the loss together. The attack runs in inference mode;
     then the natural and the adversarial batch each pass in training mode. The
     noise of an attack depends on `seed` and the optimiser's step alone, so a
-    run that goes on from a checkpoint draws what it would have drawn. In the
+    run that goes on from a checkpoint draws what it would have drawn. The
+    schedules of an objective follow the epochs of `fit`, batch by batch, and
+    `initial_epoch`; `evaluate` takes them as they end. In the
     finetune phase pruned weights stay as they are if the optimiser can freeze
     them (those of `hydra_tf.training` can).
 
@@ -105,23 +112,36 @@ class RobustModel(keras.Model):
         self.attack = attack
         self.seed = int(seed)
         self._term_names = tuple(getattr(objective, "term_names", ()))
+        self._figure_names = tuple(getattr(objective, "figure_names", ()))
+        self._perturbs = bool(getattr(objective, "perturbs", True))
+        robust = ("robust_accuracy",)
         self._means = {
             name: keras.metrics.Mean(name=name)
             for name in (
                 "loss",
                 *self._term_names,
                 "natural_accuracy",
-                "robust_accuracy",
+                *(robust if self._perturbs or attack is not None else ()),
+                *self._figure_names,
             )
         }
+        self._clock = EpochClock()
         # Phases of the masked layers that each function was made for.
         self._made_for: dict[str, Any] = {}
         self.built = network.built
+        if self.built:
+            self._check_network()
 
     def build(self, input_shape: Any) -> None:
         if not self.network.built:
             self.network.build(input_shape)
+            self._check_network()
         self.built = True
+
+    def _check_network(self) -> None:
+        check_network = getattr(self.objective, "check_network", None)
+        if check_network is not None:
+            check_network(self.network)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
@@ -228,8 +248,45 @@ class RobustModel(keras.Model):
             if metric.name != "loss" and all(metric is not m for m in own)
         ]
 
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        starts = EpochStarts(self._clock)
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            starts.set_params(callbacks.params)
+            callbacks.callbacks.insert(0, starts)
+        else:
+            # Before the user's own, which may read schedules in their turn.
+            callbacks = [starts, *keras.tree.flatten(callbacks or [])]
+        return super().fit(
+            x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
+        )
+
+    def start_epoch(
+        self, epoch: int, steps_per_epoch: int | None = None
+    ) -> None:
+        """Tells the objective's schedules where training is.
+
+        `fit` does this. A loop of one's own over `train_on_batch` calls it
+        before each epoch.
+
+        Args:
+            epoch: Number of epochs done.
+            steps_per_epoch: Batches in this one, so that schedules can follow
+                batch by batch; without, they stand still until the next call.
+        """
+        self._clock.start_epoch(epoch, steps_per_epoch)
+
     def train_step(self, data: Any) -> dict[str, Any]:
-        batch = _Batch(data)
+        batch = Batch(data)
         x, y = batch.x, batch.y
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
@@ -241,8 +298,15 @@ class RobustModel(keras.Model):
                 perturbed = call_perturb(
                     self.objective, self.network, x, y, seed=seed
                 )
-            view = _RecordingView(self.network, x, perturbed)
-            loss = self._loss(view, batch, perturbed, training=True)
+            view = RecordingView(self.network, x, perturbed)
+            loss = self._loss(
+                view,
+                batch,
+                perturbed,
+                training=True,
+                epoch=self._clock.now(),
+                seed=seed,
+            )
             # Gradients are summed over replicas.
             scaled = self.optimizer.scale_loss(loss * batch.share)
             with tape.stop_recording():
@@ -251,10 +315,13 @@ class RobustModel(keras.Model):
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._merge_running_statistics(batch.share)
-        return self._update(batch, loss, view.terms, natural, robust)
+        self._clock.tick()
+        return self._update(
+            batch, loss, view, natural, robust if self._perturbs else None
+        )
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        batch = _Batch(data)
+        batch = Batch(data)
         x, y = batch.x, batch.y
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
@@ -263,10 +330,15 @@ class RobustModel(keras.Model):
                 perturbed = call_perturb(attack, self.network, x, y, seed=seed)
             else:
                 perturbed = attack(self.network, x, y)
-            view = _RecordingView(self.network, x, perturbed)
-            loss = self._loss(view, batch, perturbed, training=False)
+            view = RecordingView(self.network, x, perturbed)
+            loss = self._loss(
+                view, batch, perturbed, training=False, epoch=None, seed=seed
+            )
             natural, robust = view.all_logits()
-        return self._update(batch, loss, view.terms, natural, robust)
+        reports_robust = "robust_accuracy" in self._means
+        return self._update(
+            batch, loss, view, natural, robust if reports_robust else None
+        )
 
     def _merge_running_statistics(self, share: float | tf.Tensor) -> None:
         """Gives every replica the mean of all replicas' running statistics.
@@ -291,15 +363,25 @@ class RobustModel(keras.Model):
 
     def _loss(
         self,
-        view: _RecordingView,
-        batch: _Batch,
+        view: RecordingView,
+        batch: Batch,
         perturbed: tf.Tensor,
+        *,
         training: bool,
+        epoch: tf.Tensor | None,
+        seed: tf.Tensor,
     ) -> tf.Tensor:
         """The objective's loss and the losses of the network's own."""
         loss = tf.convert_to_tensor(
-            self.objective.loss(
-                view, batch.x, batch.y, perturbed, training=training
+            call_loss(
+                self.objective,
+                view,
+                batch.x,
+                batch.y,
+                perturbed,
+                training=training,
+                epoch=epoch,
+                seed=seed,
             )
         )
         if loss.shape.rank != 0:
@@ -312,26 +394,53 @@ class RobustModel(keras.Model):
 
     def _update(
         self,
-        batch: _Batch,
+        batch: Batch,
         loss: tf.Tensor,
-        terms: dict[str, tf.Tensor],
+        view: RecordingView,
         natural: tf.Tensor,
-        robust: tf.Tensor,
+        robust: tf.Tensor | None,
     ) -> dict[str, Any]:
-        values = {
+        values: dict[str, Any] = {
             "loss": loss,
-            **{name: terms[name] for name in self._term_names if name in terms},
+            **_those(view.terms, self._term_names),
             "natural_accuracy": _accuracy(natural, batch.y),
-            "robust_accuracy": _accuracy(robust, batch.y),
         }
+        if robust is not None:
+            values["robust_accuracy"] = _accuracy(robust, batch.y)
         for name, value in values.items():
             self._means[name].update_state(value, sample_weight=batch.rows)
-        logs = {name: self._means[name].result() for name in values}
+        figures = _those(view.figures, self._figure_names)
+        for name, figure in figures.items():
+            self._update_figure(self._means[name], figure, batch)
+        logs = {
+            name: self._means[name].result() for name in (*values, *figures)
+        }
         custom = self.compute_metrics(
             batch.x[: batch.rows], batch.y[: batch.rows], natural[: batch.rows]
         )
         custom.pop("loss", None)
         return {**custom, **logs}
+
+    def _update_figure(
+        self, mean: keras.metrics.Mean, figure: Any, batch: Batch
+    ) -> None:
+        """Takes note of what an objective gave to `record_figures`."""
+        if isinstance(figure, tuple):
+            value, weight = figure
+            rows = tf.cast(batch.rows, tf.float32)
+            mean.update_state(value, sample_weight=weight * rows)
+        else:
+            # Of these the last one counts.
+            mean.reset_state()
+            mean.update_state(figure)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        results = super().get_metrics_result()
+        if not self._perturbs and "robust_accuracy" in results:
+            # Evaluation attacks, training does not.
+            if not np.any(np.asarray(self._means["robust_accuracy"].count)):
+                results.pop("robust_accuracy")
+        return results
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -375,79 +484,6 @@ class RobustModel(keras.Model):
         return cls(**config)
 
 
-class _Batch:
-    """The images and labels of a replica, and how much they count.
-
-    The parts of a global batch that does not divide evenly count by their
-    size. A replica that is left without images, by a last batch smaller than
-    the number of replicas, computes with an image of another replica, which
-    counts nothing: layers fail on empty batches, and their statistics are NaN.
-
-    Attributes:
-        x: Images, at least one.
-        y: Integer labels, shape `(batch,)`.
-        rows: Integer scalar, number of images that count.
-        share: Their share of the global batch.
-    """
-
-    def __init__(self, data: Any) -> None:
-        self.x, self.y = _images_and_labels(data)
-        self.rows = tf.shape(self.x)[0]
-        self.share: float | tf.Tensor = 1.0
-        replica = tf.distribute.get_replica_context()
-        if replica.num_replicas_in_sync == 1:
-            return
-        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, self.rows)
-        self.share = tf.cast(self.rows / total, tf.float32)
-        spare = replica.all_gather(self.x[:1], axis=0)
-        num_spare = tf.cast(tf.equal(self.rows, 0), tf.int32)
-        self.x = tf.concat([self.x, spare[:num_spare]], axis=0)
-        self.y = tf.pad(self.y, [[0, num_spare]])
-
-
-class _RecordingView:
-    """A network as an objective's loss sees it, which notes what passes by.
-
-    The logits of the natural and of the perturbed images serve the accuracies,
-    the terms of the loss the logs; neither then needs a second forward pass.
-    """
-
-    def __init__(
-        self, network: keras.Model, x: tf.Tensor, perturbed: tf.Tensor
-    ) -> None:
-        self._network = network
-        self._x = x
-        self._perturbed = perturbed
-        self._logits: dict[int, tf.Tensor] = {}
-        # Regularisers' and layers' own losses, of the last pass.
-        self.network_losses: list[tf.Tensor] = []
-        self.terms: dict[str, tf.Tensor] = {}
-
-    def __call__(self, images: Any, training: bool | None = None) -> Any:
-        logits = self._network(images, training=training)
-        self.network_losses = list(self._network.losses)
-        if images is self._x or images is self._perturbed:
-            self._logits[id(images)] = logits
-        return logits
-
-    def __getattr__(self, name: str) -> Any:
-        # An objective may read the network's weights or layers.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._network, name)
-
-    def record_terms(self, terms: dict[str, tf.Tensor]) -> None:
-        """Notes the weighted terms of the loss."""
-        self.terms = dict(terms)
-
-    def all_logits(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Natural and robust logits, computed now where the loss did not."""
-        for images in (self._x, self._perturbed):
-            if id(images) not in self._logits:
-                self._logits[id(images)] = self._network(images, training=False)
-        return self._logits[id(self._x)], self._logits[id(self._perturbed)]
-
-
 def _precision(network: keras.Model) -> Any:
     """The policy by which `compile` decides whether losses are scaled.
 
@@ -460,16 +496,8 @@ def _precision(network: keras.Model) -> Any:
     return network.dtype_policy
 
 
-def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if y is None:
-        raise InputError("training a robust model needs labels: pass `y`")
-    if sample_weight is not None:
-        raise InputError(
-            "`sample_weight` and `class_weight` are not supported: objectives "
-            "are means over the batch"
-        )
-    return tf.convert_to_tensor(x), class_labels(tf.cast(y, tf.int32))
+def _those(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}
 
 
 def _accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

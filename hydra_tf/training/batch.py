@@ -1,0 +1,53 @@
+"""What a training step sees of a batch, on each replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hydra_tf.attacks.losses import class_labels
+from hydra_tf.errors import InputError
+
+
+class Batch:
+    """The images and labels of a replica, and how much they count.
+
+    The parts of a global batch that does not divide evenly count by their
+    size. A replica that is left without images, by a last batch smaller than
+    the number of replicas, computes with an image of another replica, which
+    counts nothing: layers fail on empty batches, and their statistics are NaN.
+
+    Attributes:
+        x: Images, at least one.
+        y: Integer labels, shape `(batch,)`.
+        rows: Integer scalar, number of images that count.
+        share: Their share of the global batch.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.x, self.y = _images_and_labels(data)
+        self.rows = tf.shape(self.x)[0]
+        self.share: float | tf.Tensor = 1.0
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync == 1:
+            return
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, self.rows)
+        self.share = tf.cast(self.rows / total, tf.float32)
+        spare = replica.all_gather(self.x[:1], axis=0)
+        num_spare = tf.cast(tf.equal(self.rows, 0), tf.int32)
+        self.x = tf.concat([self.x, spare[:num_spare]], axis=0)
+        self.y = tf.pad(self.y, [[0, num_spare]])
+
+
+def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if y is None:
+        raise InputError("training a robust model needs labels: pass `y`")
+    if sample_weight is not None:
+        raise InputError(
+            "`sample_weight` and `class_weight` are not supported: objectives "
+            "are means over the batch"
+        )
+    return tf.convert_to_tensor(x), class_labels(tf.cast(y, tf.int32))

@@ -1,0 +1,80 @@
+"""The epoch, as a number that a traced training step can read."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+class EpochClock:
+    """Tells how many epochs of training are done, within an epoch a fraction.
+
+    It counts batches, not the optimiser's steps, which stand still while
+    gradients are accumulated and go on from an earlier phase. What it knows is
+    in variables, so that no epoch needs a new trace; they are none of a
+    model's weights and are not saved. A strategy has them on every replica, if
+    the clock is made in its scope.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = tf.Variable(0.0, trainable=False, name="epoch")
+        # Zero stands for a number that is not known yet.
+        self._steps = tf.Variable(0.0, trainable=False, name="steps")
+        self._batches = tf.Variable(
+            0,
+            trainable=False,
+            dtype=tf.int64,
+            name="batches",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def start_epoch(self, epoch: int, steps_per_epoch: int | None) -> None:
+        """Notes that no batch of an epoch is done.
+
+        Args:
+            epoch: Number of epochs done.
+            steps_per_epoch: Batches in this one, or None if that is not known:
+                then it counts as no fraction.
+        """
+        self._epoch.assign(float(epoch))
+        self._steps.assign(float(steps_per_epoch or 0))
+        self._batches.assign(0)
+
+    def now(self) -> tf.Tensor:
+        """Returns the number of epochs done, a float32 scalar."""
+        share = tf.math.divide_no_nan(
+            tf.cast(self._batches, tf.float32), self._steps
+        )
+        return self._epoch + tf.minimum(share, 1.0)
+
+    def tick(self) -> None:
+        """Notes that one more batch is done."""
+        self._batches.assign_add(1)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches of this epoch that are done."""
+        return int(self._batches.numpy())
+
+
+class EpochStarts(keras.callbacks.Callback):
+    """Starts every epoch of `fit` on the model's clock.
+
+    Args:
+        clock: The clock to set.
+    """
+
+    def __init__(self, clock: EpochClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._steps: int | None = None
+
+    def on_train_begin(self, logs=None):
+        self._steps = (self.params or {}).get("steps")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._clock.start_epoch(epoch, self._steps)
+
+    def on_epoch_end(self, epoch, logs=None):
+        # A dataset of unknown length has been counted by now.
+        self._steps = self._steps or self._clock.batches
