@@ -269,9 +269,17 @@ def check_attack_settings(
 
 
 def check_number(
-    name: str, value: Any, *, minimum: float, integer: bool = False
+    name: str,
+    value: Any,
+    *,
+    minimum: float,
+    integer: bool = False,
+    strict: bool = False,
 ) -> None:
-    """Raises InputError unless `value` is a tensor or a number >= `minimum`."""
+    """Raises InputError unless `value` is a tensor or a number >= `minimum`.
+
+    With `strict` it must be larger than `minimum`.
+    """
     if tf.is_tensor(value):
         return
     kind, wanted = numbers.Real, "a number"
@@ -279,9 +287,13 @@ def check_number(
         kind, wanted = numbers.Integral, "an integer"
     fits = isinstance(value, kind) and not isinstance(value, bool)
     # Also false for NaN and, written this way, for infinity.
-    if not fits or not minimum <= value < float("inf"):
+    if (
+        not fits
+        or not minimum <= value < float("inf")
+        or (strict and value == minimum)
+    ):
         raise InputError(
-            f"`{name}` must be {wanted} >= {minimum}. "
+            f"`{name}` must be {wanted} {'>' if strict else '>='} {minimum}. "
             f"Received: {name}={value!r}"
         )
 

@@ -9,6 +9,7 @@ from hydra_tf.objectives.mart import MART
 from hydra_tf.objectives.natural import Natural
 from hydra_tf.objectives.registry import create
 from hydra_tf.objectives.registry import names
+from hydra_tf.objectives.smoothing import RandomizedSmoothing
 from hydra_tf.objectives.trades import TRADES
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Madry",
     "Natural",
     "Objective",
+    "RandomizedSmoothing",
     "call_perturb",
     "create",
     "names",

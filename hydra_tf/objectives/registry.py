@@ -12,6 +12,7 @@ from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import setting_names
 from hydra_tf.objectives.mart import MART
 from hydra_tf.objectives.natural import Natural
+from hydra_tf.objectives.smoothing import RandomizedSmoothing
 from hydra_tf.objectives.trades import TRADES
 
 _OBJECTIVES: dict[str, type[Objective]] = {
@@ -19,6 +20,7 @@ _OBJECTIVES: dict[str, type[Objective]] = {
     "madry": Madry,
     "mart": MART,
     "natural": Natural,
+    "smoothing": RandomizedSmoothing,
     "trades": TRADES,
 }
 

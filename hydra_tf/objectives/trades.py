@@ -47,11 +47,23 @@ class TRADES(RegularizedObjective):
         perturbed: tf.Tensor,
         training: bool = True,
     ) -> dict[str, tf.Tensor]:
-        # Two passes, never one on both: batch statistics must not be mixed.
-        natural = call_model(model, x, training)
-        adversarial = call_model(model, perturbed, training)
-        divergence = tf.reduce_mean(kl_divergence(natural, adversarial))
-        return {
-            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
-            "robust_kl": self.beta * divergence,
-        }
+        return stability_terms(model, x, y, perturbed, self.beta, training)
+
+
+def stability_terms(
+    model: Model,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    perturbed: tf.Tensor,
+    beta: float,
+    training: bool,
+) -> dict[str, tf.Tensor]:
+    """Returns `natural_ce`, and `robust_kl`: beta KL(p(x) || p(perturbed))."""
+    # Two passes, never one on both: batch statistics must not be mixed.
+    natural = call_model(model, x, training)
+    robust = call_model(model, perturbed, training)
+    divergence = tf.reduce_mean(kl_divergence(natural, robust))
+    return {
+        "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+        "robust_kl": beta * divergence,
+    }

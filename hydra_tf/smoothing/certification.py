@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.attacks.gradient import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.errors import InputError
 from hydra_tf.smoothing.resumable import ResumableTable
@@ -32,8 +33,6 @@ from hydra_tf.smoothing.statistics import ABSTAIN
 from hydra_tf.smoothing.statistics import binomial_p_value
 from hydra_tf.smoothing.statistics import certified_radius
 from hydra_tf.smoothing.statistics import check_alpha
-from hydra_tf.smoothing.statistics import check_count
-from hydra_tf.smoothing.statistics import check_positive
 from hydra_tf.smoothing.statistics import lower_confidence_bound
 
 
@@ -361,13 +360,13 @@ def _check_settings(
     seed: Any,
     first_index: Any,
 ) -> None:
-    check_positive("sigma", sigma)
-    check_count("n0", n0)
-    check_count("n", n)
+    check_number("sigma", sigma, minimum=0.0, strict=True)
+    check_number("n0", n0, minimum=1, integer=True)
+    check_number("n", n, minimum=1, integer=True)
     check_alpha(alpha)
-    check_count("batch_size", batch_size)
-    check_count("seed", seed, minimum=0)
-    check_count("first_index", first_index, minimum=0)
+    check_number("batch_size", batch_size, minimum=1, integer=True)
+    check_number("seed", seed, minimum=0, integer=True)
+    check_number("first_index", first_index, minimum=0, integer=True)
 
 
 def _class_sampler(

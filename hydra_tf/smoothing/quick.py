@@ -10,13 +10,12 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
+from hydra_tf.attacks.gradient import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.smoothing.sampling import NoisySampler
 from hydra_tf.smoothing.sampling import as_images
-from hydra_tf.smoothing.statistics import check_count
-from hydra_tf.smoothing.statistics import check_positive
 
 # Mean probabilities nearer to one than this are rounding (float32); the radius
 # would be infinite.
@@ -118,11 +117,11 @@ class SmoothedAccuracy(keras.callbacks.Callback):
         every: int = 1,
     ):
         super().__init__()
-        check_positive("sigma", sigma)
-        check_positive("temperature", temperature)
-        check_count("num_draws", num_draws)
-        check_count("batch_size", batch_size)
-        check_count("every", every)
+        check_number("sigma", sigma, minimum=0.0, strict=True)
+        check_number("temperature", temperature, minimum=0.0, strict=True)
+        check_number("num_draws", num_draws, minimum=1, integer=True)
+        check_number("batch_size", batch_size, minimum=1, integer=True)
+        check_number("every", every, minimum=1, integer=True)
         self._x = as_images(x)
         self._y = class_labels(y).numpy()
         if len(self._x) != len(self._y):
@@ -173,8 +172,8 @@ def _softmax_sampler(
     batch_size: int,
     seed: int,
 ) -> NoisySampler:
-    check_count("num_draws", num_draws)
-    check_positive("temperature", temperature)
+    check_number("num_draws", num_draws, minimum=1, integer=True)
+    check_number("temperature", temperature, minimum=0.0, strict=True)
     return NoisySampler(
         model,
         lambda logits: tf.nn.softmax(float(temperature) * logits),

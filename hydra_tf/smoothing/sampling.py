@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.attacks.gradient import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.logits import check_ends_in_logits
@@ -25,8 +26,6 @@ from hydra_tf.attacks.noise import Seed
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.smoothing.noise import GaussianStream
-from hydra_tf.smoothing.statistics import check_count
-from hydra_tf.smoothing.statistics import check_positive
 
 # One call into TensorFlow runs this many batches, one after the other: masks
 # are computed once per call, and Python waits for results once per call.
@@ -67,9 +66,9 @@ class NoisySampler:
         batch_size: int,
         seed: Seed,
     ):
-        check_positive("sigma", sigma)
-        check_count("draws", draws)
-        check_count("batch_size", batch_size)
+        check_number("sigma", sigma, minimum=0.0, strict=True)
+        check_number("draws", draws, minimum=1, integer=True)
+        check_number("batch_size", batch_size, minimum=1, integer=True)
         check_ends_in_logits(model, "`model`")
         # A SavedModel's variables live as long as the object it was loaded as.
         self._model = model

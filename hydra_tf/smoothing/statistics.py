@@ -102,25 +102,6 @@ def certified_radius(
     return sigma * special.ndtri(lower_bound)
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Raises InputError unless `value` is a finite number above zero."""
-    fits = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not fits or not 0.0 < value < float("inf"):
-        raise InputError(
-            f"`{name}` must be a number > 0. Received: {name}={value!r}"
-        )
-
-
-def check_count(name: str, value: Any, minimum: int = 1) -> None:
-    """Raises InputError unless `value` is an integer >= `minimum`."""
-    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not fits or value < minimum:
-        raise InputError(
-            f"`{name}` must be an integer >= {minimum}. "
-            f"Received: {name}={value!r}"
-        )
-
-
 def check_alpha(alpha: Any) -> None:
     """Raises InputError unless `alpha` is a number between 0 and 1."""
     fits = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
