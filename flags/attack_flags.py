@@ -6,6 +6,7 @@ import dataclasses
 
 from absl import flags
 
+from flags import certification_flags
 from flags import objective_flags
 from flags import parsing
 
@@ -86,22 +87,23 @@ class EvaluationSettings:
     num_examples: int | None
     batch_size: int
     seed: int
+    certification: certification_flags.CertificationSettings | None = None
 
 
 def evaluation_from_flags(
-    *, epsilon: float, threat_model: str, seed: int
+    objective: objective_flags.ObjectiveSettings, seed: int
 ) -> EvaluationSettings:
     """Returns the settings that the parsed flags stand for.
 
     Args:
-        epsilon: Radius used in training, the default for the evaluation.
-        threat_model: `"linf"` or `"l2"`.
+        objective: What training minimises; its radius is the default.
         seed: Seed of the random starts.
 
     Raises:
         flags.ValidationError: If an attack knows the other threat model only,
             or the radius is none of images in [0, 1].
     """
+    epsilon, threat_model = objective.epsilon, objective.threat_model
     for name, needed in _THREAT_MODELS.items():
         if name in _EVAL_ATTACKS.value and threat_model != needed:
             raise flags.ValidationError(
@@ -122,4 +124,7 @@ def evaluation_from_flags(
         num_examples=_EVAL_EXAMPLES.value,
         batch_size=_EVAL_BATCH_SIZE.value or 256,
         seed=seed,
+        certification=certification_flags.certification_from_flags(
+            objective, epsilon
+        ),
     )

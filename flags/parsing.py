@@ -25,6 +25,7 @@ class NumberParser(flags.ArgumentParser):
         lower: Least value, or `None`.
         upper: Greatest value, or `None`.
         exclude_lower: Whether `lower` itself is refused.
+        exclude_upper: Whether `upper` itself is refused.
         hint: What the number means, appended to the message.
     """
 
@@ -36,12 +37,14 @@ class NumberParser(flags.ArgumentParser):
         upper: float | None = None,
         *,
         exclude_lower: bool = False,
+        exclude_upper: bool = False,
         hint: str = "",
     ):
         super().__init__()
         self.lower = lower
         self.upper = upper
         self.exclude_lower = exclude_lower
+        self.exclude_upper = exclude_upper
         self.hint = hint
 
     def flag_type(self) -> str:
@@ -57,7 +60,9 @@ class NumberParser(flags.ArgumentParser):
         below = self.lower is not None and (
             value <= self.lower if self.exclude_lower else value < self.lower
         )
-        above = self.upper is not None and value > self.upper
+        above = self.upper is not None and (
+            value >= self.upper if self.exclude_upper else value > self.upper
+        )
         if not math.isfinite(value) or below or above:
             raise ValueError(f"must be {self._range()}{self._hint()}")
         return value
@@ -81,7 +86,8 @@ class NumberParser(flags.ArgumentParser):
     def _range(self) -> str:
         bracket = "(" if self.exclude_lower else "["
         if self.lower is not None and self.upper is not None:
-            return f"in {bracket}{self.lower:g}, {self.upper:g}]"
+            closing = ")" if self.exclude_upper else "]"
+            return f"in {bracket}{self.lower:g}, {self.upper:g}{closing}"
         if self.lower is not None:
             word = "above" if self.exclude_lower else "at least"
             return f"{word} {self.lower:g}"
@@ -91,6 +97,32 @@ class NumberParser(flags.ArgumentParser):
 
     def _hint(self) -> str:
         return f", {self.hint}" if self.hint else ""
+
+
+class NumbersParser(NumberParser):
+    """Parses a comma-separated list of numbers, each as `NumberParser`.
+
+    They are returned in rising order, each once.
+    """
+
+    syntactic_help = "numbers or ratios such as 1/255,2/255"
+
+    def flag_type(self) -> str:
+        return "list of numbers"
+
+    def parse(  # type: ignore[override]
+        self, argument: str | Sequence[float]
+    ) -> list[float]:
+        """Returns the numbers as a list.
+
+        Raises:
+            ValueError: If one of them is not a finite number in range.
+        """
+        parts: Sequence[str | float] = (
+            argument.split(",") if isinstance(argument, str) else argument
+        )
+        parse_number = super().parse
+        return sorted({parse_number(part) for part in parts})
 
 
 class CountParser(flags.ArgumentParser):
@@ -200,17 +232,56 @@ def DEFINE_number(  # noqa: N802
     lower: float | None = None,
     upper: float | None = None,
     exclude_lower: bool = False,
+    exclude_upper: bool = False,
     hint: str = "",
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder:
     """Defines a flag for a float, see `NumberParser`."""
-    parser = NumberParser(lower, upper, exclude_lower=exclude_lower, hint=hint)
+    parser = NumberParser(
+        lower,
+        upper,
+        exclude_lower=exclude_lower,
+        exclude_upper=exclude_upper,
+        hint=hint,
+    )
     return flags.DEFINE(
-        parser, name, default, help, serializer=flags.ArgumentSerializer()
+        parser,
+        name,
+        default,
+        help,
+        flag_values,
+        serializer=flags.ArgumentSerializer(),
+    )
+
+
+def DEFINE_numbers(  # noqa: N802
+    name: str,
+    default: Sequence[float] | None,
+    help: str,
+    *,
+    lower: float | None = None,
+    upper: float | None = None,
+    hint: str = "",
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> flags.FlagHolder:
+    """Defines a flag for a comma-separated list, see `NumbersParser`."""
+    return flags.DEFINE(
+        NumbersParser(lower, upper, hint=hint),
+        name,
+        None if default is None else list(default),
+        help,
+        flag_values,
+        serializer=flags.CsvListSerializer(","),
     )
 
 
 def DEFINE_count(  # noqa: N802
-    name: str, default: int | None, help: str, *, lower: int = 0
+    name: str,
+    default: int | None,
+    help: str,
+    *,
+    lower: int = 0,
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder:
     """Defines a flag for a whole number, see `CountParser`."""
     return flags.DEFINE(
@@ -218,6 +289,7 @@ def DEFINE_count(  # noqa: N802
         name,
         default,
         help,
+        flag_values,
         serializer=flags.ArgumentSerializer(),
     )
 
@@ -230,6 +302,7 @@ def DEFINE_name(  # noqa: N802
     *,
     or_else: str = "",
     accepts=None,
+    flag_values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder:
     """Defines a flag for one of several names, see `NameParser`."""
     return flags.DEFINE(
@@ -237,18 +310,22 @@ def DEFINE_name(  # noqa: N802
         name,
         default,
         help,
+        flag_values,
         serializer=flags.ArgumentSerializer(),
     )
 
 
 def DEFINE_names(  # noqa: N802
-    name: str, default: Sequence[str], names: Sequence[str], help: str
+    name: str,
+    default: Sequence[str] | None,
+    names: Sequence[str],
+    help: str,
 ) -> flags.FlagHolder:
     """Defines a flag for a comma-separated list, see `NamesParser`."""
     return flags.DEFINE(
         NamesParser(names),
         name,
-        list(default),
+        None if default is None else list(default),
         help,
         serializer=flags.CsvListSerializer(","),
     )

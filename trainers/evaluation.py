@@ -1,4 +1,4 @@
-"""Measuring a network: natural accuracy, and accuracy under attacks."""
+"""Measuring a network: its accuracy, under attacks, and what is proved."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
+from trainers import certification
 from trainers import console
 from trainers import stops
 from trainers import tables
@@ -34,6 +35,8 @@ class Evaluation:
         attacks: Settings of each attack, by its name.
         num_examples: Number of images.
         seconds: Time it took.
+        certified_accuracy: Fraction of the images proved right, by method.
+        certification: Settings of each proof, by method.
     """
 
     natural_accuracy: float
@@ -41,6 +44,17 @@ class Evaluation:
     attacks: dict[str, dict[str, Any]]
     num_examples: int
     seconds: float
+    certified_accuracy: dict[str, float]
+    certification: dict[str, dict[str, Any]]
+
+    def certified_record(self) -> dict[str, Any]:
+        """Returns what was proved, for `metrics.json`; empty if nothing was."""
+        if not self.certification:
+            return {}
+        return {
+            "certified_accuracy": self.certified_accuracy,
+            "certification": self.certification,
+        }
 
 
 def evaluate(
@@ -57,15 +71,21 @@ def evaluate(
     the same figure as attacking them all.
 
     Args:
-        model: Callable from images to logits.
+        model: Callable from images to logits; for bounds a Keras model.
         images: Float32 array in [0, 1].
         labels: Integer array.
         settings: The attacks.
         progress: The value of `--progress`.
+
+    Raises:
+        ContradictionError: If an attack succeeds where a proof says that none
+            can.
     """
     start = time.monotonic()
+    provers = certification.make_provers(model, settings)
     correct = _classified(model, images, labels, settings.batch_size)
     robust_accuracy = {}
+    withstood = {}
     described = {}
     for name in settings.attacks:
         described[name] = describe(name, settings)
@@ -80,12 +100,34 @@ def evaluate(
             progress,
         )
         robust_accuracy[name] = float(np.mean(robust))
+        withstood[name] = robust
+    proofs: dict[str, np.ndarray] = {}
+    for name, prover in provers.items():
+        epsilon = settings.epsilon
+        proofs[name] = certification.prove_by_bounds(
+            prover,
+            images,
+            labels,
+            correct,
+            epsilon,
+            f"{name} bounds",
+            progress,
+        )
+        for attack, robust in withstood.items():
+            certification.check_against_attack(
+                name, proofs[name], attack, robust, epsilon
+            )
+    proofs |= certification.prove_by_smoothing(model, images, labels, settings)
     return Evaluation(
         natural_accuracy=float(np.mean(correct)),
         robust_accuracy=robust_accuracy,
         attacks=described,
         num_examples=len(labels),
         seconds=time.monotonic() - start,
+        certified_accuracy={
+            name: float(np.mean(proof)) for name, proof in proofs.items()
+        },
+        certification=certification.describe(settings),
     )
 
 
@@ -117,9 +159,14 @@ def summary(evaluation: Evaluation) -> str:
         f"{tables.percent(value)} under {name}"
         for name, value in evaluation.robust_accuracy.items()
     )
+    certified = ", ".join(
+        f"{tables.percent(value)} by {name}"
+        for name, value in evaluation.certified_accuracy.items()
+    )
+    certified = f", certified {certified}" if certified else ""
     return (
         f"natural {tables.percent(evaluation.natural_accuracy)}, robust "
-        f"{robust or '-'} ({evaluation.num_examples} images, "
+        f"{robust or '-'}{certified} ({evaluation.num_examples} images, "
         f"{tables.duration(evaluation.seconds)})"
     )
 

@@ -21,6 +21,7 @@ from hydra_tf import models
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from trainers import certification
 from trainers import console
 from trainers import environment
 from trainers import evaluation
@@ -58,6 +59,7 @@ class Experiment:
         self.folder = RunFolder(settings.run.output_dir)
         self.folder.open(overwrite=settings.run.overwrite)
         self.worked = False
+        self._epochs: dict[str, int] = {}
 
     @functools.cached_property
     def train_data(self) -> data.Pipeline:
@@ -92,6 +94,7 @@ class Experiment:
         Raises:
             InputError: If it does.
         """
+        self._epochs = dict(epochs)
         for phase, count in epochs.items():
             record = self.settings.record(phase, count, self.settings.pruning)
             self.folder.compare_settings(phase, record)
@@ -184,7 +187,7 @@ class Experiment:
                 name=phase,
                 epochs=epochs,
                 training=self.settings.of_phase(phase),
-                objective=self.settings.objective,
+                objective=self.settings.objective_of(phase, epochs),
                 pruning=None if phase == "pretrain" else pruning_settings,
                 precision=self.settings.model.precision,
                 progress=self.settings.run.progress,
@@ -213,6 +216,7 @@ class Experiment:
             name: evaluation.describe(name, self.settings.evaluation)
             for name in self.settings.evaluation.attacks
         }
+        proofs = certification.describe(self.settings.evaluation)
         measured = known.get("phases", {}).get(phase)
         if (
             measured is not None
@@ -222,6 +226,8 @@ class Experiment:
             and {name: measured["attacks"].get(name) for name in wanted}
             == json.loads(json.dumps(wanted))
             and set(measured["robust_accuracy"]) >= set(wanted)
+            and measured.get("certification", {})
+            == json.loads(json.dumps(proofs))
         ):
             return
         self.worked = True
@@ -240,6 +246,7 @@ class Experiment:
                         "natural_accuracy": result.natural_accuracy,
                         "robust_accuracy": result.robust_accuracy,
                         "attacks": result.attacks,
+                        **result.certified_record(),
                         "num_examples": result.num_examples,
                         "epochs": len(history),
                         "learning_rate": self.settings.of_phase(
@@ -254,6 +261,11 @@ class Experiment:
                     }
                 },
                 "attacks": result.attacks,
+                **(
+                    {"certification": result.certification}
+                    if result.certification
+                    else {}
+                ),
             }
         )
 
@@ -393,7 +405,7 @@ class Experiment:
             "phase": phase,
             "model": self.settings.model.model,
             "source": self.settings.model.source,
-            **self.settings.objective.in_use(),
+            **self._objective_record(phase),
         }
         if startup.name() == "finetune":
             # How the weights were chosen was settled where it starts from.
@@ -409,6 +421,13 @@ class Experiment:
             "precision": self.settings.model.precision,
             "replicas": self.strategy.num_replicas_in_sync,
         }
+
+    def _objective_record(self, phase: str) -> dict[str, Any]:
+        """Returns the objective, with the ramps of all the run's phases."""
+        record: dict[str, Any] = {}
+        for name, epochs in (self._epochs or {phase: 0}).items():
+            record |= self.settings.objective_record(name, epochs)
+        return record
 
     def _dataset_record(self) -> dict[str, Any]:
         return {
@@ -484,10 +503,18 @@ def result_table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
             for attack in phase["robust_accuracy"]
         )
     )
+    proofs = list(
+        dict.fromkeys(
+            proof
+            for _, phase, _ in rows
+            for proof in phase.get("certified_accuracy", {})
+        )
+    )
     header = [
         "network",
         "natural",
         *[f"robust ({attack})" for attack in attacks],
+        *[f"certified ({proof})" for proof in proofs],
         "SavedModel",
         "compressed",
     ]
@@ -500,6 +527,12 @@ def result_table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
                 *[
                     tables.percent(phase["robust_accuracy"].get(attack))
                     for attack in attacks
+                ],
+                *[
+                    tables.percent(
+                        phase.get("certified_accuracy", {}).get(proof)
+                    )
+                    for proof in proofs
                 ],
                 tables.size(size.get("bytes")),
                 tables.size(size.get("compressed_bytes")),

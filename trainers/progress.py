@@ -9,7 +9,11 @@ import keras
 from trainers import console
 from trainers import tables
 
-_ACCURACIES = {"natural_accuracy": "natural", "robust_accuracy": "robust"}
+_ACCURACIES = {
+    "natural_accuracy": "natural",
+    "robust_accuracy": "robust",
+    "certified_accuracy": "certified",
+}
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -52,14 +56,17 @@ class EpochLines(keras.callbacks.Callback):
         now = time.monotonic()
         done = epoch + 1 - (self._first_epoch or 0)
         left = (now - self._start) / done * (self._epochs - epoch - 1)
-        accuracies = "  ".join(
+        figures = [
             f"{word} {tables.percent(float(logs[name])):>7}"
             for name, word in _ACCURACIES.items()
             if name in (logs or {})
-        )
+        ]
+        if "epsilon" in (logs or {}):
+            # Of objectives that let the radius grow.
+            figures.append(f"epsilon {float(logs['epsilon']):.4f}")
         console.say(
             f"  {self._label(epoch)}  loss {float(logs['loss']):7.4f}  "
-            f"{accuracies}  {now - self._epoch_start:5.1f} s"
+            f"{'  '.join(figures)}  {now - self._epoch_start:5.1f} s"
             + (f"  {tables.duration(left)} left" if left else "")
         )
 

@@ -8,6 +8,7 @@ checkpoints/<phase>.settings.json     what the phase is made with
 compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 saved_model/                          the network for serving
+certify.tsv  certify.png              what is proved of each test image
 flags.txt  metrics.json  README.md
 ```
 """
@@ -31,6 +32,8 @@ _ENTRIES = (
     "compare",
     "events",
     "saved_model",
+    "certify.tsv",
+    "certify.png",
     "flags.txt",
     "metrics.json",
     "README.md",
@@ -212,7 +215,7 @@ class RunFolder:
         """
         metrics = self.read_metrics()
         for key, value in new.items():
-            if key in ("phases", "artifacts", "attacks"):
+            if key in ("phases", "artifacts", "attacks", "certification"):
                 value = {**metrics.get(key, {}), **value}
             metrics[key] = value
         files.write_json(self.metrics, metrics)

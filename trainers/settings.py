@@ -18,6 +18,7 @@ from flags import objective_flags
 from flags import pipeline_flags
 from flags import pruning_flags
 from flags import run_flags
+from flags import schedule_flags
 from flags import training_flags
 
 
@@ -28,6 +29,7 @@ class Settings:
     data: data_flags.DataSettings
     model: model_flags.ModelSettings
     objective: objective_flags.ObjectiveSettings
+    schedule: schedule_flags.ScheduleSettings
     evaluation: attack_flags.EvaluationSettings
     pruning: pruning_flags.PruningSettings
     training: training_flags.TrainingSettings
@@ -37,6 +39,24 @@ class Settings:
     def of_phase(self, phase: str) -> training_flags.TrainingSettings:
         """Returns the training settings of a phase."""
         return self.pipeline.training(phase, self.training)
+
+    def objective_of(
+        self, phase: str, epochs: int
+    ) -> objective_flags.ObjectiveSettings:
+        """Returns the objective of a phase, with the ramp of its radius."""
+        return self.objective.of_phase(phase, epochs, self.schedule)
+
+    def objective_record(self, phase: str, epochs: int) -> dict[str, Any]:
+        """Returns what determines the objective of a phase, by flag name."""
+        record = self.objective_of(phase, epochs).in_use()
+        if self.objective.verifiable:
+            start = record.pop("ramp_start", 0.0)
+            end = record.pop("ramp_end", 0.0)
+            prefix = "" if phase == "pretrain" else f"{phase}_"
+            record[f"{prefix}schedule_length"] = end - start
+            if start:
+                record["schedule_start"] = start
+        return record
 
     def record(
         self, phase: str, epochs: int, pruning: pruning_flags.PruningSettings
@@ -65,7 +85,7 @@ class Settings:
             **training,
         }
         if epochs:
-            record |= dataclasses.asdict(self.objective)
+            record |= self.objective_record(phase, epochs)
         if phase == "prune":
             record |= dataclasses.asdict(pruning)
         return record
@@ -75,15 +95,15 @@ def from_flags() -> Settings:
     """Returns the settings that the parsed flags stand for."""
     run = run_flags.run_from_flags()
     objective = objective_flags.objective_from_flags()
+    schedule = schedule_flags.schedule_from_flags()
     training = training_flags.training_from_flags()
     return Settings(
         data=data_flags.data_from_flags(),
         model=model_flags.model_from_flags(),
         objective=objective,
+        schedule=schedule,
         evaluation=attack_flags.evaluation_from_flags(
-            epsilon=objective.epsilon,
-            threat_model=objective.threat_model,
-            seed=training.seed,
+            objective, seed=training.seed
         ),
         pruning=pruning_flags.pruning_from_flags(),
         training=training,
@@ -92,15 +112,20 @@ def from_flags() -> Settings:
     )
 
 
-def as_flagfile(header: str, **changes: Any) -> str:
+def as_flagfile(
+    header: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    **changes: Any,
+) -> str:
     """Returns the parsed flags as a file for `--flagfile`.
 
     Args:
         header: The command, for the file's first comment.
+        flag_values: The flags.
         **changes: Values to write instead of those parsed, by flag name.
     """
     lines = [f"# {header}"]
-    by_module = flags.FLAGS.flags_by_module_dict()
+    by_module = flag_values.flags_by_module_dict()
     for module_name in sorted(by_module):
         if not module_name.startswith("flags."):
             continue
@@ -108,12 +133,12 @@ def as_flagfile(header: str, **changes: Any) -> str:
         for flag in by_module[module_name]:
             value = changes.get(flag.name, flag.value)
             # To start again each time is not what a re-run should do.
-            if value in (None, []) or flag.name == "overwrite":
+            if value is None or flag.name == "overwrite":
                 continue
             if isinstance(value, bool):
                 lines.append(f"--{'' if value else 'no'}{flag.name}")
             elif isinstance(value, list):
-                lines.append(f"--{flag.name}={','.join(value)}")
+                lines.append(f"--{flag.name}={','.join(map(str, value))}")
             else:
                 lines.append(f"--{flag.name}={value}")
     return "\n".join(lines) + "\n"

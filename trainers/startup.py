@@ -34,15 +34,20 @@ _HELP = frozenset(
 )
 
 
-def run(main: Callable[[], None]) -> None:
+def run(
+    main: Callable[[], None], own_flags: flags.FlagValues | None = None
+) -> None:
     """Runs a binary's main function and exits.
 
     Args:
         main: Function without arguments; it reads parsed flags. An
             `hydra_tf.errors.InputError` or a `flags.Error` that it raises
             becomes one line on stderr and exit code 2.
+        own_flags: Flags of a binary that knows no others; by default those of
+            absl, which every module defines.
     """
-    app.run(functools.partial(_run_guarded, main), flags_parser=_parse_flags)
+    parse = functools.partial(_parse_flags, own_flags)
+    app.run(functools.partial(_run_guarded, main), flags_parser=parse)
 
 
 def name() -> str:
@@ -50,22 +55,45 @@ def name() -> str:
     return pathlib.Path(sys.argv[0]).stem
 
 
-def _parse_flags(argv: Sequence[str]) -> list[str]:
+def _parse_flags(
+    own_flags: flags.FlagValues | None, argv: Sequence[str]
+) -> list[str]:
     """Parses the flags; a mistake is one line and exit code 2."""
     flag_arguments = list(argv[1:])
     if "--" in flag_arguments:
         flag_arguments = flag_arguments[: flag_arguments.index("--")]
     if _HELP.intersection(flag_arguments):
-        sys.stdout.write(_help())
+        sys.stdout.write(_help(own_flags or flags.FLAGS))
         sys.exit(0)
     try:
-        return flags.FLAGS(list(argv))
+        if own_flags is None:
+            return flags.FLAGS(list(argv))
+        return _parse_own_flags(own_flags, argv)
     except flags.CantOpenFlagFileError as error:
         _fail(_unreadable_flagfile(error), _USAGE_EXIT)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"flagfile cannot be read: {error}", _USAGE_EXIT)
+
+
+def _parse_own_flags(
+    own_flags: flags.FlagValues, argv: Sequence[str]
+) -> list[str]:
+    """Parses flags that are not absl's; those of absl's logging stay valid."""
+    for name in own_flags:
+        # Whatever ran before in this process.
+        own_flags[name].unparse()
+    own_flags.unparse_flags()
+    rest = own_flags(list(argv), known_only=True)
+    try:
+        return flags.FLAGS(rest)
+    except flags.UnrecognizedFlagError as error:
+        # With the names that this binary knows as suggestions.
+        hints = difflib.get_close_matches(error.flagname, list(own_flags))
+        raise flags.UnrecognizedFlagError(
+            error.flagname, error.flagvalue, suggestions=hints
+        ) from error
 
 
 def _unreadable_flagfile(error: flags.CantOpenFlagFileError) -> str:
@@ -80,10 +108,10 @@ def _unreadable_flagfile(error: flags.CantOpenFlagFileError) -> str:
     return f"flag --flagfile={path}: cannot be read, {cause.strerror}{hint}"
 
 
-def _help() -> str:
+def _help(flag_values: flags.FlagValues) -> str:
     """Returns the binary's docstring and all its flags, by family."""
     sections = [(sys.modules["__main__"].__doc__ or "").strip()]
-    by_module = flags.FLAGS.flags_by_module_dict()
+    by_module = flag_values.flags_by_module_dict()
     for module_name in sorted(by_module):
         if not module_name.startswith("flags."):
             continue
@@ -133,7 +161,7 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         _fail_stopped(stop)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
-    except stops.DivergedError as error:
+    except (stops.DivergedError, stops.ContradictionError) as error:
         _fail(str(error), _FAILURE_EXIT)
     except Exception as error:
         # TensorFlow and Keras may turn an interruption into an error.

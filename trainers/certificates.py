@@ -1,0 +1,469 @@
+"""Certifying a network image by image, into a table that can be gone on with.
+
+```
+certify.tsv    settings, then a line for every image
+certify.png    certified accuracy over the radius
+metrics.json   section `certify`
+flags.txt      the settings, where the folder is not that of a training run
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from flags import certify_flags
+from flags.certify_flags import CertifySettings
+from hydra_tf import attacks
+from hydra_tf import data
+from hydra_tf import files
+from hydra_tf import smoothing
+from hydra_tf.errors import InputError
+from hydra_tf.smoothing.resumable import ResumableTable
+from trainers import certification
+from trainers import certified_plot
+from trainers import console
+from trainers import environment
+from trainers import experiment
+from trainers import settings
+from trainers import source
+from trainers import stops
+from trainers import tables
+from trainers.run_folder import RunFolder
+
+_TABLE = "certify.tsv"
+_PLOT = "certify.png"
+_Row = dict[str, Any]
+
+
+def run() -> None:
+    """Certifies `--source` as the flags say."""
+    parsed = certify_flags.certify_from_flags()
+    info = experiment.dataset_info(parsed.dataset)
+    network, path = _load(parsed, info)
+    prover = None
+    if not parsed.smooths:
+        prover = certification.BoundProver(
+            network,
+            parsed.method,
+            batch_size=parsed.batch_size,
+            dtype=parsed.dtype,
+        )
+    folder = _open(parsed)
+    table = ResumableTable(
+        folder.path / _TABLE, _columns(parsed), _record(parsed, path)
+    )
+    rows = _read(table, parsed)
+    _write_flags(folder)
+    images, labels = _test_arrays(parsed)
+    known = _known_robustness(path)
+    _announce(parsed, path, len(labels), len(rows))
+    logits_of = attacks.as_logits_function(network)
+    natural = _predictions(logits_of, images) == labels
+    if len(rows) < len(labels):
+        new = (
+            _by_smoothing(parsed, network, images, labels, len(rows))
+            if prover is None
+            else _by_bounds(
+                parsed, prover, logits_of, images, labels, len(rows)
+            )
+        )
+        _fill(table, rows, new, len(labels), parsed.progress)
+    result = _summarise(parsed, rows[: len(labels)], natural, known)
+    folder.merge_metrics({"certify": result})
+    certified_plot.write(folder.path / _PLOT, result, rows[: len(labels)])
+    console.say(f"\n{_table(parsed, result)}\n")
+    console.say(f"Every image:  {table.path}")
+    console.say(f"Plot:         {folder.path / _PLOT}")
+    console.say(f"All figures:  {folder.metrics}")
+    _check_against_attacks(parsed, result, known)
+
+
+def _load(parsed: CertifySettings, info) -> tuple[Any, pathlib.Path]:
+    """Returns the network, with masks made permanent, and its path."""
+    path = pathlib.Path(parsed.source).expanduser()
+    if source.is_saved_model(path):
+        if not parsed.smooths:
+            raise InputError(
+                f"--source={parsed.source} is a SavedModel, and --method="
+                f"{parsed.method} needs the layers of a Keras model: give the "
+                "folder of the run or its .keras file, or pass "
+                "--method=smoothing"
+            )
+        network = source.load_saved_model(path)
+        source.check_saved_model(network, path, info)
+        return network, path
+    path = source.find(parsed.source)
+    model = source.load(path)
+    source.check(model, f"--source={path}", info, None)
+    return experiment.stripped(model), path
+
+
+def _open(parsed: CertifySettings) -> RunFolder:
+    """Takes the folder of the results."""
+    folder = RunFolder(parsed.output_dir)
+    folder.open()
+    if parsed.overwrite:
+        # What a training run left there stays.
+        for name in (_TABLE, _PLOT):
+            (folder.path / name).unlink(missing_ok=True)
+    return folder
+
+
+def _columns(parsed: CertifySettings) -> dict[str, Callable[[str], Any]]:
+    """Returns the type of each of the table's columns."""
+    columns: dict[str, Callable[[str], Any]] = {
+        "index": int,
+        "label": int,
+        "prediction": int,
+    }
+    if parsed.smooths:
+        columns["radius"] = float
+    columns |= {_flag_name(radius): int for radius in parsed.radii}
+    return columns | {"seconds": float}
+
+
+def _flag_name(radius: float) -> str:
+    """Returns the column that says whether an image is certified."""
+    return f"certified_{radius:.6g}"
+
+
+def _record(parsed: CertifySettings, path: pathlib.Path) -> dict[str, Any]:
+    """Returns what every line of the table depends on, by flag name."""
+    record = {
+        "dataset": parsed.dataset,
+        "method": parsed.method,
+        "source": _fingerprint(path),
+    }
+    if parsed.smooths:
+        return record | {
+            "radii": list(parsed.radii),
+            "sigma": parsed.sigma,
+            "n0": parsed.n0,
+            "n": parsed.n,
+            "alpha": parsed.alpha,
+            "seed": parsed.seed,
+        }
+    return record | {"epsilons": list(parsed.radii), "dtype": parsed.dtype}
+
+
+def _fingerprint(path: pathlib.Path) -> str:
+    """Returns a digest of a network's file or folder."""
+    if path.is_file():
+        return source.fingerprint(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(path).as_posix().encode())
+            digest.update(source.fingerprint(file).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read(table: ResumableTable, parsed: CertifySettings) -> list[_Row]:
+    """Returns the lines of the table that are there."""
+    try:
+        return table.read()
+    except InputError as error:
+        raise InputError(
+            f"--output_dir={parsed.output_dir}: {error}; or pass --overwrite "
+            "to start again"
+        ) from error
+
+
+def _write_flags(folder: RunFolder) -> None:
+    if folder.last_finished() is None:
+        files.write_text(
+            folder.flagfile,
+            settings.as_flagfile(environment.command(), certify_flags.FLAGS),
+        )
+
+
+def _test_arrays(parsed: CertifySettings) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the test images to certify, and their classes."""
+    return data.load(
+        parsed.dataset, "test", batch_size=1, data_dir=parsed.data_dir
+    ).arrays(parsed.num_examples)
+
+
+def _announce(
+    parsed: CertifySettings, path: pathlib.Path, count: int, done: int
+) -> None:
+    console.say(
+        f"certify: {path} on {count} images of {parsed.dataset} by "
+        f"{parsed.method}"
+    )
+    if done:
+        console.say(f"  going on after image {min(done, count)} of {count}")
+
+
+def _predictions(
+    logits_of: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray
+) -> np.ndarray:
+    """Returns the class that the network gives each image."""
+    classify = tf.function(
+        lambda x: tf.argmax(logits_of(x), -1, tf.int32),
+        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
+        autograph=False,
+    )
+    return np.concatenate(
+        [
+            classify(tf.constant(images[row : row + 256])).numpy()
+            for row in range(0, len(images), 256)
+        ]
+    )
+
+
+def _fill(
+    table: ResumableTable,
+    rows: list[_Row],
+    new: Iterator[_Row],
+    count: int,
+    progress: str,
+) -> None:
+    """Appends new lines to the table and to `rows`."""
+    first = len(rows)
+    certified = sum(_first_flag(row) for row in rows)
+    ticker = console.Ticker("image", count - first, progress)
+    try:
+        for row in new:
+            table.append(row)
+            rows.append(row)
+            certified += _first_flag(row)
+            ticker.update(
+                len(rows) - first, f"certified {certified}/{len(rows)}"
+            )
+            stops.check()
+    except stops.Interrupted as stop:
+        stop.where = (
+            f"{len(rows)} of {count} images are done; run the same command to "
+            "go on"
+        )
+        raise
+    finally:
+        ticker.close()
+
+
+def _first_flag(row: _Row) -> int:
+    """Whether an image is certified at the smallest radius."""
+    return next(
+        value for name, value in row.items() if name.startswith("certified_")
+    )
+
+
+def _by_bounds(
+    parsed: CertifySettings,
+    prover: certification.BoundProver,
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    images: np.ndarray,
+    labels: np.ndarray,
+    first: int,
+) -> Iterator[_Row]:
+    """Yields the lines of the images from `first` on."""
+    while first < len(labels):
+        start = time.perf_counter()
+        stop = min(first + prover.batch_size, len(labels))
+        x, y = images[first:stop], labels[first:stop]
+        predictions = _predictions(logits_of, x)
+        right = predictions == y
+        certified: dict[float, np.ndarray] = {}
+        proved: np.ndarray = np.zeros(len(y), bool)
+        # What holds within a radius holds within the smaller ones.
+        for radius in reversed(parsed.radii):
+            rest = np.flatnonzero(right & ~proved)
+            proved = proved.copy()
+            proved[rest] = prover(x[rest], y[rest], radius)
+            certified[radius] = proved
+        seconds = (time.perf_counter() - start) / len(y)
+        for index in range(len(y)):
+            yield {
+                "index": first + index,
+                "label": int(y[index]),
+                "prediction": int(predictions[index]),
+                **{
+                    _flag_name(radius): int(certified[radius][index])
+                    for radius in parsed.radii
+                },
+                "seconds": round(seconds, 6),
+            }
+        first = stop
+
+
+def _by_smoothing(
+    parsed: CertifySettings,
+    network: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    first: int,
+) -> Iterator[_Row]:
+    """Yields the lines of the images from `first` on."""
+    certificates = smoothing.certify_each(
+        network,
+        images[first:],
+        parsed.sigma,
+        n0=parsed.n0,
+        n=parsed.n,
+        alpha=parsed.alpha,
+        batch_size=parsed.batch_size or 256,
+        seed=parsed.seed,
+        first_index=first,
+    )
+    for certificate in certificates:
+        label = int(labels[certificate.index])
+        right = certificate.prediction == label
+        yield {
+            "index": certificate.index,
+            "label": label,
+            "prediction": certificate.prediction,
+            "radius": certificate.radius,
+            **{
+                _flag_name(radius): int(right and certificate.radius >= radius)
+                for radius in parsed.radii
+            },
+            "seconds": round(certificate.seconds, 6),
+        }
+
+
+def _known_robustness(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns what attacks left of the same network, if a run recorded it."""
+    phase: str | None = path.stem
+    if path.suffix == ".keras" and path.parent.name == "checkpoints":
+        folder = RunFolder(path.parent.parent)
+    else:
+        folder = RunFolder(path.parent)
+        phase = folder.last_finished() if path.is_dir() else None
+    if phase is None or not folder.finished(phase).is_file():
+        return []
+    measured = folder.read_metrics().get("phases", {}).get(phase, {})
+    digest = source.fingerprint(folder.finished(phase))
+    if measured.get("checkpoint") != digest:
+        return []
+    return [
+        {
+            "attack": name,
+            "robust_accuracy": accuracy,
+            "num_examples": measured["num_examples"],
+            "epsilon": measured["attacks"][name]["epsilon"],
+            "threat_model": measured["attacks"][name]["threat_model"],
+        }
+        for name, accuracy in measured["robust_accuracy"].items()
+    ]
+
+
+def _summarise(
+    parsed: CertifySettings,
+    rows: list[_Row],
+    natural: np.ndarray,
+    known: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Returns the section of `metrics.json`."""
+    result: dict[str, Any] = {
+        "command": environment.command(),
+        "source": parsed.source,
+        "dataset": parsed.dataset,
+        "method": parsed.method,
+        "threat_model": parsed.threat_model,
+        "num_examples": len(rows),
+        "natural_accuracy": float(np.mean(natural)),
+        "certified_accuracy": [
+            {
+                "radius": radius,
+                "certified_accuracy": float(
+                    np.mean([row[_flag_name(radius)] for row in rows])
+                ),
+            }
+            for radius in parsed.radii
+        ],
+        "robust_accuracy": [
+            each
+            for each in known
+            if each["threat_model"] == parsed.threat_model
+        ],
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
+        "environment": environment.describe(),
+    }
+    if parsed.smooths:
+        right = [row["prediction"] == row["label"] for row in rows]
+        result |= {
+            "sigma": parsed.sigma,
+            "n0": parsed.n0,
+            "n": parsed.n,
+            "alpha": parsed.alpha,
+            "seed": parsed.seed,
+            "smoothed_accuracy": float(np.mean(right)),
+            "abstained": float(
+                np.mean([row["prediction"] < 0 for row in rows])
+            ),
+        }
+    else:
+        result["dtype"] = parsed.dtype
+    return result
+
+
+def _table(parsed: CertifySettings, result: dict[str, Any]) -> str:
+    """Returns the certified accuracies for people."""
+    norm = {"linf": "Linf", "l2": "L2"}[parsed.threat_model]
+    rows = [["natural", tables.percent(result["natural_accuracy"])]]
+    if parsed.smooths:
+        rows.append(["smoothed", tables.percent(result["smoothed_accuracy"])])
+    rows += [
+        [
+            f"{each['attack']}, {norm} {_shown(each['epsilon'])}",
+            tables.percent(each["robust_accuracy"]),
+        ]
+        for each in result["robust_accuracy"]
+    ]
+    rows += [
+        [
+            f"certified, {norm} {_shown(each['radius'])}",
+            tables.percent(each["certified_accuracy"]),
+        ]
+        for each in result["certified_accuracy"]
+    ]
+    return tables.table([f"{result['num_examples']} images", "accuracy"], rows)
+
+
+def _shown(radius: float) -> str:
+    """Returns a radius as people write it, `2/255` if it is such a ratio."""
+    levels = radius * 255
+    if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
+        return f"{round(levels)}/255"
+    return f"{radius:.4g}"
+
+
+def _check_against_attacks(
+    parsed: CertifySettings,
+    result: dict[str, Any],
+    known: list[dict[str, Any]],
+) -> None:
+    """Compares what is proved with what attacks left of the same images.
+
+    Raises:
+        ContradictionError: If more is proved than an attack left.
+    """
+    for each in known:
+        if parsed.smooths or (
+            each["threat_model"],
+            each["num_examples"],
+        ) != (parsed.threat_model, result["num_examples"]):
+            continue
+        for proof in result["certified_accuracy"]:
+            if (
+                proof["radius"] >= each["epsilon"]
+                and proof["certified_accuracy"] > each["robust_accuracy"]
+            ):
+                raise stops.ContradictionError(
+                    f"{parsed.method} certifies "
+                    f"{tables.percent(proof['certified_accuracy'])} within "
+                    f"{proof['radius']:.4g}, but {each['attack']} left only "
+                    f"{tables.percent(each['robust_accuracy'])} within "
+                    f"{each['epsilon']:.4g}: the bounds are wrong. This is a "
+                    "defect of hydra_tf; please report it"
+                )

@@ -1,0 +1,273 @@
+"""Proofs about a network: the images that no perturbation can turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import bounds
+from hydra_tf import smoothing
+from trainers import console
+from trainers import stops
+from trainers import tables
+
+if TYPE_CHECKING:
+    from flags.attack_flags import EvaluationSettings
+
+# Noisy copies that choose the class whose share is then bounded, and the
+# probability of being wrong, as Cohen et al. have them.
+SELECTION_SAMPLES = 100
+ALPHA = 0.001
+SMOOTHING = "smoothing"
+
+# Numbers that bounds of a batch may hold in one tensor, about: 128 MB.
+_MAX_NUMBERS = 2**25
+# Images at a time where a pass does for all of them, or one for each neuron.
+_MAX_BATCH = 256
+_FEW = 32
+
+
+class BoundProver:
+    """Tells on which images bounds prove a network right.
+
+    Args:
+        network: Keras model from images to logits.
+        method: One of `hydra_tf.bounds.METHODS`.
+        batch_size: Images at a time; fewer where memory is short. By default
+            as many as are sensible for the method.
+        dtype: `"float32"` or `"float64"`, in which bounds are computed.
+
+    Raises:
+        InputError: If a layer has no bounds.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        method: str,
+        *,
+        batch_size: int | None = None,
+        dtype: str = "float32",
+    ):
+        bounds.check_supported(network)
+        self.batch_size = batch_size or _sensible_batch(network, method)
+        self._dtype = dtype
+        # Batches all have one shape, by which the bounds divide their work.
+        self._certified = tf.function(
+            lambda x, y, epsilon: bounds.certified(
+                network, x, y, epsilon, method
+            ),
+            autograph=False,
+        )
+
+    def __call__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        epsilon: float,
+        update: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
+        """Returns which images are right under any change up to epsilon.
+
+        Args:
+            images: Images in [0, 1].
+            labels: Their classes.
+            epsilon: Linf radius.
+            update: Called with the number of images done so far.
+        """
+        count = len(labels)
+        proved: np.ndarray = np.zeros(count, bool)
+        done = 0
+        while done < count:
+            stops.check()
+            size = self.batch_size
+            # Rows past the end repeat the last image.
+            rows = np.minimum(np.arange(done, done + size), count - 1)
+            try:
+                proved[rows] = self._certified(
+                    tf.constant(images[rows], self._dtype),
+                    tf.constant(labels[rows], tf.int32),
+                    tf.constant(epsilon, self._dtype),
+                ).numpy()
+            except (tf.errors.ResourceExhaustedError, MemoryError):
+                if size == 1:
+                    raise
+                self.batch_size = size // 2
+                continue
+            done = min(done + size, count)
+            update(done)
+        return proved
+
+
+def make_provers(
+    network: Any, settings: EvaluationSettings
+) -> dict[str, BoundProver]:
+    """Returns what proves by bounds in an evaluation, by method.
+
+    Args:
+        network: The network.
+        settings: Those of the evaluation.
+
+    Raises:
+        InputError: If a layer of the network has no bounds.
+    """
+    if settings.certification is None:
+        return {}
+    return {
+        name: BoundProver(network, name)
+        for name in settings.certification.methods
+        if name != SMOOTHING
+    }
+
+
+def prove_by_bounds(
+    prover: BoundProver,
+    images: np.ndarray,
+    labels: np.ndarray,
+    correct: np.ndarray,
+    epsilon: float,
+    label: str,
+    progress: str,
+) -> np.ndarray:
+    """Returns which images are right under any change up to epsilon.
+
+    Args:
+        prover: What proves it.
+        images: Images in [0, 1].
+        labels: Their classes.
+        correct: Which of them the network gets right as they are.
+        epsilon: Linf radius.
+        label: What the progress line says.
+        progress: The value of `--progress`.
+    """
+    rows = np.flatnonzero(correct)
+    ticker = console.Ticker(label, len(rows), progress)
+    proved: np.ndarray = np.zeros(len(labels), bool)
+    proved[rows] = prover(images[rows], labels[rows], epsilon, ticker.update)
+    ticker.close()
+    return proved
+
+
+def prove_by_smoothing(
+    network: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    settings: EvaluationSettings,
+) -> dict[str, np.ndarray]:
+    """Returns which images the smoothed network is right on, by radius.
+
+    Args:
+        network: Callable from images to logits.
+        images: Images in [0, 1].
+        labels: Their classes.
+        settings: Those of the evaluation.
+    """
+    chosen = settings.certification
+    if chosen is None or SMOOTHING not in chosen.methods:
+        return {}
+    result = smoothing.certify(
+        network,
+        images,
+        chosen.sigma,
+        n0=SELECTION_SAMPLES,
+        n=chosen.num_samples,
+        alpha=ALPHA,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+    right = result.predictions == labels
+    return {
+        smoothing_name(radius): right & (result.radii >= radius)
+        for radius in chosen.radii
+    }
+
+
+def smoothing_name(radius: float) -> str:
+    """Returns what smoothing's certified accuracy at a radius is called."""
+    return f"{SMOOTHING}@{radius:g}"
+
+
+def describe(settings: EvaluationSettings) -> dict[str, dict[str, Any]]:
+    """Returns all settings of the proofs, for `metrics.json`."""
+    chosen = settings.certification
+    described: dict[str, dict[str, Any]] = {}
+    if chosen is None:
+        return described
+    for name in chosen.methods:
+        if name != SMOOTHING:
+            described[name] = {
+                "epsilon": chosen.epsilon,
+                "threat_model": "linf",
+                "dtype": "float32",
+            }
+            continue
+        for radius in chosen.radii:
+            described[smoothing_name(radius)] = {
+                "radius": radius,
+                "threat_model": "l2",
+                "sigma": chosen.sigma,
+                "num_samples": chosen.num_samples,
+                "num_selection_samples": SELECTION_SAMPLES,
+                "alpha": ALPHA,
+                "seed": settings.seed,
+            }
+    return described
+
+
+def check_against_attack(
+    proof: str,
+    proved: np.ndarray,
+    attack: str,
+    withstood: np.ndarray,
+    epsilon: float,
+) -> None:
+    """Compares a proof with an attack within the same radius.
+
+    Args:
+        proof: Name of the method.
+        proved: The images that it proves right.
+        attack: Name of the attack.
+        withstood: The images that are right under it.
+        epsilon: The radius of both.
+
+    Raises:
+        ContradictionError: If the attack turns an image that is proved.
+    """
+    turned = np.flatnonzero(proved & ~withstood)
+    if len(turned):
+        raise stops.ContradictionError(
+            f"{proof} certifies {len(turned)} of {len(proved)} test images "
+            f"within {epsilon:.4g} that {attack} turns there, the first of "
+            f"them number {turned[0]}: the bounds are wrong. This is a defect "
+            "of hydra_tf (certified "
+            f"{tables.percent(float(proved.mean()))}, robust "
+            f"{tables.percent(float(withstood.mean()))}); please report it"
+        )
+
+
+def _sensible_batch(network: keras.Model, method: str) -> int:
+    """Returns how many images' bounds are computed at a time."""
+    widest = max(_sizes(network), default=1)
+    # Numbers that a method holds for an image and a place in a layer: two
+    # ends, or a row of coefficients for every other class. The other methods
+    # have rows for every neuron, of which they take a part at a time.
+    rows = 2 if method == "ibp" else 2 * int(network.output_shape[-1])
+    largest = _MAX_BATCH if method in ("ibp", "crown_ibp") else _FEW
+    return int(np.clip(_MAX_NUMBERS // (rows * widest), 1, largest))
+
+
+def _sizes(network: keras.Model) -> list[int]:
+    """Returns how many numbers each layer makes of an image."""
+    sizes = []
+    for layer in network._flatten_layers(include_self=False):
+        try:
+            shape = layer.output.shape
+        except (AttributeError, ValueError):
+            continue
+        sizes.append(int(np.prod([size or 1 for size in shape[1:]])))
+    return sizes
