@@ -12,7 +12,8 @@ from hydra_tf.errors import InputError
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2], np.int32)
-ADVERSARIAL = [name for name in objectives.names() if name != "natural"]
+# Those that search a ball of images by gradients.
+ADVERSARIAL = ["fgsm", "madry", "mart", "trades"]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,9 @@ def test_call_perturbs_then_sums_the_terms(name, model):
 
 
 def small_ball(name):
-    return {} if name == "natural" else {"epsilon": 0.1}
+    if name == "natural":
+        return {}
+    return {"sigma": 0.1} if name == "smoothing" else {"epsilon": 0.1}
 
 
 @pytest.mark.parametrize("name", ["madry", "mart", "trades"])
@@ -110,6 +113,7 @@ def test_each_batch_is_passed_once_and_as_it_is(name, model):
         "fgsm": [perturbed],
         "trades": [x, perturbed],
         "mart": [x, perturbed],
+        "smoothing": [x, perturbed],
     }[name]
     assert [training for _, training in recorder.calls] == [True] * len(
         expected
