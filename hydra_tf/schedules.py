@@ -238,7 +238,12 @@ class IntervalWeight(Schedule):
         }
 
 
-def as_schedule(name: str, value: Any, minimum: float = -math.inf) -> Schedule:
+def as_schedule(
+    name: str,
+    value: Any,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+) -> Schedule:
     """Returns a schedule as it is, and a number as a `Constant`.
 
     Args:
@@ -246,30 +251,32 @@ def as_schedule(name: str, value: Any, minimum: float = -math.inf) -> Schedule:
         value: Float or `Schedule`.
         minimum: Smallest value allowed; of a schedule its first and its last
             value are looked at.
+        maximum: Largest value allowed.
 
     Raises:
-        InputError: If `value` is neither, not finite, or below the minimum.
+        InputError: If `value` is neither, not finite, or out of the range.
 
     Example:
     >>> as_schedule("epsilon", 0.5)
     Constant(value=0.5)
     """
-    if not isinstance(value, Schedule):
-        if not isinstance(value, numbers.Real):
-            raise InputError(
-                f"`{name}` must be a number or a schedule of "
-                f"hydra_tf.schedules. Received: {name}={value!r}"
-            )
-        return Constant(_number(name, value, minimum))
-    with tf.init_scope():
-        ends = float(value(0.0)), value.last
-    for end in ends:
-        if not minimum <= end < math.inf:
-            raise InputError(
-                f"`{name}` must be a schedule of numbers >= {minimum:g}. "
-                f"Received: {name}={value!r}"
-            )
-    return value
+    if isinstance(value, Schedule):
+        with tf.init_scope():
+            ends = float(value(0.0)), value.last
+        for end in ends:
+            if not _fits(end, minimum, maximum):
+                raise InputError(
+                    f"`{name}` must be a schedule of "
+                    f"{_range('numbers', minimum, maximum)}. "
+                    f"Received: {name}={value!r}"
+                )
+        return value
+    if not isinstance(value, numbers.Real):
+        raise InputError(
+            f"`{name}` must be a number or a schedule of hydra_tf.schedules. "
+            f"Received: {name}={value!r}"
+        )
+    return Constant(_number(name, value, minimum, maximum))
 
 
 def value_at(schedule: Schedule, epoch: Any | None) -> float | tf.Tensor:
@@ -286,14 +293,30 @@ def value_at(schedule: Schedule, epoch: Any | None) -> float | tf.Tensor:
     return schedule(epoch)
 
 
-def _number(name: str, value: Any, minimum: float = -math.inf) -> float:
+def _number(
+    name: str,
+    value: Any,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+) -> float:
     """Returns a float, or raises InputError unless it is finite and fits."""
     fits = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not fits or not math.isfinite(value) or value < minimum:
-        wanted = "a finite number"
-        if minimum > -math.inf:
-            wanted = f"a number >= {minimum:g}"
+    if not fits or not _fits(value, minimum, maximum):
         raise InputError(
-            f"`{name}` must be {wanted}. Received: {name}={value!r}"
+            f"`{name}` must be {_range('a number', minimum, maximum)}. "
+            f"Received: {name}={value!r}"
         )
     return float(value)
+
+
+def _fits(value: float, minimum: float, maximum: float) -> bool:
+    return math.isfinite(value) and minimum <= value <= maximum
+
+
+def _range(what: str, minimum: float, maximum: float) -> str:
+    """Says in words what range numbers are to be in."""
+    if maximum < math.inf:
+        return f"{what} from {minimum:g} to {maximum:g}"
+    if minimum > -math.inf:
+        return f"{what} >= {minimum:g}"
+    return what.replace("number", "finite number")

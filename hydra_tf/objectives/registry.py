@@ -10,15 +10,21 @@ from hydra_tf.objectives.adversarial import FGSM
 from hydra_tf.objectives.adversarial import Madry
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import setting_names
+from hydra_tf.objectives.crown_ibp import CROWNIBP
+from hydra_tf.objectives.crown_ibp import IBP
 from hydra_tf.objectives.mart import MART
+from hydra_tf.objectives.mixtrain import MixTrain
 from hydra_tf.objectives.natural import Natural
 from hydra_tf.objectives.smoothing import RandomizedSmoothing
 from hydra_tf.objectives.trades import TRADES
 
 _OBJECTIVES: dict[str, type[Objective]] = {
+    "crown_ibp": CROWNIBP,
     "fgsm": FGSM,
+    "ibp": IBP,
     "madry": Madry,
     "mart": MART,
+    "mixtrain": MixTrain,
     "natural": Natural,
     "smoothing": RandomizedSmoothing,
     "trades": TRADES,

@@ -1,0 +1,180 @@
+"""MixTrain: symbolic intervals on a few images, now and then."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import call_model
+from hydra_tf.attacks.losses import class_labels
+from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.noise import Seed
+from hydra_tf.attacks.noise import as_seed
+from hydra_tf.attacks.noise import fold_seed
+from hydra_tf.errors import InputError
+from hydra_tf.objectives.base import record_figures
+from hydra_tf.objectives.verifiable import VerifiableObjective
+from hydra_tf.objectives.verifiable import certified_share
+from hydra_tf.objectives.verifiable import margin_cross_entropy
+from hydra_tf.objectives.verifiable import propagation_and_spec
+from hydra_tf.schedules import Schedule
+from hydra_tf.schedules import as_schedule
+from hydra_tf.schedules import value_at
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MixTrain(VerifiableObjective):
+    """Natural loss, and in most steps a verified one of a few images.
+
+    A step's loss is, with the probability `probability`,
+
+        CE(f(x), y) + symbolic_weight * robust_ce
+
+    where the second term is the cross-entropy of the worst logits that symbolic
+    intervals allow, mean over `num_examples` images drawn from the batch with
+    replacement; in the other steps it is the first term alone, and the bounds
+    are not computed. In evaluation every batch has both terms, with the weight
+    as it ends. Under a strategy each replica draws that many images.
+
+    Loss terms: `natural_ce`, and `robust_ce`, which includes the weight.
+    Figures: `certified_accuracy` of the images drawn (0 if none was in an
+    epoch), `epsilon` and `symbolic_weight`.
+
+    Args:
+        epsilon: Float >= 0 or schedule, Linf radius; boxes are clipped to
+            [0, 1].
+        symbolic_weight: Float >= 0 or schedule, weight of the second term, for
+            instance `ht.schedules.IntervalWeight(15)`.
+        probability: Float in [0, 1], share of the steps that have it.
+        num_examples: Integer >= 1, images that are drawn.
+
+    Example:
+        ```python
+        objective = ht.objectives.MixTrain(
+            epsilon=ht.schedules.LinearRamp(0, 15, first=0.0, last=2 / 255),
+            symbolic_weight=ht.schedules.IntervalWeight(15),
+        )
+        ```
+
+    Reference:
+
+    - [Wang et al., 2018](https://arxiv.org/abs/1811.02625)
+    """
+
+    term_names = ("natural_ce", "robust_ce")
+    figure_names = ("certified_accuracy", "epsilon", "symbolic_weight")
+
+    def __init__(
+        self,
+        *,
+        epsilon: float | Schedule = 2 / 255,
+        symbolic_weight: float | Schedule = 0.1,
+        probability: float = 0.8,
+        num_examples: int = 5,
+    ):
+        super().__init__(epsilon=epsilon)
+        self.symbolic_weight = symbolic_weight
+        self._symbolic_weight = as_schedule(
+            "symbolic_weight", symbolic_weight, minimum=0.0
+        )
+        if not isinstance(probability, numbers.Real) or not (
+            0 <= probability <= 1
+        ):
+            raise InputError(
+                "`probability` must be a number from 0 to 1. "
+                f"Received: probability={probability!r}"
+            )
+        check_number("num_examples", num_examples, minimum=1, integer=True)
+        self.probability: float = probability
+        self.num_examples: int = num_examples
+
+    def draw(
+        self, seed: Seed, num_images: tf.Tensor
+    ) -> tuple[bool | tf.Tensor, tf.Tensor]:
+        """Returns whether a step of training has bounds, and of which images.
+
+        Args:
+            seed: None for fresh numbers at every call, otherwise all that the
+                numbers depend on.
+            num_images: Integer scalar, size of the batch.
+
+        Returns:
+            A boolean, and int32 positions in the batch, `(num_examples,)`.
+        """
+        coin, positions = (fold_seed(as_seed(seed), i) for i in range(2))
+        is_used: bool | tf.Tensor = self.probability == 1
+        if 0 < self.probability < 1:
+            is_used = _uniform([], coin, tf.float32) < self.probability
+        return is_used, _uniform(
+            [self.num_examples], positions, tf.int32, maxval=num_images
+        )
+
+    def loss_terms(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        training: bool = True,
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> dict[str, tf.Tensor]:
+        epsilon = value_at(self._epsilon, epoch)
+        weight = value_at(self._symbolic_weight, epoch)
+        is_used, positions = self.draw(seed, tf.shape(x)[0])
+        if not training:
+            is_used = True
+
+        def symbolic() -> tuple[tf.Tensor, tf.Tensor]:
+            propagation, spec = propagation_and_spec(
+                model,
+                tf.gather(x, positions),
+                tf.gather(class_labels(y), positions),
+                epsilon,
+            )
+            margins = propagation.symbolic(spec, upper=False)[0]
+            return margin_cross_entropy(margins), certified_share(margins)
+
+        def nothing() -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.constant(0.0), tf.constant(0.0)
+
+        if tf.is_tensor(is_used):
+            robust, certified = tf.cond(is_used, symbolic, nothing)
+        else:
+            robust, certified = symbolic() if is_used else nothing()
+        # Only now: the bounds shall not see statistics of this very batch.
+        natural = call_model(model, x, training)
+        record_figures(
+            model,
+            {
+                # A step without bounds says nothing of it.
+                "certified_accuracy": (certified, tf.cast(is_used, tf.float32)),
+                "epsilon": epsilon,
+                "symbolic_weight": weight,
+            },
+        )
+        return {
+            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+            "robust_ce": weight * robust,
+        }
+
+
+def _uniform(
+    shape: list[int],
+    seed: tf.Tensor | None,
+    dtype: tf.DType,
+    maxval: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Returns numbers in [0, 1), or integers in [0, `maxval`)."""
+    if maxval is None:
+        maxval = tf.ones([], dtype)
+    if seed is None:
+        return tf.random.uniform(shape, 0, maxval, dtype)
+    return tf.random.stateless_uniform(
+        shape, seed, 0, maxval, dtype, alg="philox"
+    )
