@@ -10,13 +10,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import tensorflow as tf
 
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.graph import Graph
+from hydra_tf.bounds.graph import Node
 from hydra_tf.bounds.graph import size
 from hydra_tf.bounds.interval_pass import Interval
+from hydra_tf.bounds.line_choice import row_sums
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
@@ -61,6 +64,7 @@ def bound(
     """
     pending = {start: Coefficients(rows, rows if upper else None)}
     constants: list[Ends] = []
+    settled: set[int] = set()  # Values whose bias is in the constants.
     for node in reversed(graph.nodes[stop:start]):
         coefficients = pending.pop(node.output, None)
         if coefficients is None:
@@ -68,7 +72,7 @@ def bound(
         operation = node.operation
         shapes = [values[number].shape for number in node.inputs]
         if isinstance(operation, Linear):
-            if operation.bias is not None:
+            if operation.bias is not None and node.output not in settled:
                 constants.append(_dot_bias(coefficients, operation.bias))
             before = [
                 coefficients.map(
@@ -80,8 +84,14 @@ def bound(
         elif isinstance(operation, Concatenation):
             before = _split(coefficients, operation.axis, shapes)
         elif isinstance(operation, LeakyReLU):
+            bias = None
+            producer = graph.producer(node.inputs[0])
+            if _is_private(graph, producer, stop):
+                # Its bias is taken along, which saves a pass over the rows.
+                bias = _flat_bias(producer.operation.bias, rows, shapes[0])
+                settled.add(producer.output)
             flat, constant = relaxations[node.inputs[0]].apply(
-                coefficients.map(_flat)
+                coefficients.map(_flat), bias
             )
             constants.append(constant)
             before = [flat.map(functools.partial(_unflatten, shape=shapes[0]))]
@@ -108,6 +118,25 @@ def _transpose(
     return _restore(result, rows, shape)
 
 
+def _is_private(graph: Graph, node: Node | None, stop: int) -> TypeGuard[Node]:
+    """Whether a node has a bias and is read once, within the way back."""
+    return (
+        node is not None
+        and node.output > stop
+        and isinstance(node.operation, Linear)
+        and node.operation.bias is not None
+        and graph.num_readers[node.output] == 1
+    )
+
+
+def _flat_bias(
+    bias: tf.Tensor, rows: tf.Tensor, shape: tuple[int, ...]
+) -> tf.Tensor:
+    """Returns a bias as the tensor of a value's size, `(n,)`."""
+    bias = tf.cast(bias, rows.dtype)
+    return tf.reshape(tf.broadcast_to(bias, shape), [-1])
+
+
 def _dot_bias(coefficients: Coefficients, bias: tf.Tensor) -> Ends:
     both = coefficients.map(functools.partial(_times_bias, bias=bias))
     return both.lower, both.upper
@@ -124,9 +153,7 @@ def _times_bias(rows: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
             places = list(range(2, rows.shape.rank - 1))
             summed = tf.reduce_sum(rows, places) if places else rows
             return tf.linalg.matvec(summed, tf.reshape(bias, [-1]))
-    return tf.linalg.matvec(
-        _flat(rows), tf.reshape(tf.broadcast_to(bias, shape), [-1])
-    )
+    return tf.linalg.matvec(_flat(rows), _flat_bias(bias, rows, shape))
 
 
 def _scaled(coefficients: Coefficients, weight: float) -> Coefficients:
@@ -155,18 +182,11 @@ def _concretize(coefficients: Coefficients, box: Interval) -> Ends:
     center = tf.reshape(box.center, [-1, size(box.shape)])
     radius = tf.reshape(box.radius, [-1, size(box.shape)])
     flat = coefficients.map(_flat)
-    middle = flat.map(lambda rows: _dot(rows, center))
-    reach = flat.map(lambda rows: _dot(tf.abs(rows), radius))
+    middle = flat.map(lambda rows: row_sums(rows, center))
+    reach = flat.map(lambda rows: row_sums(tf.abs(rows), radius))
     if middle.upper is None or reach.upper is None:
         return middle.lower - reach.lower, None
     return middle.lower - reach.lower, middle.upper + reach.upper
-
-
-def _dot(rows: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-    """Products of rows `(batch or 1, rows, n)` with vectors `(batch, n)`."""
-    if rows.shape[0] == 1:
-        return tf.matmul(vectors, rows[0], transpose_b=True)
-    return tf.linalg.matvec(rows, vectors)
 
 
 def _flat(rows: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Sequence
@@ -11,6 +13,8 @@ from typing import Any
 import keras
 
 from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.bounds.convolution import Convolution
+from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.rules.registry import as_operations
@@ -53,6 +57,14 @@ class Graph:
     output: int
     names: tuple[str, ...]
     input_shape: tuple[int, ...]
+
+    @functools.cached_property
+    def num_readers(self) -> collections.Counter[int]:
+        """How often each value is read, the network's result included."""
+        readers = collections.Counter([self.output])
+        for node in self.nodes:
+            readers.update(node.inputs)
+        return readers
 
     def producer(self, value: int) -> Node | None:
         """Returns the node that computes a value, `None` for the input."""
@@ -135,12 +147,26 @@ def trace(model: Any) -> Graph:
         )
     tracer = _Tracer()
     output = tracer.run(network, _Value(0, shape), prefix="")
-    return Graph(
-        tuple(tracer.nodes),
-        output.number,
-        ("input", *tracer.value_names),
-        shape,
-    )
+    return _without_unread(tracer.nodes, output.number, shape)
+
+
+def _without_unread(
+    nodes: Sequence[Node], output: int, input_shape: tuple[int, ...]
+) -> Graph:
+    """Returns the graph of the nodes that the output depends on."""
+    read = {output}
+    for node in reversed(nodes):
+        if node.output in read:
+            read.update(node.inputs)
+    numbers = {0: 0}
+    kept: list[Node] = []
+    for node in nodes:
+        if node.output in read:
+            numbers[node.output] = len(kept) + 1
+            inputs = tuple(numbers[each] for each in node.inputs)
+            kept.append(Node(node.name, node.operation, inputs, len(kept) + 1))
+    names = ("input", *(node.name for node in kept))
+    return Graph(tuple(kept), numbers[output], names, input_shape)
 
 
 class _Tracer:
@@ -148,7 +174,6 @@ class _Tracer:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.value_names: list[str] = []
         self._calls: dict[str, int] = {}
 
     def run(self, model: keras.Model, value: _Value, prefix: str) -> _Value:
@@ -194,9 +219,18 @@ class _Tracer:
         numbers = tuple(value.number for value in inputs)
         shape = shapes[0]
         for each in operations:
+            before = self.nodes[numbers[0] - 1] if numbers[0] else None
+            if (
+                isinstance(each, Convolution)
+                and before is not None
+                and isinstance(before.operation, ZeroPadding)
+            ):
+                # One operation is faster than two, and where this is all that
+                # reads the padded image, it is not made.
+                each = each.padded(before.operation.padding)
+                numbers = before.inputs
             number = len(self.nodes) + 1
             self.nodes.append(Node(name, each, numbers, number))
-            self.value_names.append(name)
             numbers = (number,)
         if operations:
             shape = _output_shape(operation, shapes)

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.interval_pass import Interval
+from hydra_tf.bounds.line_choice import row_sums
+from hydra_tf.bounds.line_choice import take_lines
 from hydra_tf.bounds.operations import LeakyReLU
 
 # Least width of an interval that a slope is computed from.
@@ -32,7 +34,7 @@ class Relaxation:
     intercept: tf.Tensor
 
     def apply(
-        self, coefficients: Coefficients
+        self, coefficients: Coefficients, bias: tf.Tensor | None = None
     ) -> tuple[Coefficients, tuple[tf.Tensor, tf.Tensor | None]]:
         """Replaces the activation's output by lines of its input.
 
@@ -42,43 +44,34 @@ class Relaxation:
         Args:
             coefficients: Those of the activation's output, `(batch or 1, rows,
                 n)`.
+            bias: Tensor `(n,)` that was added to the activation's input: the
+                coefficients returned are to be those of the input before that.
 
         Returns:
             Those of its input, and the constants that come with them, of the
             lower and of the upper bounds, `(batch, rows)` each.
         """
-        if self.lower_slope is None:
-            slope = self.upper_slope[:, tf.newaxis]
-            constants = self._intercepts(coefficients)
-            return coefficients.map(lambda a: a * slope), constants
-        lower, lower_constant = _take_lines(
-            coefficients.lower,
-            self.lower_slope,
-            self.upper_slope,
-            self.intercept,
-        )
+        if bias is None:
+            bias = tf.zeros([1], self.upper_slope.dtype)
+        lower_slope = self.lower_slope
+        if lower_slope is None:
+            lower_slope = self.upper_slope
+        lines = (lower_slope, self.upper_slope, self.intercept, bias)
+        lower, lower_constant = take_lines(coefficients.lower, *lines)
         if coefficients.upper is None:
             return Coefficients(lower, None), (lower_constant, None)
         # The upper bound of a function is minus the lower bound of minus it.
-        upper, upper_constant = _take_lines(
-            -coefficients.upper,
-            self.lower_slope,
-            self.upper_slope,
-            self.intercept,
-        )
+        if self.lower_slope is None and coefficients.agree:
+            # Parallel lines have the same coefficients either way.
+            constant = row_sums(
+                tf.maximum(coefficients.lower, 0), self.intercept
+            ) + row_sums(lower, tf.broadcast_to(bias, tf.shape(lower)[2:]))
+            return Coefficients(lower, lower), (lower_constant, constant)
+        upper, upper_constant = take_lines(-coefficients.upper, *lines)
         return (
             Coefficients(lower, -upper),
             (lower_constant, -upper_constant),
         )
-
-    def _intercepts(
-        self, coefficients: Coefficients
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        lower = _row_sums(tf.minimum(coefficients.lower, 0), self.intercept)
-        if coefficients.upper is None:
-            return lower, None
-        upper = _row_sums(tf.maximum(coefficients.upper, 0), self.intercept)
-        return lower, upper
 
 
 def adaptive(activation: LeakyReLU, bounds: Interval) -> Relaxation:
@@ -134,24 +127,3 @@ def _chord(
     if negative_slope:
         slope = negative_slope + (1 - negative_slope) * share
     return slope, (negative_slope - slope) * lower
-
-
-def _take_lines(
-    rows: tf.Tensor,
-    lower_slope: tf.Tensor,
-    upper_slope: tf.Tensor,
-    intercept: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Lower bounds' coefficients and constants behind an activation."""
-    negative = tf.minimum(rows, 0)
-    low = lower_slope[:, tf.newaxis]
-    high = upper_slope[:, tf.newaxis]
-    coefficients = low * rows + (high - low) * negative
-    return coefficients, _row_sums(negative, intercept)
-
-
-def _row_sums(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Products of rows `(batch or 1, rows, n)` with `(batch, n)`."""
-    if rows.shape[0] == 1:
-        return tf.matmul(weights, rows[0], transpose_b=True)
-    return tf.linalg.matvec(rows, weights)

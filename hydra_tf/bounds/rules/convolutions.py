@@ -9,6 +9,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from hydra_tf.bounds.convolution import NO_PADDING
+from hydra_tf.bounds.convolution import Convolution
+from hydra_tf.bounds.convolution import same_padding
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.rules.activations import activation
@@ -19,66 +22,24 @@ from hydra_tf.bounds.rules.registry import unsupported
 
 
 @register_rule(keras.layers.Conv2D)
-def _conv_2d(layer: Any) -> list[Operation]:
+def _conv_2d(layer: Any, shapes: list[tuple]) -> list[Operation]:
     _check_channels_last(layer)
     strides = tuple(layer.strides)
-    padding = layer.padding.upper()
-    groups = layer.groups
-    transpose = None
-    if max(layer.dilation_rate) > 1:
-        convolve = functools.partial(
-            tf.nn.convolution,
-            strides=strides,
-            padding=padding,
-            dilations=tuple(layer.dilation_rate),
+    dilations = tuple(layer.dilation_rate)
+    padding = NO_PADDING
+    if layer.padding == "same":
+        padding = same_padding(
+            shapes[0][:2], layer.kernel_size, strides, dilations
         )
-    else:
-        convolve = functools.partial(
-            tf.nn.conv2d, strides=strides, padding=padding
-        )
-        transpose = functools.partial(
-            _grouped_transpose, strides=strides, padding=padding, groups=groups
-        )
-    linear = Linear(
-        functools.partial(_grouped, convolve=convolve, groups=groups),
-        kernel=kernel_of(layer),
-        bias=bias_of(layer),
-        transpose=transpose,
+    convolution = Convolution(
+        kernel_of(layer),
+        bias_of(layer),
+        strides=strides,
+        padding=padding,
+        dilations=dilations,
+        groups=layer.groups,
     )
-    return [linear, *activation(layer)]
-
-
-def _grouped(x, kernel, *, convolve, groups):
-    """A convolution in groups; TensorFlow has none with gradients on CPU."""
-    if groups == 1:
-        return convolve(x, kernel)
-    return tf.concat(
-        [
-            convolve(part, part_kernel)
-            for part, part_kernel in zip(
-                tf.split(x, groups, -1),
-                tf.split(kernel, groups, -1),
-                strict=True,
-            )
-        ],
-        -1,
-    )
-
-
-def _grouped_transpose(rows, kernel, input_shape, *, strides, padding, groups):
-    height, width, channels = input_shape
-    output_shape = [tf.shape(rows)[0], height, width, channels // groups]
-    parts = [
-        tf.nn.conv2d_transpose(
-            part, part_kernel, output_shape, strides, padding
-        )
-        for part, part_kernel in zip(
-            tf.split(rows, groups, -1),
-            tf.split(kernel, groups, -1),
-            strict=True,
-        )
-    ]
-    return parts[0] if groups == 1 else tf.concat(parts, -1)
+    return [convolution, *activation(layer)]
 
 
 @register_rule(keras.layers.Conv1D)
@@ -99,7 +60,16 @@ def _conv_1d(layer: Any) -> list[Operation]:
     def function(x, kernel):
         if before:
             x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
-        return _grouped(x, kernel, convolve=convolve, groups=layer.groups)
+        # In groups one by one: on CPU they have no gradients otherwise.
+        parts = [
+            convolve(part, part_kernel)
+            for part, part_kernel in zip(
+                tf.split(x, layer.groups, -1),
+                tf.split(kernel, layer.groups, -1),
+                strict=True,
+            )
+        ]
+        return tf.concat(parts, -1)
 
     linear = Linear(function, kernel=kernel_of(layer), bias=bias_of(layer))
     return [linear, *activation(layer)]

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.rules.registry import register_named_rule
@@ -58,10 +59,17 @@ def _permute(layer: Any) -> Operation:
     keras.layers.Cropping1D,
     keras.layers.Cropping2D,
     keras.layers.ZeroPadding1D,
-    keras.layers.ZeroPadding2D,
 )
 def _padding(layer: Any) -> Operation:
     return Linear(layer.call, diagonal=True)
+
+
+@register_rule(keras.layers.ZeroPadding2D)
+def _zero_padding_2d(layer: Any) -> Operation:
+    if layer.data_format != "channels_last":
+        return Linear(layer.call, diagonal=True)
+    top_bottom, left_right = layer.padding
+    return ZeroPadding((tuple(top_bottom), tuple(left_right)))
 
 
 @register_rule(keras.layers.UpSampling1D, keras.layers.UpSampling2D)
