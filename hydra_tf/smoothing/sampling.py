@@ -79,7 +79,8 @@ class NoisySampler:
         self._draws = int(draws)
         self._batch_size = int(batch_size)
         self._noise = GaussianStream(seed, tuple(image_shape))
-        self._run_batches = tf.function(self._batches)
+        # As in Keras' own loops, control flow on tensors is the model's affair.
+        self._run_batches = tf.function(self._batches, autograph=False)
 
     def each(self, x: np.ndarray, first_index: int = 0) -> Iterator[np.ndarray]:
         """Yields the answers to all draws, image by image.

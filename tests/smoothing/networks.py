@@ -1,0 +1,46 @@
+"""Networks and golden noise that the tests of smoothing share."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tests.tiny_net import LAYERS
+from tests.tiny_net import tiny_net
+
+
+def golden_net(arrays):
+    """Returns N1 of smoothing.npz."""
+    return tiny_net(
+        {
+            f"{layer}_{kind}": arrays[f"N1/{layer}/{kind}"]
+            for layer in LAYERS
+            for kind in ("kernel", "bias")
+        }
+    )
+
+
+def stored_stream(noise):
+    """Returns a stand-in for `GaussianStream` that reads stored rows."""
+    rows = np.asarray(noise, np.float32)
+
+    class StoredStream:
+        def __init__(self, seed, shape):
+            assert rows.shape[1:] == tuple(shape)
+
+        def rows(self, start, count):
+            # The last batch is filled with rows past the end.
+            wanted = start + tf.range(count, dtype=tf.int64)
+            return tf.gather(rows, tf.minimum(wanted, len(rows) - 1))
+
+    return StoredStream
+
+
+def two_classes(score):
+    """Returns the classifier of class 0 where `score(images)` is positive."""
+
+    def model(images):
+        margin = score(images)
+        return tf.stack([margin, -margin], axis=-1)
+
+    return model

@@ -1,0 +1,104 @@
+import json
+
+import numpy as np
+import pytest
+
+from hydra_tf.errors import InputError
+from hydra_tf.smoothing.resumable import ResumableTable
+from hydra_tf.smoothing.resumable import digest
+
+COLUMNS = {"index": int, "radius": float, "name": str}
+ROWS = [
+    {"index": 0, "radius": 0.1 + 0.2, "name": "cat"},
+    {"index": 1, "radius": 0.0, "name": "dog"},
+    {"index": 2, "radius": 1e-30, "name": "ship"},
+]
+
+
+def table(path, **settings):
+    return ResumableTable(path, COLUMNS, {"sigma": 0.25, "n": 10, **settings})
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "made" / "rows.tsv"
+    new = table(path)
+    assert new.read() == []
+    assert not path.exists()
+    for row in ROWS:
+        new.append(row)
+    return path
+
+
+def test_rows_read_back_as_they_were(path):
+    assert table(path).read() == ROWS
+
+
+def test_the_file_is_a_table_under_its_settings(path):
+    settings, header, *rows = path.read_text().splitlines()
+    assert json.loads(settings.removeprefix("# ")) == {"n": 10, "sigma": 0.25}
+    assert header == "index\tradius\tname"
+    assert rows[1] == "1\t0.0\tdog"
+
+
+def test_a_table_goes_on_where_it_stopped(path):
+    again = table(path)
+    again.read()
+    again.append({"index": 3, "radius": 2.0, "name": "frog"})
+    assert [row["index"] for row in table(path).read()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 6])
+def test_a_line_that_was_cut_off_is_dropped(path, cut):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    again = table(path)
+    assert again.read() == ROWS[:2]
+    again.append(ROWS[2])
+    assert path.read_bytes() == whole
+
+
+def test_other_settings_are_refused_and_the_file_is_left_alone(path):
+    before = path.read_bytes()
+    with pytest.raises(InputError) as error:
+        table(path, n=20, seed=1).read()
+    message = str(error.value)
+    assert "n 10 instead of 20" in message
+    assert "seed None instead of 1" in message
+    assert "sigma" not in message and "\n" not in message
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no table to go on with"),
+        ("notes\n", "no table to go on with"),
+        ("# notes\n", "no table to go on with"),
+        ("# [1]\n", "no table to go on with"),
+        ('# {"n": 10, "sigma": 0.25}\nindex\tname\n', "has other columns"),
+        (
+            '# {"n": 10, "sigma": 0.25}\nindex\tradius\tname\n1\t2.0\n',
+            "line 3, cannot be read",
+        ),
+        (
+            '# {"n": 10, "sigma": 0.25}\nindex\tradius\tname\n1\tx\tcat\n',
+            "line 3, cannot be read",
+        ),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, text, message):
+    path = tmp_path / "rows.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        table(path).read()
+    assert path.read_text() == text
+
+
+def test_digest_tells_values_shapes_and_types_apart():
+    array = np.arange(6.0)
+    assert digest(array) == digest(array.copy())
+    others = [array + 1, array.reshape(2, 3), array.astype(np.float32)]
+    assert len({digest(array), *map(digest, others)}) == 4
+    # Of views, too.
+    assert digest(array[::2]) == digest(array[::2].copy())
