@@ -107,6 +107,9 @@ class RobustModel(keras.Model):
                 "`seed` must be an integer from 0 to 2**31 - 1. "
                 f"Received: seed={seed}"
             )
+        check_network = getattr(objective, "check_network", None)
+        if check_network is not None:
+            check_network(network)
         self.network = network
         self.objective = objective
         self.attack = attack
@@ -129,19 +132,11 @@ class RobustModel(keras.Model):
         # Phases of the masked layers that each function was made for.
         self._made_for: dict[str, Any] = {}
         self.built = network.built
-        if self.built:
-            self._check_network()
 
     def build(self, input_shape: Any) -> None:
         if not self.network.built:
             self.network.build(input_shape)
-            self._check_network()
         self.built = True
-
-    def _check_network(self) -> None:
-        check_network = getattr(self.objective, "check_network", None)
-        if check_network is not None:
-            check_network(self.network)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)

@@ -14,6 +14,9 @@ X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2], np.int32)
 # Those that search a ball of images by gradients.
 ADVERSARIAL = ["fgsm", "madry", "mart", "trades"]
+# Those that bound the outputs of a network, whose layers they need to see.
+VERIFIABLE = ["crown_ibp", "ibp", "mixtrain"]
+OF_ANY_CALLABLE = [n for n in objectives.names() if n not in VERIFIABLE]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,7 @@ class Recorder:
     """A view of a model that keeps what it sees."""
 
     def __init__(self, model):
-        self.model = model
+        self.model = self.network = model
         self.calls = []
         self.terms = None
 
@@ -75,11 +78,13 @@ def test_step_size_follows_epsilon_unless_given():
 @pytest.mark.parametrize("name", objectives.names())
 def test_call_perturbs_then_sums_the_terms(name, model):
     objective = objectives.create(name, **small_ball(name))
-    loss = objective(model, X, Y, seed=1)
     perturbed = objectives.call_perturb(objective, model, X, Y, seed=1)
-    terms = objective.loss_terms(model, X, Y, perturbed)
-    np.testing.assert_allclose(loss, sum(terms.values()), rtol=1e-6)
-    assert np.any(perturbed != X) == (name != "natural")
+    recorder = Recorder(model)
+    loss = objectives.call_loss(objective, recorder, X, Y, perturbed, seed=1)
+    np.testing.assert_allclose(loss, sum(recorder.terms.values()), rtol=1e-6)
+    assert loss == objective(model, X, Y, seed=1)
+    assert set(recorder.terms) == set(objective.term_names)
+    assert np.any(perturbed != X) == (name not in ["natural", *VERIFIABLE])
 
 
 def small_ball(name):
@@ -114,6 +119,7 @@ def test_each_batch_is_passed_once_and_as_it_is(name, model):
         "trades": [x, perturbed],
         "mart": [x, perturbed],
         "smoothing": [x, perturbed],
+        **{verifiable: [x] for verifiable in VERIFIABLE},
     }[name]
     assert [training for _, training in recorder.calls] == [True] * len(
         expected
@@ -130,7 +136,7 @@ def test_attacks_run_in_inference_mode(name, model):
     assert not any(training for _, training in recorder.calls)
 
 
-@pytest.mark.parametrize("name", objectives.names())
+@pytest.mark.parametrize("name", OF_ANY_CALLABLE)
 def test_plain_callables_and_label_columns_will_do(name, model):
     objective = objectives.create(name)
 
@@ -144,7 +150,7 @@ def test_plain_callables_and_label_columns_will_do(name, model):
     )
 
 
-@pytest.mark.parametrize("name", objectives.names())
+@pytest.mark.parametrize("name", OF_ANY_CALLABLE)
 def test_loss_and_gradients_are_finite_for_confident_networks(name):
     scale = tf.Variable(1e3)
 
@@ -247,6 +253,28 @@ def test_unknown_names_show_the_close_match():
         objectives.create("trades", epsilonn=0.1)
     with pytest.raises(InputError, match="It has none"):
         objectives.create("natural", epsilon=0.1)
+
+
+def test_epoch_and_seed_reach_those_that_ask_for_them(model):
+    class Asking(objectives.Objective):
+        def loss_terms(
+            self, model, x, y, perturbed, training=True, epoch=None, seed=None
+        ):
+            return {"epoch": tf.constant(epoch), "seed": tf.reduce_sum(seed)}
+
+    class AskingInLoss(objectives.Objective):
+        def loss(self, model, x, y, perturbed, training=True, epoch=None):
+            return tf.constant(epoch)
+
+    recorder = Recorder(model)
+    seed = tf.constant([3, 4])
+    objectives.call_loss(Asking(), recorder, X, Y, X, epoch=2, seed=seed)
+    assert recorder.terms["epoch"] == 2
+    # A stream of its own, apart from the attack's.
+    assert recorder.terms["seed"] != 7
+    assert AskingInLoss()(model, X, Y, epoch=2.5) == 2.5
+    # Others are left in peace.
+    assert np.isfinite(objectives.Natural()(model, X, Y, seed=1, epoch=2.0))
 
 
 def test_settings_are_keyword_only():
