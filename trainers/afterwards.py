@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
 from hydra_tf import export as saved_models
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from trainers import certification
 from trainers import console
 from trainers import environment
 from trainers import evaluation
@@ -29,6 +31,7 @@ def evaluate() -> None:
         network = source.load_saved_model(path)
         size = {"bytes": files.directory_size(path)}
         source.check_saved_model(network, path, info)
+        parsed = _without_bounds(parsed)
     else:
         network, path = _load(parsed, info)
         size = {}
@@ -49,6 +52,7 @@ def evaluate() -> None:
         "natural_accuracy": result.natural_accuracy,
         "robust_accuracy": result.robust_accuracy,
         "attacks": result.attacks,
+        **result.certified_record(),
         "num_examples": result.num_examples,
         "epochs": 0,
         "seconds": 0.0,
@@ -58,6 +62,7 @@ def evaluate() -> None:
     if not _holds_training(folder):
         record |= _common(parsed, info, path, folder)
         record["attacks"] = result.attacks
+        record["certification"] = result.certification
         if not saved:
             record["sparsity"] = experiment.sparsity(network)
     folder.merge_metrics(record)
@@ -93,6 +98,31 @@ def export() -> None:
     )
     saved_models.write_model_card(folder.path, metrics)
     console.say(f"SavedModel: {folder.saved_model}")
+
+
+def _without_bounds(parsed: settings.Settings) -> settings.Settings:
+    """Returns the settings for a SavedModel, whose layers nobody sees.
+
+    Raises:
+        InputError: If bounds were asked for by name.
+    """
+    chosen = parsed.evaluation.certification
+    if chosen is None:
+        return parsed
+    possible = tuple(
+        name for name in chosen.methods if name == certification.SMOOTHING
+    )
+    if possible != chosen.methods and not chosen.implied:
+        raise InputError(
+            f"--source={parsed.model.source} is a SavedModel, and "
+            f"--eval_certify={','.join(chosen.methods)} needs the layers of a "
+            "Keras model: give the folder of the run or its .keras file"
+        )
+    evaluated = dataclasses.replace(
+        parsed.evaluation,
+        certification=dataclasses.replace(chosen, methods=possible),
+    )
+    return dataclasses.replace(parsed, evaluation=evaluated)
 
 
 def _source_path(parsed: settings.Settings) -> pathlib.Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pathlib
-from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf import files
+from hydra_tf.export import markdown
 
 _OBJECTIVES = {
     "natural": "natural images only",
@@ -17,6 +18,20 @@ _OBJECTIVES = {
     "fgsm": "adversarial examples of a single gradient step (FGSM)",
     "trades": "TRADES, accuracy traded against stability (Zhang et al., 2019)",
     "mart": "MART, misclassification-aware (Wang et al., 2020)",
+    "ibp": "interval bounds of the margins (IBP, Gowal et al., 2018)",
+    "crown_ibp": "bounds of the margins between CROWN's and intervals' "
+    "(CROWN-IBP, Zhang et al., 2019)",
+    "mixtrain": "natural images, and symbolic interval bounds of some of them "
+    "(MixTrain, Wang et al., 2018)",
+    "smoothing": "stability under Gaussian noise, for randomised smoothing",
+}
+_PROOFS = {
+    "ibp": "interval bounds",
+    "crown_ibp": "CROWN over interval bounds",
+    "crown": "CROWN",
+    "symbolic": "symbolic intervals",
+    "best": "the larger one of interval and CROWN bounds",
+    "smoothing": "randomised smoothing of the network",
 }
 _METHODS = {
     "hydra": "importance scores trained on the objective itself (HYDRA, "
@@ -33,7 +48,6 @@ _PHASES = {
     "prune": "prune (before fine-tuning)",
     "finetune": "finetune (the result)",
 }
-_UNKNOWN = "-"
 
 
 def write_model_card(
@@ -95,17 +109,26 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     text += f" trained on `{dataset}`" if dataset else ""
     density = sparsity.get("density", run.get("density"))
     if density is not None and density < 1:
-        text += f" and pruned to {_percent(density)} of its weights"
+        text += f" and pruned to {markdown.percent(density)} of its weights"
     text += ", with what was measured on the way."
     result = _result(metrics)
     natural = result.get("natural_accuracy")
     if natural is not None:
-        text += f" It classifies {_percent(natural)} of the test images right"
+        text += (
+            f" It classifies {markdown.percent(natural)} of the test images "
+            "right"
+        )
         robust = _section(result, "robust_accuracy")
         if robust:
             text += ", and " + ", ".join(
-                f"{_percent(value)} under attack by {name}"
+                f"{markdown.percent(value)} under attack by {name}"
                 for name, value in robust.items()
+            )
+        certified = _section(result, "certified_accuracy")
+        if certified:
+            text += "; proved right are " + ", ".join(
+                f"{markdown.percent(value)} by {name}"
+                for name, value in certified.items()
             )
         text += "."
     return text + " All figures are in `metrics.json`."
@@ -115,59 +138,78 @@ def _results(metrics: Mapping[str, Any]) -> str:
     phases = _section(metrics, "phases")
     if not phases:
         return ""
-    attacks = list(
-        dict.fromkeys(
-            name
-            for phase in phases.values()
-            for name in _section(phase, "robust_accuracy")
+    attacks, proofs = (
+        list(
+            dict.fromkeys(
+                name
+                for phase in phases.values()
+                for name in _section(phase, section)
+            )
         )
+        for section in ("robust_accuracy", "certified_accuracy")
     )
     rows = []
     for name, phase in phases.items():
         robust = _section(phase, "robust_accuracy")
+        certified = _section(phase, "certified_accuracy")
         rows.append(
             [
                 _PHASES.get(name, name),
-                _percent(phase.get("natural_accuracy")),
-                *(_percent(robust.get(attack)) for attack in attacks),
-                _number(phase.get("num_examples")),
-                _number(phase.get("epochs")),
-                _seconds(phase.get("seconds")),
+                markdown.percent(phase.get("natural_accuracy")),
+                *(markdown.percent(robust.get(attack)) for attack in attacks),
+                *(markdown.percent(certified.get(proof)) for proof in proofs),
+                markdown.number(phase.get("num_examples")),
+                markdown.number(phase.get("epochs")),
+                markdown.seconds(phase.get("seconds")),
             ]
         )
     header = [
         "after phase",
         "natural accuracy",
         *(f"robust accuracy, {attack}" for attack in attacks),
+        *(f"certified accuracy, {proof}" for proof in proofs),
         "test images",
         "epochs",
         "training time",
     ]
-    parts = ["## Results", _table(header, rows)]
+    parts = ["## Results", markdown.table(header, rows)]
     described = [
         _attack(name, settings)
         for name, settings in _section(metrics, "attacks").items()
     ]
     if described:
         parts.append("The attacks:\n\n" + "\n".join(described))
+    proved = [
+        _proof(name, settings)
+        for name, settings in _section(metrics, "certification").items()
+    ]
+    if proved:
+        parts.append("The proofs:\n\n" + "\n".join(proved))
     uncertainty = _uncertainty(_result(metrics))
     if uncertainty:
         parts.append(uncertainty)
     return "\n\n".join(parts)
 
 
-def _attack(name: str, settings: Mapping[str, Any]) -> str:
+def _proof(name: str, settings: Mapping[str, Any]) -> str:
+    """Returns the list item that describes a method of certifying."""
+    meaning = _PROOFS.get(name.partition("@")[0], "")
+    return _attack(name, settings, [meaning] if meaning else [])
+
+
+def _attack(
+    name: str, settings: Mapping[str, Any], words: Sequence[str] = ()
+) -> str:
     """Returns the list item that describes an attack."""
     settings = dict(settings)
-    words = []
+    words = list(words)
     threat_model = settings.pop("threat_model", None)
     if threat_model is not None:
         words.append(_THREAT_MODELS.get(threat_model, threat_model))
     for key in ("epsilon", "step_size"):
         if key in settings:
-            words.append(
-                f"{key.replace('_', ' ')} {_fraction(settings.pop(key))}"
-            )
+            value = markdown.fraction(settings.pop(key))
+            words.append(f"{key.replace('_', ' ')} {value}")
     for key, value in settings.items():
         words.append(f"{key.removeprefix('num_').replace('_', ' ')} {value}")
     return f"- **{name}**: {', '.join(words) or 'settings not recorded'}"
@@ -176,7 +218,11 @@ def _attack(name: str, settings: Mapping[str, Any]) -> str:
 def _uncertainty(result: Mapping[str, Any]) -> str:
     """Says how far a figure may be off because the test set is finite."""
     count, share = result.get("num_examples"), result.get("natural_accuracy")
-    shares = [share, *_section(result, "robust_accuracy").values()]
+    shares = [
+        share,
+        *_section(result, "robust_accuracy").values(),
+        *_section(result, "certified_accuracy").values(),
+    ]
     shares = [each for each in shares if each is not None]
     if not count or not shares:
         return ""
@@ -196,9 +242,9 @@ def _making(metrics: Mapping[str, Any]) -> str:
         if key == "name":
             continue
         if key == "density":
-            text = f"{value} (sparsity {_percent(1 - value)})"
+            text = f"{value} (sparsity {markdown.percent(1 - value)})"
         elif key in ("epsilon", "step_size"):
-            text = _fraction(value)
+            text = markdown.fraction(value)
         else:
             known = {"objective": _OBJECTIVES, "method": _METHODS}.get(key, {})
             meaning = known.get(str(value).lower())
@@ -213,7 +259,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
             "pretrained, the weights to keep are chosen, and those are "
             "fine-tuned."
         )
-        parts.append(_table(["setting", "value"], rows))
+        parts.append(markdown.table(["setting", "value"], rows))
     if data:
         words = [f"`{data.get('name', 'unnamed')}`"]
         for key, unit in (
@@ -228,7 +274,9 @@ def _making(metrics: Mapping[str, Any]) -> str:
             words.append(f"shape {shape}")
         fraction = data.get("fraction")
         if fraction is not None and fraction < 1:
-            words.append(f"{_percent(fraction)} of the training images used")
+            words.append(
+                f"{markdown.percent(fraction)} of the training images used"
+            )
         parts.append(f"Data: {', '.join(words)}.")
     return "\n\n".join(parts)
 
@@ -238,14 +286,17 @@ def _sparsity(metrics: Mapping[str, Any]) -> str:
     if not sparsity:
         return ""
     columns = [
-        ("weights", _number),
-        ("kept", _number),
-        ("density", _percent),
-        ("flops", _number),
-        ("effective_flops", _number),
+        ("weights", markdown.number),
+        ("kept", markdown.number),
+        ("density", markdown.percent),
+        ("flops", markdown.number),
+        ("effective_flops", markdown.number),
     ]
     rows = [
-        [f"`{layer.get('name', _UNKNOWN)}`", layer.get("type") or _UNKNOWN]
+        [
+            f"`{layer.get('name', markdown.UNKNOWN)}`",
+            layer.get("type") or markdown.UNKNOWN,
+        ]
         + [show(layer.get(key)) for key, show in columns]
         for layer in sparsity.get("layers") or []
     ]
@@ -258,7 +309,7 @@ def _sparsity(metrics: Mapping[str, Any]) -> str:
             "## Sparsity",
             "Weights that can be pruned, so neither biases nor normalisation. "
             "Removed weights are exactly 0.0 in the SavedModel.",
-            _table([*header, "FLOPs without zeros"], rows),
+            markdown.table([*header, "FLOPs without zeros"], rows),
         ]
     )
 
@@ -273,17 +324,19 @@ def _artifacts(
     ]
     saved = _section(artifacts, "saved_model")
     if saved:
-        size = _size(saved.get("bytes"))
+        size = markdown.size(saved.get("bytes"))
         compressed = saved.get("compressed_bytes")
         if compressed is not None:
-            size += f"; {_size(compressed)} compressed"
-        path = _relative(saved.get("path", "saved_model"), folder)
+            size += f"; {markdown.size(compressed)} compressed"
+        path = markdown.relative(saved.get("path", "saved_model"), folder)
         rows.append([f"`{path}`", "TensorFlow SavedModel", size])
     for phase, entry in _section(artifacts, "checkpoints").items():
         entry = entry if isinstance(entry, Mapping) else {"path": entry}
-        path = _relative(entry.get("path", ""), folder)
-        rows.append([f"`{path}`", f"after {phase}", _size(entry.get("bytes"))])
-    text = "## Files\n\n" + _table(["file", "what", "size"], rows)
+        path = markdown.relative(entry.get("path", ""), folder)
+        rows.append(
+            [f"`{path}`", f"after {phase}", markdown.size(entry.get("bytes"))]
+        )
+    text = "## Files\n\n" + markdown.table(["file", "what", "size"], rows)
     if saved:
         text += (
             "\n\nZeros take as much room as other numbers until the files are "
@@ -334,8 +387,18 @@ curl http://localhost:8501/v1/models/{name}:predict -d '{{
 
 def _limits(metrics: Mapping[str, Any]) -> str:
     attacks = _section(metrics, "attacks")
+    proofs = _section(metrics, "certification")
     items = []
-    if attacks:
+    if proofs:
+        items.append(_proved_limits(proofs))
+    bounded = any("epsilon" in settings for settings in proofs.values())
+    if attacks and bounded:
+        items.append(
+            f"Accuracy under {', '.join(attacks)} is an upper bound of the "
+            "true robustness, certified accuracy a lower one: that lies "
+            "between."
+        )
+    elif attacks:
         items.append(
             f"Robustness was measured with {', '.join(attacks)}, not proved. "
             "Each figure is an upper bound: a stronger attack may find more "
@@ -349,7 +412,7 @@ def _limits(metrics: Mapping[str, Any]) -> str:
         model = settings.get("threat_model")
         items.append(
             f"{name} changes an image by at most "
-            f"{_fraction(settings['epsilon'])}"
+            f"{markdown.fraction(settings['epsilon'])}"
             + (f" in {_THREAT_MODELS.get(model, model)} norm" if model else "")
             + ", pixel values in [0, 1]. Nothing is known about larger or "
             "other changes, such as rotations, patches or blur."
@@ -365,12 +428,30 @@ def _limits(metrics: Mapping[str, Any]) -> str:
     return "## Limits\n\n" + "\n".join(f"- {item}" for item in items)
 
 
+def _proved_limits(proofs: Mapping[str, Any]) -> str:
+    """Says what certified accuracy does not say."""
+    text = ""
+    if any("epsilon" in settings for settings in proofs.values()):
+        text = (
+            "Bounds hold for every change within their radius in exact "
+            "arithmetic; computed in float32, they are uncertain where a "
+            "margin is within about 1e-5 of 0. "
+        )
+    if any("sigma" in settings for settings in proofs.values()):
+        text += (
+            "Randomised smoothing certifies the network under a vote over "
+            "noisy copies of an image, not the network alone, and is wrong "
+            "about an image with the small probability alpha. "
+        )
+    return text + "Nothing is proved beyond the radius."
+
+
 def _versions(metrics: Mapping[str, Any]) -> str:
     environment = _section(metrics, "environment")
-    rows = [[key, _plain(value)] for key, value in environment.items()]
+    rows = [[key, markdown.plain(value)] for key, value in environment.items()]
     if not rows:
         return ""
-    return "## Versions\n\n" + _table(["what", "version"], rows)
+    return "## Versions\n\n" + markdown.table(["what", "version"], rows)
 
 
 def _reproduction(metrics: Mapping[str, Any]) -> str:
@@ -410,78 +491,3 @@ def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Returns a nested mapping, empty if it is missing."""
     value = mapping.get(key)
     return value if isinstance(value, Mapping) else {}
-
-
-def _table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """Returns a Markdown table; columns without any entry are left out."""
-    rows = list(rows)
-    used = [
-        index
-        for index in range(len(header))
-        if any(row[index] not in ("", _UNKNOWN) for row in rows)
-    ]
-    lines = [
-        " | ".join(line[index].replace("|", "\\|") for index in used)
-        for line in [header, *rows]
-    ]
-    lines.insert(1, " | ".join("---" for _ in used))
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _percent(value: float | None) -> str:
-    if value is None:
-        return _UNKNOWN
-    # One digit, or enough that a density of 0.1 % does not read as 0.
-    digits = 1 if value == 0 or value >= 0.01 else 3
-    return f"{100 * value:.{digits}f} %"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return _UNKNOWN
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return _UNKNOWN
-    if value < 120:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
-
-
-def _size(value: int | None) -> str:
-    if value is None:
-        return ""
-    if value < 1000:
-        return f"{value} bytes"
-    size = float(value)
-    units = ["kB", "MB", "GB"]
-    size /= 1000
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:,.1f} {units[0]}"
-
-
-def _fraction(value: float) -> str:
-    """Writes 0.0313725 as 8/255, the way the field does."""
-    levels = value * 255
-    if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
-        return f"{round(levels)}/255 ({value:.4g})"
-    return f"{value:.4g}"
-
-
-def _relative(path: str, folder: str | os.PathLike | None) -> str:
-    if folder is None or not os.path.isabs(path):
-        return str(path)
-    inside = os.path.relpath(path, os.path.abspath(folder))
-    return str(path) if inside.startswith("..") else inside
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Iterable):
-        return ", ".join(str(each) for each in value)
-    return str(value)

@@ -5,10 +5,13 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import attack_flags
+from flags import certification_flags
 from flags import objective_flags
 from flags import pruning_flags
+from hydra_tf import bounds
 from hydra_tf import data
 from hydra_tf import objectives
+from hydra_tf import schedules
 from hydra_tf.attacks import cleverhans_bridge
 from trainers import settings
 
@@ -28,6 +31,7 @@ def test_choices_are_the_library_s():
         if name.startswith("cleverhans_")
     }
     assert bridged == set(cleverhans_bridge.names())
+    assert certification_flags.BOUNDS == bounds.METHODS
 
 
 def test_every_data_set_is_named_in_the_help():
@@ -87,7 +91,7 @@ def test_every_objective_can_be_built():
     for name in objective_flags.OBJECTIVES:
         built = parse(f"--objective={name}", "--epsilon=1/4").objective.build()
         assert isinstance(built, objectives.Objective)
-        if name != "natural":
+        if name not in ("natural", "smoothing"):
             assert built.epsilon == 0.25
 
 
@@ -132,3 +136,136 @@ def test_radius_in_levels_of_255_is_refused(name):
 def test_excluded_layers_are_names_separated_by_commas():
     assert parse("--exclude=stem,head").pruning.exclude == ("stem", "head")
     assert parse().pruning.exclude == ()
+
+
+def objective(*arguments, phase="pretrain", epochs=10):
+    """Returns a phase's objective and its record."""
+    parsed = parse(*arguments)
+    return (
+        parsed.objective_of(phase, epochs).build(),
+        parsed.objective_record(phase, epochs),
+    )
+
+
+@pytest.mark.parametrize("name", objective_flags.OBJECTIVES)
+def test_radius_of_verifiable_objectives_is_two_levels_unless_given(name):
+    verifiable = name in ("ibp", "crown_ibp", "mixtrain")
+    radius = 2 / 255 if verifiable else 8 / 255
+    assert parse(f"--objective={name}").objective.epsilon == radius
+    parsed = parse(f"--objective={name}", "--epsilon=0.3")
+    assert parsed.objective.epsilon == parsed.evaluation.epsilon == 0.3
+
+
+@pytest.mark.parametrize("ramp, at_2", [("linear", 0.05), ("smoothed", None)])
+def test_radius_ramps_up_between_epochs_of_pretraining(ramp, at_2):
+    built, record = objective(
+        "--objective=ibp",
+        "--epsilon=0.2",
+        "--schedule_start=1",
+        "--schedule_length=4",
+        f"--ramp={ramp}",
+    )
+    radii = [float(built.epsilon(epoch)) for epoch in (0, 1, 2, 5, 9)]
+    assert radii[:2] == [0, 0]
+    assert radii[2] == pytest.approx(at_2) if at_2 else 0 < radii[2] < 0.05
+    assert radii[3:] == pytest.approx([0.2, 0.2])
+    assert record == {
+        "objective": "ibp",
+        "epsilon": 0.2,
+        "ramp": ramp,
+        "schedule_start": 1.0,
+        "schedule_length": 4.0,
+    }
+
+
+@pytest.mark.parametrize("phase", ["prune", "finetune"])
+def test_later_phases_start_at_the_full_radius_unless_told(phase):
+    built, record = objective("--objective=crown_ibp", phase=phase)
+    assert built.epsilon == 2 / 255
+    assert record[f"{phase}_schedule_length"] == 0
+    built, _ = objective(
+        "--objective=crown_ibp", f"--{phase}_schedule_length=3", phase=phase
+    )
+    assert float(built.epsilon(1.5)) == pytest.approx(1 / 255)
+
+
+@pytest.mark.parametrize(
+    "name, length", [("ibp", 6), ("crown_ibp", 6), ("mixtrain", 2.5)]
+)
+def test_ramp_takes_the_recipe_s_share_of_pretraining(name, length):
+    built, record = objective(f"--objective={name}")
+    assert record["schedule_length"] == pytest.approx(length)
+    assert built.epsilon.end_epoch == pytest.approx(length)
+    built, record = objective(f"--objective={name}", "--schedule_length=0")
+    assert built.epsilon == 2 / 255
+
+
+def test_ramp_longer_than_its_phase_is_refused():
+    with pytest.raises(flags.ValidationError, match="within the 10 epochs of"):
+        objective("--objective=ibp", "--schedule_length=11")
+    with pytest.raises(flags.ValidationError, match="--finetune_schedule_leng"):
+        objective(
+            "--objective=ibp", "--finetune_schedule_length=20", phase="finetune"
+        )
+    # Objectives without a ramp do not read it.
+    objective("--objective=trades", "--schedule_length=11")
+
+
+def test_settings_of_the_verifiable_objectives_arrive():
+    built, _ = objective("--objective=crown_ibp", "--crown_weight=0.5")
+    assert built.crown_weight == 0.5
+    assert objective("--objective=crown_ibp")[0].crown_weight is None
+    built, record = objective(
+        "--objective=mixtrain",
+        "--symbolic_weight=0.2",
+        "--symbolic_probability=0.5",
+        "--symbolic_examples=2",
+        "--schedule_length=4",
+    )
+    assert (built.probability, built.num_examples) == (0.5, 2)
+    assert isinstance(built.symbolic_weight, schedules.IntervalWeight)
+    weights = [float(built.symbolic_weight(epoch)) for epoch in (0, 8, 9)]
+    assert weights == pytest.approx([0.2, 0.2, 0.5])
+    assert "beta" not in record and "num_steps" not in record
+
+
+def test_settings_of_smoothing_arrive():
+    built, record = objective(
+        "--objective=smoothing", "--sigma=0.5", "--beta=2"
+    )
+    assert (built.sigma, built.beta, built.form) == (0.5, 2, "stability")
+    assert record["beta"] == 2
+    built, record = objective("--objective=smoothing", "--smoothing_form=noise")
+    assert built.form == "noise"
+    assert "beta" not in record and "epsilon" not in record
+
+
+def test_bounds_are_of_boxes():
+    with pytest.raises(flags.ValidationError, match="--threat_model=linf"):
+        parse("--objective=ibp", "--threat_model=l2")
+    with pytest.raises(flags.ValidationError, match="--eval_certify=ibp"):
+        parse("--eval_certify=ibp", "--threat_model=l2")
+
+
+def test_proofs_of_the_evaluation_follow_the_objective():
+    def methods(*arguments):
+        return parse(*arguments).evaluation.certification.methods
+
+    assert methods() == ()
+    assert methods("--objective=crown_ibp") == ("ibp", "crown_ibp")
+    assert methods("--objective=mixtrain") == ("symbolic",)
+    assert methods("--objective=smoothing") == ("smoothing",)
+    assert methods("--objective=ibp", "--eval_certify=") == ()
+    assert methods("--eval_certify=best,smoothing") == ("best", "smoothing")
+
+
+def test_no_proofs_are_no_proofs_in_the_flagfile_either(tmp_path):
+    with flagsaver.flagsaver():
+        flags.FLAGS(
+            ["b", "--output_dir=x", "--objective=ibp", "--eval_certify="]
+        )
+        path = tmp_path / "flags.txt"
+        path.write_text(settings.as_flagfile("command"))
+    parsed = parse(f"--flagfile={path}")
+    assert parsed.evaluation.certification.methods == ()
+    assert parsed.evaluation.certification.radii == (0.25, 0.5)

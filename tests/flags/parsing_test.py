@@ -65,3 +65,19 @@ def test_names_are_split_and_kept_once():
     assert parser.parse("") == []
     with pytest.raises(ValueError, match="must be one of pgd, fgsm"):
         parser.parse("pgd,cw")
+
+
+def test_number_may_have_open_ends():
+    parser = parsing.NumberParser(0, 1, exclude_lower=True, exclude_upper=True)
+    assert parser.parse("0.001") == 0.001
+    for text in ("0", "1", "-1"):
+        with pytest.raises(ValueError, match=r"must be in \(0, 1\)"):
+            parser.parse(text)
+
+
+def test_numbers_are_sorted_and_kept_once():
+    parser = parsing.NumbersParser(lower=0)
+    assert parser.parse("2/255, 0.5,0,1/2") == [0, 2 / 255, 0.5]
+    for text in ("", "1,,2", "1,-2", "1;2"):
+        with pytest.raises(ValueError, match="at least 0"):
+            parser.parse(text)
