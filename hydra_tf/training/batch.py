@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from hydra_tf.attacks.losses import class_labels
@@ -51,3 +52,26 @@ def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
             "are means over the batch"
         )
     return tf.convert_to_tensor(x), class_labels(tf.cast(y, tf.int32))
+
+
+def check_labels(network: keras.Model, y: Any) -> None:
+    """Raises `InputError` if an array of labels holds one that is no class.
+
+    Inside a step a CPU fails with a text about operations, and a GPU goes on
+    with NaN. Labels of a pipeline are not looked at here.
+
+    Args:
+        network: Keras model from images to logits.
+        y: What the user passed to `fit` or `evaluate`.
+    """
+    outputs = getattr(network, "output_shape", None) if network.built else None
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu" or not y.size:
+        return
+    if not isinstance(outputs, tuple) or not isinstance(outputs[-1], int):
+        return
+    wrong = y[(y < 0) | (y >= outputs[-1])]
+    if wrong.size:
+        raise InputError(
+            f"`y` must hold classes from 0 to {outputs[-1] - 1}, as the "
+            f"network has {outputs[-1]} logits. Received: {wrong[0]}"
+        )

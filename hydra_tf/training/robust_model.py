@@ -18,6 +18,7 @@ from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import call_loss
 from hydra_tf.objectives.base import call_perturb
 from hydra_tf.training.batch import Batch
+from hydra_tf.training.batch import check_labels
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochStarts
 from hydra_tf.training.recording import RecordingView
@@ -254,6 +255,7 @@ class RobustModel(keras.Model):
         *args: Any,
         **kwargs: Any,
     ) -> keras.callbacks.History:
+        check_labels(self.network, y)
         starts = EpochStarts(self._clock)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             starts.set_params(callbacks.params)
@@ -264,6 +266,10 @@ class RobustModel(keras.Model):
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
         )
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        check_labels(self.network, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def start_epoch(
         self, epoch: int, steps_per_epoch: int | None = None

@@ -120,6 +120,38 @@ def test_two_replicas_train_like_one_device_in_l2():
     )
 
 
+@pytest.mark.parametrize("phase", ["prune", "finetune"])
+def test_two_replicas_bound_like_one_device(phase):
+    # Both epochs have a part of CROWN's margins.
+    epsilon = ht.schedules.LinearRamp(0, 3, first=0.0, last=EPSILON)
+    objective = ht.objectives.CROWNIBP(epsilon=epsilon)
+    assert_same_training(
+        make_robust(one_device(), phase, objective),
+        make_robust(two_replicas(), phase, objective),
+    )
+
+
+def test_uneven_batches_of_bounds_count_every_image_alike():
+    assert_same_training(
+        make_robust(one_device(), "plain", ht.objectives.IBP(epsilon=EPSILON)),
+        make_robust(
+            two_replicas(), "plain", ht.objectives.IBP(epsilon=EPSILON)
+        ),
+        num_images=5,
+    )
+
+
+def test_replicas_draw_for_mixtrain_together():
+    objective = ht.objectives.MixTrain(
+        epsilon=EPSILON, probability=0.5, num_examples=2
+    )
+    robust = make_robust(two_replicas(), "prune", objective, normalize=True)
+    logs, values = train_and_evaluate(robust)
+    assert np.all(np.isfinite([*logs.values(), *values.values()]))
+    assert 0 <= logs["certified_accuracy"] <= 1
+    assert logs["epsilon"] == pytest.approx(EPSILON)
+
+
 # Last batches of 3 images, of which one replica gets 2, and of 1 image, of
 # which one gets none. (Without noise, which is the same in even batches only.)
 @pytest.mark.parametrize("num_images", [7, 5])

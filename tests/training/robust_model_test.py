@@ -630,6 +630,26 @@ def test_evaluate_uses_the_attack_it_is_given(tmp_path):
     assert loaded.attack.get_config() == strong.get_config()
 
 
+def test_training_shows_robust_accuracy_of_its_own_attack_only():
+    class Unperturbed(ht.objectives.Natural):
+        perturbs = False
+
+    always = {"loss", "natural_ce", "natural_accuracy"}
+    assert set(fit(compiled(objective=Unperturbed())).history) == always
+    robust = ht.RobustModel(
+        make_network(),
+        Unperturbed(),
+        attack=ht.objectives.Madry(epsilon=0.3, num_steps=3),
+    )
+    robust.compile("sgd")
+    history = fit(robust, epochs=2, validation_data=(X, Y)).history
+    assert set(history) == {
+        *always,
+        *(f"val_{name}" for name in (*always, "robust_accuracy")),
+    }
+    assert history["val_robust_accuracy"] != history["val_natural_accuracy"]
+
+
 # --- mistakes ---------------------------------------------------------------
 
 
@@ -656,6 +676,19 @@ class PerExample(ht.objectives.Natural):
         (
             lambda: compiled().fit(X, np.eye(3)[Y], verbose=0),
             "one class index per image",
+        ),
+        (
+            lambda: compiled().fit(X, Y + 1, verbose=0),
+            "`y` must hold classes from 0 to 2, as the network has 3 logits. "
+            "Received: 3",
+        ),
+        (
+            lambda: compiled().evaluate(X, Y - 1, verbose=0),
+            "`y` must hold classes from 0 to 2",
+        ),
+        (
+            lambda: fit(compiled(), validation_data=(X, Y + 1)),
+            "`y` must hold classes from 0 to 2",
         ),
         (
             lambda: fit(compiled(objective=PerExample())),
