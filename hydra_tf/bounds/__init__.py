@@ -14,6 +14,7 @@ from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
+from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.propagation import BoundPropagation
 from hydra_tf.bounds.rules import register_rule
@@ -25,6 +26,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "Monotone",
+    "Scale",
     "WeightedSum",
     "certified",
     "check_supported",

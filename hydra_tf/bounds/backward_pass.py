@@ -10,13 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import TypeGuard
 
 import tensorflow as tf
 
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.graph import Graph
-from hydra_tf.bounds.graph import Node
 from hydra_tf.bounds.graph import size
 from hydra_tf.bounds.interval_pass import Interval
 from hydra_tf.bounds.line_choice import row_sums
@@ -34,7 +32,8 @@ def bound(
     graph: Graph,
     start: int,
     rows: tf.Tensor,
-    values: Sequence[Interval],
+    shapes: Sequence[tuple[int, ...]],
+    boxes: Mapping[int, Interval],
     relaxations: Mapping[int, Relaxation],
     *,
     stop: int = 0,
@@ -46,9 +45,9 @@ def bound(
         graph: The network.
         start: Number of the value.
         rows: The functions: tensor `(batch or 1, rows, *value_shape)`.
-        values: Interval of each value. Read are the shapes, the intervals where
-            the way back ends, and those behind operations that are only known
-            to be monotone.
+        shapes: Shape of each value, without the batch.
+        boxes: Intervals of the values where the way back ends: the network's
+            input, and the outputs of operations only known to be monotone.
         relaxations: Of each activation's input that lies before `start`.
         stop: Number of the value where the way back ends: only operations
             after it are gone through.
@@ -70,40 +69,41 @@ def bound(
         if coefficients is None:
             continue
         operation = node.operation
-        shapes = [values[number].shape for number in node.inputs]
+        before_shapes = [shapes[number] for number in node.inputs]
         if isinstance(operation, Linear):
             if operation.bias is not None and node.output not in settled:
                 constants.append(_dot_bias(coefficients, operation.bias))
             before = [
                 coefficients.map(
-                    functools.partial(_transpose, operation, shapes[0])
+                    functools.partial(_transpose, operation, before_shapes[0])
                 )
             ]
         elif isinstance(operation, WeightedSum):
             before = [_scaled(coefficients, w) for w in operation.weights]
         elif isinstance(operation, Concatenation):
-            before = _split(coefficients, operation.axis, shapes)
+            before = _split(coefficients, operation.axis, before_shapes)
         elif isinstance(operation, LeakyReLU):
-            bias = None
-            producer = graph.producer(node.inputs[0])
-            if _is_private(graph, producer, stop):
-                # Its bias is taken along, which saves a pass over the rows.
-                bias = _flat_bias(producer.operation.bias, rows, shapes[0])
-                settled.add(producer.output)
+            # A bias before it is taken along, which saves a pass over rows.
+            bias = _own_bias(graph, node.inputs[0], stop)
+            if bias is not None:
+                settled.add(node.inputs[0])
+                bias = _flat_bias(bias, rows, before_shapes[0])
             flat, constant = relaxations[node.inputs[0]].apply(
                 coefficients.map(_flat), bias
             )
             constants.append(constant)
-            before = [flat.map(functools.partial(_unflatten, shape=shapes[0]))]
+            before = [
+                flat.map(functools.partial(_unflatten, shape=before_shapes[0]))
+            ]
         else:
             # Nothing is known of it but the interval of what it returns.
-            constants.append(_concretize(coefficients, values[node.output]))
+            constants.append(_concretize(coefficients, boxes[node.output]))
             continue
         for number, each in zip(node.inputs, before, strict=True):
             known = pending.get(number)
             pending[number] = each if known is None else known.plus(each)
     for number, coefficients in pending.items():
-        constants.append(_concretize(coefficients, values[number]))
+        constants.append(_concretize(coefficients, boxes[number]))
     lower = functools.reduce(tf.add, [low for low, _ in constants])
     if not upper:
         return lower, None
@@ -118,15 +118,23 @@ def _transpose(
     return _restore(result, rows, shape)
 
 
-def _is_private(graph: Graph, node: Node | None, stop: int) -> TypeGuard[Node]:
-    """Whether a node has a bias and is read once, within the way back."""
-    return (
-        node is not None
-        and node.output > stop
-        and isinstance(node.operation, Linear)
-        and node.operation.bias is not None
-        and graph.num_readers[node.output] == 1
-    )
+def _own_bias(graph: Graph, value: int, stop: int) -> tf.Tensor | None:
+    """Returns the bias that was added to a value which is read once.
+
+    Args:
+        graph: The network.
+        value: Number of the value.
+        stop: Number of the value where the way back ends.
+    """
+    producer = graph.producer(value)
+    if (
+        producer is None
+        or value <= stop
+        or graph.num_readers[value] > 1
+        or not isinstance(producer.operation, Linear)
+    ):
+        return None
+    return producer.operation.bias
 
 
 def _flat_bias(

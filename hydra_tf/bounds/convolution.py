@@ -75,16 +75,25 @@ class Convolution(Linear):
 
     def padded(self, padding: Padding) -> Convolution:
         """Returns the convolution of an image that is padded before it."""
+        (top, bottom), (left, right) = self.padding
+        (more_top, more_bottom), (more_left, more_right) = padding
+        return self._with_padding(
+            (
+                (top + more_top, bottom + more_bottom),
+                (left + more_left, right + more_right),
+            )
+        )
+
+    def without_padding(self) -> Convolution:
+        """Returns the convolution of an image that is not padded."""
+        return self._with_padding(NO_PADDING)
+
+    def _with_padding(self, padding: Padding) -> Convolution:
         return Convolution(
             self.kernel,
             self.bias,
             strides=self.strides,
-            padding=tuple(
-                (before + more_before, after + more_after)
-                for (before, after), (more_before, more_after) in zip(
-                    self.padding, padding, strict=True
-                )
-            ),
+            padding=padding,
             dilations=self.dilations,
             groups=self.groups,
         )

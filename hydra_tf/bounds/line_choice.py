@@ -17,9 +17,13 @@ _MIN_COMPILED_NUMBERS = 2**16
 
 def row_sums(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Products of rows `(batch or 1, rows, n)` with `(batch, n)` or `(n,)`."""
-    if weights.shape.rank == 1 or rows.shape[0] != 1:
-        return tf.linalg.matvec(rows, weights)
-    return tf.matmul(weights, rows[0], transpose_b=True)
+    if weights.shape.rank == 1:
+        merged = tf.reshape(rows, [-1, rows.shape[2]])
+        sums = tf.matmul(merged, weights[:, tf.newaxis])
+        return tf.reshape(sums, tf.shape(rows)[:2])
+    if rows.shape[0] == 1:
+        return tf.matmul(weights, rows[0], transpose_b=True)
+    return tf.linalg.matvec(rows, weights)
 
 
 def take_lines(

@@ -103,6 +103,25 @@ class Linear:
         return [tf.cast(self._kernel, dtype)]
 
 
+class Scale(Linear):
+    """Every entry times a factor.
+
+    Args:
+        factor: Tensor that broadcasts against a row.
+        bias: What is added then; broadcasts against a row.
+    """
+
+    def __init__(self, factor: Any, bias: Any = None):
+        self.factor = factor
+        super().__init__(
+            lambda x, factor: x * factor,
+            kernel=factor,
+            bias=bias,
+            transpose=lambda rows, factor, _: rows * factor,
+            diagonal=True,
+        )
+
+
 class LeakyReLU:
     """`max(x, slope * x)` with a slope in [0, 1]; ReLU for slope 0.
 

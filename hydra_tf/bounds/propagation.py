@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +17,7 @@ from hydra_tf.bounds.backward_pass import Ends
 from hydra_tf.bounds.checks import check_box
 from hydra_tf.bounds.checks import check_intermediate
 from hydra_tf.bounds.checks import check_spec
+from hydra_tf.bounds.graph import Graph
 from hydra_tf.bounds.graph import exact_marginals
 from hydra_tf.bounds.graph import size
 from hydra_tf.bounds.graph import trace
@@ -24,6 +27,8 @@ from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.relaxation import Relaxation
+from hydra_tf.bounds.windows import find_windows
+from hydra_tf.bounds.windows import on_windows
 
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25
@@ -96,7 +101,8 @@ class BoundPropagation:
             self._graph,
             output,
             self._spec_rows(spec),
-            self._intervals,
+            [value.shape for value in self._intervals],
+            dict(enumerate(self._intervals)),
             {},
             stop=output - 1 if merges else output,
             upper=upper,
@@ -177,7 +183,13 @@ class BoundPropagation:
         if spec is not None:
             rows = self._spec_rows(spec)
             return backward_pass.bound(
-                self._graph, output, rows, values, relaxations, upper=upper
+                self._graph,
+                output,
+                rows,
+                [value.shape for value in values],
+                dict(enumerate(values)),
+                relaxations,
+                upper=upper,
             )
         bounds = self._bound_value(output, values, relaxations)
         return bounds.ends() if upper else (bounds.lower, None)
@@ -213,41 +225,67 @@ class BoundPropagation:
     ) -> Interval:
         """Returns bounds of every entry of a value, by a pass back from it."""
         shape = values[number].shape
-        entries = size(shape)
-
-        def bound(first: tf.Tensor | int, count: int) -> Ends:
-            rows = tf.one_hot(
-                tf.range(count) + first, entries, dtype=self._box.lower.dtype
+        shapes = [value.shape for value in values]
+        windows = find_windows(self._graph, number, shapes)
+        if windows is None:
+            boxes = dict(enumerate(values))
+            ends = self._bound_entries(
+                self._graph, number, shapes, boxes, relaxations
             )
+        else:
+            # Each place of a feature map by itself.
+            small = on_windows(
+                self._graph, number, windows, values, relaxations
+            )
+            ends = self._bound_entries(
+                small.graph,
+                small.output,
+                small.shapes,
+                small.boxes,
+                small.relaxations,
+                places=size(shape[:2]),
+            )
+        return Interval(*(tf.reshape(end, [-1, *shape]) for end in ends))
+
+    def _bound_entries(
+        self,
+        graph: Graph,
+        number: int,
+        shapes: Sequence[tuple[int, ...]],
+        boxes: Mapping[int, Interval],
+        relaxations: Mapping[int, Relaxation],
+        *,
+        places: int = 1,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns lower and upper bounds `(batch * places, entries)`."""
+        shape = shapes[number]
+        entries = size(shape)
+        dtype = self._box.lower.dtype
+
+        def bound(first: tf.Tensor | int, count: int) -> Any:
+            rows = tf.one_hot(tf.range(count) + first, entries, dtype=dtype)
             return backward_pass.bound(
-                self._graph,
+                graph,
                 number,
                 tf.reshape(rows, [1, count, *shape]),
-                values,
+                shapes,
+                boxes,
                 relaxations,
             )
 
-        count = min(entries, self._rows_at_a_time(number, values))
+        batch = (self._box.lower.shape[0] or _USUAL_BATCH) * places
+        largest = max(size(shape) for shape in shapes[: number + 1])
+        count = min(entries, max(1, _MAX_NUMBERS // (largest * batch)))
         if count == entries:
-            lower, upper = bound(0, entries)
-        else:
-            # As many rows as memory allows, part by part.
-            dtype = self._box.lower.dtype
-            parts = tf.map_fn(
-                lambda first: bound(first, count),
-                tf.range(0, entries, count),
-                fn_output_signature=(dtype, dtype),
-                parallel_iterations=1,
-            )
-            lower, upper = (_joined(part)[:, :entries] for part in parts)
-        return Interval(
-            tf.reshape(lower, [-1, *shape]), tf.reshape(upper, [-1, *shape])
+            return bound(0, entries)
+        # As many rows at a time as memory allows.
+        lower, upper = tf.map_fn(
+            lambda first: bound(first, count),
+            tf.range(0, entries, count),
+            fn_output_signature=(dtype, dtype),
+            parallel_iterations=1,
         )
-
-    def _rows_at_a_time(self, number: int, values: list[Interval]) -> int:
-        largest = max(size(value.shape) for value in values[: number + 1])
-        batch = self._box.lower.shape[0] or _USUAL_BATCH
-        return max(1, _MAX_NUMBERS // (largest * batch))
+        return _joined(lower)[:, :entries], _joined(upper)[:, :entries]
 
     def _spec_rows(self, spec: Any) -> tf.Tensor:
         shape = self._intervals[self._graph.output].shape

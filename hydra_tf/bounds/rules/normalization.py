@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.rules.registry import register_rule
 
 
@@ -26,12 +26,12 @@ def _batch_normalization(layer: Any, shapes: list[tuple]) -> Operation:
     axis = layer.axis % (rank + 1) - 1  # Without the batch.
     along = [1] * rank
     along[axis] = shapes[0][axis]
-    return _scale(tf.reshape(scale, along), tf.reshape(shift, along))
+    return Scale(tf.reshape(scale, along), tf.reshape(shift, along))
 
 
 @register_rule(keras.layers.Rescaling)
 def _rescaling(layer: Any) -> Operation:
-    return _scale(
+    return Scale(
         tf.convert_to_tensor(layer.scale, tf.float32),
         tf.convert_to_tensor(layer.offset, tf.float32),
     )
@@ -45,15 +45,5 @@ def _normalization(layer: Any) -> Operation:
         keras.backend.epsilon(),
     )
     if layer.invert:
-        return _scale(deviation, mean)
-    return _scale(1 / deviation, -mean / deviation)
-
-
-def _scale(scale: tf.Tensor, shift: tf.Tensor) -> Linear:
-    return Linear(
-        lambda x, scale: x * scale,
-        kernel=scale,
-        bias=shift,
-        transpose=lambda rows, scale, _: rows * scale,
-        diagonal=True,
-    )
+        return Scale(deviation, mean)
+    return Scale(1 / deviation, -mean / deviation)

@@ -1,0 +1,365 @@
+"""Bounds of feature maps by their receptive fields.
+
+A neuron of a convolution depends on a window of each map before it. A backward
+pass from all neurons of a map need not carry coefficients for whole maps: for
+every place of the map it is a pass through the windows of that place alone.
+This module writes a network down in that form: the same operations, on windows
+in the place of maps, with one entry of the batch for each image and place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from hydra_tf.bounds.convolution import Convolution
+from hydra_tf.bounds.graph import Graph
+from hydra_tf.bounds.graph import Node
+from hydra_tf.bounds.graph import size
+from hydra_tf.bounds.interval_pass import Interval
+from hydra_tf.bounds.operations import Concatenation
+from hydra_tf.bounds.operations import LeakyReLU
+from hydra_tf.bounds.operations import Linear
+from hydra_tf.bounds.operations import Monotone
+from hydra_tf.bounds.operations import Scale
+from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.relaxation import Relaxation
+
+# Windows have to be this much smaller than the maps to be worth the trouble.
+_MAX_SHARE = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """Windows along one side of a map, one for each place.
+
+    That of place `i` begins at `start + i * stride`.
+
+    Attributes:
+        stride: From the window of a place to that of the next.
+        start: First entry of the first window; below 0 in the padding.
+        size: Number of entries.
+    """
+
+    stride: int
+    start: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The entry after the first window."""
+        return self.start + self.size
+
+    def union(self, other: Side) -> Side:
+        """Returns windows that hold those of both."""
+        start = min(self.start, other.start)
+        return Side(self.stride, start, max(self.end, other.end) - start)
+
+    def leaves(self, places: int, length: int) -> bool:
+        """Whether any window leaves a map of `length` entries."""
+        last = (places - 1) * self.stride
+        return self.start < 0 or last + self.end > length
+
+
+# Windows in rows and in columns.
+Window = tuple[Side, Side]
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowedNetwork:
+    """A network up to a feature map, on windows.
+
+    Attributes:
+        graph: Operations on windows; value 0 is that of the image.
+        output: Number of the value of one place of the map.
+        shapes: Shape of each value.
+        boxes: Intervals of windows where a backward pass ends, with the batch
+            axis `batch * places`.
+        relaxations: Of each activation's input.
+    """
+
+    graph: Graph
+    output: int
+    shapes: tuple[tuple[int, ...], ...]
+    boxes: dict[int, Interval]
+    relaxations: dict[int, Relaxation]
+
+
+def find_windows(
+    graph: Graph, start: int, shapes: Sequence[tuple[int, ...]]
+) -> dict[int, Window] | None:
+    """Returns the windows that the places of a map depend on, by value.
+
+    Args:
+        graph: The network.
+        start: Number of the map.
+        shapes: Shape of each value, without the batch.
+
+    Returns:
+        `None` if the map is none, if what computes it does not go by places,
+        or if windows would not save much.
+    """
+    if len(shapes[start]) != 3:
+        return None
+    windows: dict[int, Window] = {start: (Side(1, 0, 1), Side(1, 0, 1))}
+    for node in reversed(graph.nodes[:start]):
+        if node.output not in windows or isinstance(node.operation, Monotone):
+            continue
+        before = _window_before(node, windows[node.output], shapes)
+        if before is None:
+            return None
+        for number in node.inputs:
+            known = windows.get(number, before)
+            if any(
+                a.stride != b.stride for a, b in zip(known, before, strict=True)
+            ):
+                return None
+            windows[number] = (
+                known[0].union(before[0]),
+                known[1].union(before[1]),
+            )
+    carried = sum(
+        size(_shape(window, shapes[number]))
+        for number, window in windows.items()
+    )
+    if carried > _MAX_SHARE * sum(size(shapes[number]) for number in windows):
+        return None
+    return windows
+
+
+def _window_before(
+    node: Node, window: Window, shapes: Sequence[tuple[int, ...]]
+) -> Window | None:
+    """Returns the windows of a node's inputs, `None` if it has no places."""
+    operation = node.operation
+    if isinstance(operation, Convolution):
+        rows, columns = (
+            Side(
+                side.stride * stride,
+                side.start * stride - before,
+                (side.size - 1) * stride + (length - 1) * dilation + 1,
+            )
+            for side, stride, (before, _), length, dilation in zip(
+                window,
+                operation.strides,
+                operation.padding,
+                operation.kernel.shape[:2],
+                operation.dilations,
+                strict=True,
+            )
+        )
+        return rows, columns
+    if isinstance(operation, Scale):
+        factor = tf.TensorShape(tf.convert_to_tensor(operation.factor).shape)
+        by_channel = factor.num_elements() in (1, shapes[node.output][-1])
+        return window if by_channel else None
+    if isinstance(operation, Concatenation):
+        return window if operation.axis in (-1, 3) else None
+    if isinstance(operation, LeakyReLU | WeightedSum):
+        return window
+    return None
+
+
+def on_windows(
+    graph: Graph,
+    start: int,
+    windows: Mapping[int, Window],
+    values: Sequence[Interval],
+    relaxations: Mapping[int, Relaxation],
+) -> WindowedNetwork:
+    """Returns the network up to a feature map on windows.
+
+    Args:
+        graph: The network.
+        start: Number of the map.
+        windows: What `find_windows` returned for it.
+        values: Interval of each value.
+        relaxations: Of each activation's input before the map.
+    """
+    return _Windowing(graph, start, windows, values, relaxations).result()
+
+
+class _Windowing:
+    """Writes the windowed network down, value by value."""
+
+    def __init__(self, graph, start, windows, values, relaxations):
+        self._windows: Mapping[int, Window] = windows
+        self._values: Sequence[Interval] = values
+        self._places: tuple[int, int] = values[start].shape[:2]
+        self._nodes: list[Node] = []
+        self._shapes: list[tuple[int, ...]] = [()]
+        self._boxes: dict[int, Interval] = {}
+        self._relaxations: dict[int, Relaxation] = {}
+        self._numbers: dict[int, int] = {}
+        if 0 in windows:
+            self._numbers[0] = 0
+            self._shapes[0] = self._shape(0)
+            self._boxes[0] = self._box(0)
+        for node in graph.nodes[:start]:
+            if node.output in windows:
+                self._add_value(node, relaxations)
+        self._start = start
+
+    def result(self) -> WindowedNetwork:
+        output = self._numbers[self._start]
+        names = ("input", *(node.name for node in self._nodes))
+        graph = Graph(tuple(self._nodes), output, names, self._shapes[0])
+        return WindowedNetwork(
+            graph,
+            output,
+            tuple(self._shapes),
+            self._boxes,
+            self._relaxations,
+        )
+
+    def _add_value(self, node: Node, relaxations) -> None:
+        window = self._windows[node.output]
+        shape = self._shape(node.output)
+        operation = node.operation
+        if isinstance(operation, Monotone):
+            # A backward pass ends here; what it reads is not in the windows.
+            self._append(node, (), shape)
+            self._boxes[self._last] = self._box(node.output)
+            self._numbers[node.output] = self._last
+            return
+        needed = _window_before(
+            node, window, [value.shape for value in self._values]
+        )
+        inputs = tuple(
+            self._cropped(node.name, number, needed) for number in node.inputs
+        )
+        if isinstance(operation, Convolution):
+            operation = operation.without_padding()
+        self._append(
+            dataclasses.replace(node, operation=operation), inputs, shape
+        )
+        if isinstance(operation, LeakyReLU):
+            # Slopes and intercepts are 0 outside the map, as the output is.
+            self._relaxations[inputs[0]] = self._relaxation(
+                relaxations[node.inputs[0]], node.inputs[0]
+            )
+        elif self._leaves(node.output):
+            # Behind the edge there are the zeros of the next padding, and not
+            # what the operation would make of those before it.
+            before = self._last
+            self._append(
+                Node(f"{node.name}_inside", LeakyReLU(), (), 0),
+                (before,),
+                shape,
+            )
+            inside = self._extract(
+                tf.ones([1, *self._values[node.output].shape], self._dtype),
+                node.output,
+            )
+            batch = tf.shape(self._values[0].lower)[0]
+            slope = tf.tile(inside, [batch, 1])
+            self._relaxations[before] = Relaxation(
+                None, slope, tf.zeros_like(slope)
+            )
+        self._numbers[node.output] = self._last
+
+    @property
+    def _last(self) -> int:
+        return len(self._nodes)
+
+    @property
+    def _dtype(self) -> tf.DType:
+        return self._values[0].lower.dtype
+
+    def _append(
+        self, node: Node, inputs: tuple[int, ...], shape: tuple[int, ...]
+    ) -> None:
+        number = len(self._nodes) + 1
+        self._nodes.append(
+            dataclasses.replace(node, inputs=inputs, output=number)
+        )
+        self._shapes.append(shape)
+
+    def _cropped(self, name: str, number: int, needed: Window | None) -> int:
+        """Returns the value of exactly the window that a node reads."""
+        window = self._windows[number]
+        if needed is None or needed == window:
+            return self._numbers[number]
+        top = needed[0].start - window[0].start
+        left = needed[1].start - window[1].start
+        height, width = (side.size for side in needed)
+        crop = Linear(
+            lambda x: x[:, top : top + height, left : left + width],
+            diagonal=True,
+        )
+        shape = (height, width, self._values[number].shape[-1])
+        self._append(
+            Node(f"{name}_window", crop, (), 0), (self._numbers[number],), shape
+        )
+        return self._last
+
+    def _shape(self, number: int) -> tuple[int, ...]:
+        return _shape(self._windows[number], self._values[number].shape)
+
+    def _leaves(self, number: int) -> bool:
+        return any(
+            side.leaves(places, length)
+            for side, places, length in zip(
+                self._windows[number],
+                self._places,
+                self._values[number].shape[:2],
+                strict=True,
+            )
+        )
+
+    def _box(self, number: int) -> Interval:
+        value = self._values[number]
+        shape = [-1, *self._shape(number)]
+        return Interval(
+            center=tf.reshape(self._extract(value.center, number), shape),
+            radius=tf.reshape(self._extract(value.radius, number), shape),
+        )
+
+    def _relaxation(self, relaxation: Relaxation, number: int) -> Relaxation:
+        shape = [-1, *self._values[number].shape]
+
+        def windows(tensor: tf.Tensor) -> tf.Tensor:
+            return self._extract(tf.reshape(tensor, shape), number)
+
+        return Relaxation(
+            None
+            if relaxation.lower_slope is None
+            else windows(relaxation.lower_slope),
+            windows(relaxation.upper_slope),
+            windows(relaxation.intercept),
+        )
+
+    def _extract(self, maps: tf.Tensor, number: int) -> tf.Tensor:
+        """Returns the windows of maps, `(batch * places, entries)`."""
+        rows, columns = self._windows[number]
+        windows = _slide(maps, 1, rows, self._places[0])
+        windows = _slide(windows, 3, columns, self._places[1])
+        # (batch, place, row, place, column, channel)
+        windows = tf.transpose(windows, [0, 1, 3, 2, 4, 5])
+        return tf.reshape(windows, [-1, size(self._shape(number))])
+
+
+def _slide(maps: tf.Tensor, axis: int, side: Side, places: int) -> tf.Tensor:
+    """Returns windows along an axis, which becomes two: places and entries."""
+    length = maps.shape[axis]
+    last = (places - 1) * side.stride
+    padding = [[0, 0] for _ in maps.shape]
+    padding[axis] = [
+        max(0, -side.start),
+        max(0, last + side.start + side.size - length),
+    ]
+    maps = tf.pad(maps, padding)
+    first = max(0, side.start)
+    slices = []
+    for entry in range(first, first + side.size):
+        index: list[slice] = [slice(None)] * axis
+        index.append(slice(entry, entry + last + 1, side.stride))
+        slices.append(maps[tuple(index)])
+    return tf.stack(slices, axis + 1)
+
+
+def _shape(window: Window, map_shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (window[0].size, window[1].size, map_shape[-1])
