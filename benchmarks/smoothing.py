@@ -31,10 +31,10 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 256, "Noisy images per forward pass.", lower_bound=1
 )
 _BATCHES = flags.DEFINE_integer(
-    "batches", 16, "Batches per timed call.", lower_bound=1
+    "batches", 8, "Batches per timed call.", lower_bound=1
 )
 _REPEATS = flags.DEFINE_integer(
-    "repeats", 9, "Timed calls of each, in turn.", lower_bound=1
+    "repeats", 25, "Timed calls of each, in turn.", lower_bound=1
 )
 _MEMORY_DRAWS = flags.DEFINE_list(
     "memory_draws",

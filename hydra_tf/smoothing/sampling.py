@@ -75,10 +75,9 @@ class NoisySampler:
         self._network = _logits_only(model)
         self._answer = answer
         self._dtype = dtype
-        self._sigma = float(sigma)
         self._draws = int(draws)
         self._batch_size = int(batch_size)
-        self._noise = GaussianStream(seed, tuple(image_shape))
+        self._noise = GaussianStream(seed, tuple(image_shape), float(sigma))
         # As in Keras' own loops, control flow on tensors is the model's affair.
         self._run_batches = tf.function(self._batches, autograph=False)
 
@@ -152,7 +151,7 @@ class NoisySampler:
             rows = row + skipped + tf.range(batch_size, dtype=tf.int64)
             clean = tf.gather(images, rows // self._draws)
             noise = self._noise.rows(noise_row + skipped, batch_size)
-            return self._answer(self._logits(clean + self._sigma * noise))
+            return self._answer(self._logits(clean + noise))
 
         with self._reused_kernels():
             # One batch after the other: memory is that of one.

@@ -25,13 +25,15 @@ def stored_stream(noise):
     rows = np.asarray(noise, np.float32)
 
     class StoredStream:
-        def __init__(self, seed, shape):
+        def __init__(self, seed, shape, sigma):
             assert rows.shape[1:] == tuple(shape)
+            self.sigma = sigma
 
         def rows(self, start, count):
             # The last batch is filled with rows past the end.
             wanted = start + tf.range(count, dtype=tf.int64)
-            return tf.gather(rows, tf.minimum(wanted, len(rows) - 1))
+            wanted = tf.minimum(wanted, len(rows) - 1)
+            return self.sigma * tf.gather(rows, wanted)
 
     return StoredStream
 

@@ -9,11 +9,13 @@ from hydra_tf.smoothing.noise import GaussianStream
 
 def rows(start, count, seed=0, shape=(8, 8, 3)):
     stream = GaussianStream(seed, shape)
-    return stream.rows(tf.constant(start, tf.int64), count).numpy()
+    draw = tf.function(lambda first: stream.rows(first, count))
+    return draw(tf.constant(start, tf.int64)).numpy()
 
 
-# Five numbers a row do not fill the steps of the generator's counter.
-@pytest.mark.parametrize("shape", [(8, 8, 3), (5,), (1, 1, 1)])
+# Five numbers a row fill neither a step of the counter nor a register. Ten
+# thousand numbers a row are shared out among threads.
+@pytest.mark.parametrize("shape", [(8, 8, 3), (5,), (1, 1, 1), (10_001,)])
 @pytest.mark.parametrize("first", [0, 2**40])
 def test_a_row_is_the_same_in_every_run_of_rows(shape, first):
     everything = rows(first, 60, shape=shape)
@@ -27,6 +29,7 @@ def test_a_row_is_the_same_in_every_run_of_rows(shape, first):
 
 def test_rows_are_standard_normal_and_unlike_each_other():
     noise = rows(0, 400).reshape(400, -1)
+    assert np.all(np.isfinite(noise)) and noise.max() > 4.0
     # Kolmogorov-Smirnov on 76,800 numbers; fixed seed, so it cannot flicker.
     assert stats.kstest(noise.reshape(-1), "norm").pvalue > 0.01
     correlations = np.corrcoef(noise)
@@ -46,3 +49,9 @@ def test_seeds_give_streams_of_their_own():
 def test_a_seed_is_needed():
     with pytest.raises(InputError, match="`seed` must be an integer"):
         GaussianStream(None, (3,))
+
+
+def test_sigma_is_the_standard_deviation():
+    stream = GaussianStream(0, (8, 8, 3), sigma=0.25)
+    noise = stream.rows(tf.constant(7, tf.int64), 50)
+    np.testing.assert_allclose(noise, 0.25 * rows(7, 50), rtol=1e-5, atol=1e-7)
