@@ -22,6 +22,7 @@ from hydra_tf.training.batch import check_labels
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochStarts
 from hydra_tf.training.recording import RecordingView
+from hydra_tf.training.running_statistics import merge_running_statistics
 
 # Second half of the seed of evaluation's noise; training counts its steps
 # there, which stay far below.
@@ -315,7 +316,7 @@ class RobustModel(keras.Model):
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        self._merge_running_statistics(batch.share)
+        merge_running_statistics(self.network, batch.share)
         self._clock.tick()
         return self._update(
             batch, loss, view, natural, robust if self._perturbs else None
@@ -340,27 +341,6 @@ class RobustModel(keras.Model):
         return self._update(
             batch, loss, view, natural, robust if reports_robust else None
         )
-
-    def _merge_running_statistics(self, share: float | tf.Tensor) -> None:
-        """Gives every replica the mean of all replicas' running statistics.
-
-        Keras leaves each replica its own, and saves those of the first.
-        """
-        replica = tf.distribute.get_replica_context()
-        statistics = [
-            variable
-            for layer in self.network._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        ]
-        if replica.num_replicas_in_sync == 1 or not statistics:
-            return
-        means = replica.all_reduce(
-            tf.distribute.ReduceOp.SUM,
-            [share * variable.value for variable in statistics],
-        )
-        for variable, mean in zip(statistics, means, strict=True):
-            variable.assign(mean)
 
     def _loss(
         self,

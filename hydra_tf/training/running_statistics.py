@@ -1,0 +1,34 @@
+"""Statistics of batch normalisation, of all replicas together."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+def merge_running_statistics(
+    network: keras.Model, share: float | tf.Tensor
+) -> None:
+    """Gives every replica the mean of all replicas' running statistics.
+
+    Keras leaves each replica its own, and saves those of the first.
+
+    Args:
+        network: Keras model, in the context of a replica.
+        share: The part of the global batch that this replica had.
+    """
+    replica = tf.distribute.get_replica_context()
+    statistics = [
+        variable
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
+    if replica.num_replicas_in_sync == 1 or not statistics:
+        return
+    means = replica.all_reduce(
+        tf.distribute.ReduceOp.SUM,
+        [share * variable.value for variable in statistics],
+    )
+    for variable, mean in zip(statistics, means, strict=True):
+        variable.assign(mean)
