@@ -30,9 +30,6 @@ _MODEL = flags.DEFINE_string(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 256, "Noisy images per forward pass.", lower_bound=1
 )
-_BATCHES = flags.DEFINE_integer(
-    "batches", 8, "Batches per timed call.", lower_bound=1
-)
 _REPEATS = flags.DEFINE_integer(
     "repeats", 25, "Timed calls of each, in turn.", lower_bound=1
 )
@@ -74,6 +71,7 @@ def main(argv: list[str]) -> None:
 
     import hydra_tf as ht
     from benchmarks.timing import median_seconds
+    from hydra_tf.smoothing.sampling import BATCHES_PER_CALL
 
     keras.utils.set_random_seed(0)
     network = ht.models.create(_MODEL.value, (32, 32, 3), 10)
@@ -94,11 +92,12 @@ def main(argv: list[str]) -> None:
         return tf.argmax(network(images, training=False), axis=-1)
 
     def plain():
-        for _ in range(_BATCHES.value):
+        for _ in range(BATCHES_PER_CALL):
             infer(images).numpy()
 
-    # Certificates of as many noisy images, without tracing in the timed part.
-    draws = batch_size * _BATCHES.value
+    # As many noisy images make one certificate each, in one call of a function
+    # that was traced before.
+    draws = batch_size * BATCHES_PER_CALL
     certificates = ht.smoothing.certify_each(
         network,
         tf.repeat(image, _REPEATS.value + 3, axis=0).numpy(),

@@ -29,7 +29,7 @@ from hydra_tf.smoothing.noise import GaussianStream
 
 # One call into TensorFlow runs this many batches, one after the other: masks
 # are computed once per call, and Python waits for results once per call.
-_BATCHES_PER_CALL = 8
+BATCHES_PER_CALL = 8
 
 DEFAULT_BATCH_SIZE = 256
 
@@ -112,7 +112,7 @@ class NoisySampler:
         draws, end = self._draws, len(x) * self._draws
         # All batches are equally long, the last one with rows to spare.
         batch_size = min(self._batch_size, end)
-        rows_per_call = batch_size * _BATCHES_PER_CALL
+        rows_per_call = batch_size * BATCHES_PER_CALL
         num_images = -(-rows_per_call // draws) + 1
         for start in range(0, end, rows_per_call):
             stop = min(start + rows_per_call, end)
