@@ -8,10 +8,9 @@ from absl import flags
 
 from flags import objective_flags
 from flags import parsing
-
-# The names of `hydra_tf.bounds.METHODS`.
-BOUNDS = ("ibp", "crown_ibp", "crown", "symbolic", "best")
-METHODS = (*BOUNDS, "smoothing")
+from flags.certification_methods import BOUNDS
+from flags.certification_methods import METHODS
+from flags.certification_methods import SMOOTHING
 
 _EVAL_CERTIFY = parsing.DEFINE_names(
     "eval_certify",
@@ -43,7 +42,7 @@ _DEFAULTS = {
     "ibp": ("ibp", "crown_ibp"),
     "crown_ibp": ("ibp", "crown_ibp"),
     "mixtrain": ("symbolic",),
-    "smoothing": ("smoothing",),
+    "smoothing": (SMOOTHING,),
 }
 
 

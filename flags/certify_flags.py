@@ -10,12 +10,11 @@ import dataclasses
 
 from absl import flags
 
-from flags import certification_flags
 from flags import parsing
+from flags.certification_methods import METHODS
+from flags.certification_methods import SMOOTHING
 
 FLAGS = flags.FlagValues()
-
-SMOOTHING = "smoothing"
 
 _SOURCE = flags.DEFINE_string(
     "source",
@@ -27,7 +26,7 @@ _SOURCE = flags.DEFINE_string(
 _METHOD = parsing.DEFINE_name(
     "method",
     "crown_ibp",
-    certification_flags.METHODS,
+    METHODS,
     "How robustness is proved, for Linf radii, from loose and fast to tight "
     "and slow: interval bounds (ibp), CROWN over them (crown_ibp), symbolic "
     "intervals (symbolic), CROWN throughout (crown), the larger of ibp and "

@@ -6,10 +6,10 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from flags.certification_methods import SMOOTHING
 from hydra_tf import export as saved_models
 from hydra_tf import files
 from hydra_tf.errors import InputError
-from trainers import certification
 from trainers import console
 from trainers import environment
 from trainers import evaluation
@@ -109,9 +109,7 @@ def _without_bounds(parsed: settings.Settings) -> settings.Settings:
     chosen = parsed.evaluation.certification
     if chosen is None:
         return parsed
-    possible = tuple(
-        name for name in chosen.methods if name == certification.SMOOTHING
-    )
+    possible = tuple(name for name in chosen.methods if name == SMOOTHING)
     if possible != chosen.methods and not chosen.implied:
         raise InputError(
             f"--source={parsed.model.source} is a SavedModel, and "

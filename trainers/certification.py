@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from flags.certification_methods import SMOOTHING
 from hydra_tf import bounds
 from hydra_tf import smoothing
 from trainers import console
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # probability of being wrong, as Cohen et al. have them.
 SELECTION_SAMPLES = 100
 ALPHA = 0.001
-SMOOTHING = "smoothing"
 
 # Numbers that bounds of a batch may hold in one tensor, about: 128 MB.
 _MAX_NUMBERS = 2**25

@@ -241,3 +241,38 @@ def test_the_rest_snippet_sends_the_image(tmp_path):
     ((key, value),) = request["instances"][0].items()
     assert key == "image_bytes"
     assert base64.b64decode(value["b64"]) == image
+
+
+def test_what_is_proved_stands_beside_what_was_attacked():
+    metrics = copy.deepcopy(METRICS)
+    metrics["phases"]["finetune"]["certified_accuracy"] = {
+        "crown_ibp": 0.701,
+        "smoothing@0.25": 0.55,
+    }
+    metrics["certification"] = {
+        "crown_ibp": {
+            "epsilon": 2 / 255,
+            "threat_model": "linf",
+            "dtype": "float32",
+        },
+        "smoothing@0.25": {
+            "radius": 0.25,
+            "threat_model": "l2",
+            "sigma": 0.25,
+            "num_samples": 500,
+        },
+    }
+    card = model_card(metrics)
+    for words in (
+        "proved right are 70.1 % by crown_ibp, 55.0 % by smoothing@0.25",
+        "| finetune (the result) | 98.3 % | 77.2 % | 75.1 % | 70.1 % | 55.0 %",
+        "- **crown_ibp**: CROWN over interval bounds, L-infinity, epsilon "
+        "2/255 (0.007843), dtype float32",
+        "- **smoothing@0.25**: randomised smoothing of the network, L2, radius "
+        "0.25, sigma 0.25, samples 500",
+        "an upper bound of the true robustness, certified accuracy a lower",
+        "uncertain where a margin is within about 1e-5 of 0",
+        "wrong about an image with the small probability alpha",
+    ):
+        assert words in card, words
+    assert "not proved" not in card

@@ -5,7 +5,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import attack_flags
-from flags import certification_flags
+from flags import certification_methods
 from flags import objective_flags
 from flags import pruning_flags
 from hydra_tf import bounds
@@ -31,7 +31,7 @@ def test_choices_are_the_library_s():
         if name.startswith("cleverhans_")
     }
     assert bridged == set(cleverhans_bridge.names())
-    assert certification_flags.BOUNDS == bounds.METHODS
+    assert certification_methods.BOUNDS == bounds.METHODS
 
 
 def test_every_data_set_is_named_in_the_help():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import pathlib
@@ -14,6 +15,7 @@ from unittest import mock
 from absl import flags
 from absl.testing import flagsaver
 
+from flags import certify_flags
 from trainers import startup
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -51,6 +53,7 @@ def run(name: str, *arguments: str) -> int:
         The exit code. Output goes to stdout and stderr; see `capfd`.
     """
     module = importlib.import_module(f"trainers.{name}")
+    own_flags = certify_flags.FLAGS if name == "certify" else None
     argv = [str(ROOT / "trainers" / f"{name}.py"), *arguments]
     handlers = {
         number: signal.getsignal(number)
@@ -63,12 +66,14 @@ def run(name: str, *arguments: str) -> int:
             _in_root(),
         ):
             flags.FLAGS.unparse_flags()
-            startup.run(module.main)
+            startup.run(module.main, own_flags)
     except SystemExit as stop:
         return stop.code or 0
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        # A folder is released with what holds it, here not by the process' end.
+        gc.collect()
     return 0
 
 

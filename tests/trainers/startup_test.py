@@ -44,6 +44,23 @@ def test_help_shows_every_flag_within_two_seconds(name):
     assert all(text.startswith("      ") for text in heads)
 
 
+def test_certify_has_flags_of_its_own():
+    code, out, err, seconds = answer("certify", "--help")
+    assert (code, err) == (0, "")
+    assert seconds < 2
+    for flag in (
+        "source method epsilons radii sigma n0 n alpha dtype dataset data_dir "
+        "num_examples batch_size seed output_dir"
+    ).split():
+        assert f"\n  --{flag}=" in out, flag
+    assert "--density" not in out
+    code, out, err, seconds = answer("certify", "--epsilon=0.1")
+    assert (code, out) == (2, "")
+    assert "'epsilon'. Did you mean: epsilons" in err, err
+    assert err.count("\n") == 1
+    assert seconds < 2
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -72,4 +89,4 @@ def test_misspelt_preset_is_answered_with_those_like_it():
     )
     assert (code, out) == (2, "")
     assert err.startswith("pipeline: error: flag --flagfile=flags/presets/")
-    assert err.rstrip().endswith("Did you mean digits_demo.flags?")
+    assert "Did you mean digits_demo.flags" in err
