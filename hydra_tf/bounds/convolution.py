@@ -66,7 +66,7 @@ class Convolution(Linear):
         self.dilations = dilations
         self.groups = groups
         super().__init__(
-            self._convolve,
+            self.convolve,
             kernel=kernel,
             bias=bias,
             # TensorFlow has no transposed dilated convolution on CPU.
@@ -98,7 +98,8 @@ class Convolution(Linear):
             groups=self.groups,
         )
 
-    def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Returns images convolved with a kernel, without the bias."""
         padding: Any = [(0, 0), *self.padding, (0, 0)]
         if self.padding == NO_PADDING:
             padding = "VALID"

@@ -1,8 +1,13 @@
-"""The choice of lines, row by row: where a CROWN pass spends its time.
+"""What is done to coefficients entry by entry, compiled where that pays.
 
-Coefficients of a network's largest activation map are hundreds of megabytes in
-training. XLA makes one loop over them of what TensorFlow's kernels would do in
-seven; so inside `tf.function` these few element-wise steps are compiled.
+This is where backward passes spend their time: coefficients of a network's
+largest feature map are hundreds of megabytes in training. XLA makes one loop
+over them of what TensorFlow's kernels would do in seven; so inside
+`tf.function` these few steps, and their gradients, are compiled.
+
+Masks make coefficients exactly zero, where the choice of a line has no
+derivative. As in the published systems, a zero passes the gradients of both
+lines (adaptive), or the mean of both sides (parallel).
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-# Below this size a compilation is not worth its time.
+# Fewer numbers than these are not worth a compilation.
 _MIN_COMPILED_NUMBERS = 2**16
 
 
@@ -26,7 +31,7 @@ def row_sums(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.linalg.matvec(rows, weights)
 
 
-def take_lines(
+def adaptive_lines(
     rows: tf.Tensor,
     lower_slope: tf.Tensor,
     upper_slope: tf.Tensor,
@@ -38,59 +43,67 @@ def take_lines(
     Args:
         rows: Coefficients of the activation's output, `(batch or 1, rows, n)`.
         lower_slope: Slope of the line below the activation, `(batch, n)`; a
-            constant to gradients, unless it is the very `upper_slope`.
+            constant to gradients.
         upper_slope: Slope of the line above it, `(batch, n)`.
         intercept: Intercept of the line above it, `(batch, n)`.
-        bias: What is added to the activation's input, `(n,)` or `(1,)`.
+        bias: What was added to the activation's input, `(n,)`.
 
     Returns:
         Coefficients `(batch, rows, n)` of the activation's input before the
         bias, and constants `(batch, rows)`.
     """
-    parallel = lower_slope is upper_slope
-    if parallel or rows.shape[0] == 1 or not _is_compiled(rows):
-        return _lines(rows, lower_slope, upper_slope, intercept, bias)
-    return _compiled_lines(rows, lower_slope, upper_slope, intercept, bias)
+    if _is_compiled(rows, upper_slope):
+        return _adaptive(rows, lower_slope, upper_slope, intercept, bias)
+    negative = tf.minimum(rows, 0)
+    coefficients = (
+        lower_slope[:, tf.newaxis] * tf.maximum(rows, 0)
+        + upper_slope[:, tf.newaxis] * negative
+    )
+    constants = row_sums(negative, intercept) + row_sums(coefficients, bias)
+    return coefficients, constants
 
 
-def _is_compiled(rows: tf.Tensor) -> bool:
+def parallel_lines(
+    rows: tf.Tensor, slope: tf.Tensor, intercept: tf.Tensor, bias: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """As `adaptive_lines`, where both lines have one slope.
+
+    Returns:
+        Coefficients, which lower and upper bounds have in common, and the
+        constants of the lower and of the upper bounds.
+    """
+    if _is_compiled(rows, slope):
+        return _parallel(rows, slope, intercept, bias)
+    coefficients = slope[:, tf.newaxis] * rows
+    constants = row_sums(coefficients, bias)
+    absolute = tf.abs(rows)
+    return (
+        coefficients,
+        constants + row_sums(0.5 * (rows - absolute), intercept),
+        constants + row_sums(0.5 * (rows + absolute), intercept),
+    )
+
+
+def _is_compiled(rows: tf.Tensor, slope: tf.Tensor) -> bool:
     if not tf.is_symbolic_tensor(rows) or rows.shape[1] is None:
         return False
-    batch = rows.shape[0] or 32
+    batch = slope.shape[0] or 32
     return batch * rows.shape[1] * rows.shape[2] >= _MIN_COMPILED_NUMBERS
 
 
-def _lines(
-    rows: tf.Tensor,
-    lower_slope: tf.Tensor,
-    upper_slope: tf.Tensor,
-    intercept: tf.Tensor,
-    bias: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    negative = tf.minimum(rows, 0)
-    coefficients = lower_slope[:, tf.newaxis] * rows
-    if lower_slope is not upper_slope:
-        coefficients += (upper_slope - lower_slope)[:, tf.newaxis] * negative
-    constants = row_sums(negative, intercept)
-    bias = tf.broadcast_to(bias, tf.shape(rows)[2:])
-    return coefficients, constants + row_sums(coefficients, bias)
-
-
 @tf.custom_gradient
-def _compiled_lines(
+def _adaptive(
     rows: tf.Tensor,
     lower_slope: tf.Tensor,
     upper_slope: tf.Tensor,
     intercept: tf.Tensor,
     bias: tf.Tensor,
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
-    coefficients = _coefficients(rows, lower_slope, upper_slope)
-    constants = _constants(rows, intercept) + row_sums(
-        coefficients, tf.broadcast_to(bias, tf.shape(rows)[2:])
-    )
+    coefficients = _adaptive_coefficients(rows, lower_slope, upper_slope)
+    constants = _negative_sums(rows, intercept) + row_sums(coefficients, bias)
 
     def gradient(d_coefficients, d_constants):
-        d_rows, d_upper_slope, d_intercept = _gradients(
+        d_rows, d_slope, d_intercept = _adaptive_gradients(
             rows,
             lower_slope,
             upper_slope,
@@ -99,29 +112,50 @@ def _compiled_lines(
             d_coefficients,
             d_constants,
         )
-        merged = tf.reshape(coefficients, [-1, rows.shape[2]])
-        d_bias = tf.matmul(tf.reshape(d_constants, [1, -1]), merged)[0]
-        if bias.shape[0] == 1:
-            d_bias = tf.reduce_sum(d_bias, keepdims=True)
-        return d_rows, None, d_upper_slope, d_intercept, d_bias
+        d_bias = _bias_gradient(coefficients, d_constants)
+        return d_rows, None, d_slope, d_intercept, d_bias
 
     return (coefficients, constants), gradient
 
 
+@tf.custom_gradient
+def _parallel(
+    rows: tf.Tensor, slope: tf.Tensor, intercept: tf.Tensor, bias: tf.Tensor
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Any]:
+    coefficients, lower, upper = _parallel_values(rows, slope, intercept)
+    shift = row_sums(coefficients, bias)
+
+    def gradient(d_coefficients, d_lower, d_upper):
+        d_rows, d_slope, d_intercept = _parallel_gradients(
+            rows, slope, intercept, bias, d_coefficients, d_lower, d_upper
+        )
+        d_bias = _bias_gradient(coefficients, d_lower + d_upper)
+        return d_rows, d_slope, d_intercept, d_bias
+
+    return (coefficients, lower + shift, upper + shift), gradient
+
+
+def _bias_gradient(
+    coefficients: tf.Tensor, d_constants: tf.Tensor
+) -> tf.Tensor:
+    merged = tf.reshape(coefficients, [-1, coefficients.shape[2]])
+    return tf.matmul(tf.reshape(d_constants, [1, -1]), merged)[0]
+
+
 @tf.function(jit_compile=True, autograph=False)
-def _coefficients(rows, lower_slope, upper_slope):
+def _adaptive_coefficients(rows, lower_slope, upper_slope):
     return rows * tf.where(
         rows < 0, upper_slope[:, tf.newaxis], lower_slope[:, tf.newaxis]
     )
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _constants(rows, intercept):
-    return tf.linalg.matvec(tf.minimum(rows, 0), intercept)
+def _negative_sums(rows, weights):
+    return tf.reduce_sum(tf.minimum(rows, 0) * weights[:, tf.newaxis], -1)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _gradients(
+def _adaptive_gradients(
     rows,
     lower_slope,
     upper_slope,
@@ -133,14 +167,53 @@ def _gradients(
     d_constants = d_constants[:, :, tf.newaxis]
     d_coefficients += d_constants * bias
     negative = tf.minimum(rows, 0)
-    d_rows = tf.where(
-        rows < 0,
-        d_coefficients * upper_slope[:, tf.newaxis]
-        + d_constants * intercept[:, tf.newaxis],
-        d_coefficients * lower_slope[:, tf.newaxis],
-    )
+    high = d_coefficients * upper_slope[:, tf.newaxis]
+    high += d_constants * intercept[:, tf.newaxis]
+    low = d_coefficients * lower_slope[:, tf.newaxis]
+    zeros = tf.zeros_like(low)
+    d_rows = tf.where(rows <= 0, high, zeros) + tf.where(rows >= 0, low, zeros)
     return (
-        d_rows,
+        _like(d_rows, rows),
         tf.reduce_sum(d_coefficients * negative, 1),
         tf.reduce_sum(d_constants * negative, 1),
     )
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _parallel_values(rows, slope, intercept):
+    intercept = intercept[:, tf.newaxis]
+    return (
+        rows * slope[:, tf.newaxis],
+        tf.reduce_sum(tf.minimum(rows, 0) * intercept, -1),
+        tf.reduce_sum(tf.maximum(rows, 0) * intercept, -1),
+    )
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _parallel_gradients(
+    rows, slope, intercept, bias, d_coefficients, d_lower, d_upper
+):
+    d_lower = d_lower[:, :, tf.newaxis]
+    d_upper = d_upper[:, :, tf.newaxis]
+    d_coefficients += (d_lower + d_upper) * bias
+    d_constants = tf.where(
+        tf.equal(rows, 0),
+        0.5 * (d_lower + d_upper),
+        tf.where(rows < 0, d_lower, d_upper),
+    )
+    d_rows = (
+        d_coefficients * slope[:, tf.newaxis]
+        + d_constants * intercept[:, tf.newaxis]
+    )
+    return (
+        _like(d_rows, rows),
+        tf.reduce_sum(d_coefficients * rows, 1),
+        tf.reduce_sum(d_constants * rows, 1),
+    )
+
+
+def _like(gradient: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Sums a gradient over the batch, if the rows had none."""
+    if rows.shape[0] == 1:
+        return tf.reduce_sum(gradient, 0, keepdims=True)
+    return gradient

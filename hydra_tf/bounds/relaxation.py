@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.interval_pass import Interval
-from hydra_tf.bounds.line_choice import row_sums
-from hydra_tf.bounds.line_choice import take_lines
+from hydra_tf.bounds.line_choice import adaptive_lines
+from hydra_tf.bounds.line_choice import parallel_lines
 from hydra_tf.bounds.operations import LeakyReLU
 
 # Least width of an interval that a slope is computed from.
@@ -52,26 +52,28 @@ class Relaxation:
             lower and of the upper bounds, `(batch, rows)` each.
         """
         if bias is None:
-            bias = tf.zeros([1], self.upper_slope.dtype)
-        lower_slope = self.lower_slope
-        if lower_slope is None:
-            lower_slope = self.upper_slope
-        lines = (lower_slope, self.upper_slope, self.intercept, bias)
-        lower, lower_constant = take_lines(coefficients.lower, *lines)
+            bias = tf.zeros(
+                coefficients.lower.shape[2:], self.upper_slope.dtype
+            )
+        if self.lower_slope is None:
+            lower, constant, upper_constant = parallel_lines(
+                coefficients.lower, self.upper_slope, self.intercept, bias
+            )
+            if coefficients.upper is None:
+                return Coefficients(lower, None), (constant, None)
+            upper = lower
+            if not coefficients.agree:
+                upper, _, upper_constant = parallel_lines(
+                    coefficients.upper, self.upper_slope, self.intercept, bias
+                )
+            return Coefficients(lower, upper), (constant, upper_constant)
+        lines = (self.lower_slope, self.upper_slope, self.intercept, bias)
+        lower, constant = adaptive_lines(coefficients.lower, *lines)
         if coefficients.upper is None:
-            return Coefficients(lower, None), (lower_constant, None)
+            return Coefficients(lower, None), (constant, None)
         # The upper bound of a function is minus the lower bound of minus it.
-        if self.lower_slope is None and coefficients.agree:
-            # Parallel lines have the same coefficients either way.
-            constant = row_sums(
-                tf.maximum(coefficients.lower, 0), self.intercept
-            ) + row_sums(lower, tf.broadcast_to(bias, tf.shape(lower)[2:]))
-            return Coefficients(lower, lower), (lower_constant, constant)
-        upper, upper_constant = take_lines(-coefficients.upper, *lines)
-        return (
-            Coefficients(lower, -upper),
-            (lower_constant, -upper_constant),
-        )
+        upper, upper_constant = adaptive_lines(-coefficients.upper, *lines)
+        return Coefficients(lower, -upper), (constant, -upper_constant)
 
 
 def adaptive(activation: LeakyReLU, bounds: Interval) -> Relaxation:

@@ -30,6 +30,8 @@ from hydra_tf.bounds.relaxation import Relaxation
 
 # Windows have to be this much smaller than the maps to be worth the trouble.
 _MAX_SHARE = 0.5
+# Largest matrix that stands in for a convolution of windows.
+_MAX_MATRIX = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +234,7 @@ class _Windowing:
             self._cropped(node.name, number, needed) for number in node.inputs
         )
         if isinstance(operation, Convolution):
-            operation = operation.without_padding()
+            operation = _on_window(operation, self._shapes[inputs[0]], shape)
         self._append(
             dataclasses.replace(node, operation=operation), inputs, shape
         )
@@ -359,6 +361,52 @@ def _slide(maps: tf.Tensor, axis: int, side: Side, places: int) -> tf.Tensor:
         index.append(slice(entry, entry + last + 1, side.stride))
         slices.append(maps[tuple(index)])
     return tf.stack(slices, axis + 1)
+
+
+def _on_window(
+    operation: Convolution,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+) -> Linear:
+    """Returns a convolution of windows, which need no padding.
+
+    As a matrix where windows are small: convolutions of many tiny images are
+    slow.
+    """
+    plain = operation.without_padding()
+    inputs, outputs = size(input_shape), size(output_shape)
+    if inputs * outputs > _MAX_MATRIX:
+        return plain
+
+    def multiply(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        matrix = _as_matrix(plain, kernel, input_shape, outputs)
+        flat = tf.matmul(tf.reshape(x, [-1, inputs]), matrix)
+        return tf.reshape(flat, [-1, *output_shape])
+
+    def transpose(
+        rows: tf.Tensor, kernel: tf.Tensor, shape: tuple[int, ...]
+    ) -> tf.Tensor:
+        matrix = _as_matrix(plain, kernel, input_shape, outputs)
+        flat = tf.matmul(
+            tf.reshape(rows, [-1, outputs]), matrix, transpose_b=True
+        )
+        return tf.reshape(flat, [-1, *shape])
+
+    return Linear(
+        multiply, kernel=plain.kernel, bias=plain.bias, transpose=transpose
+    )
+
+
+def _as_matrix(
+    operation: Convolution,
+    kernel: tf.Tensor,
+    input_shape: tuple[int, ...],
+    outputs: int,
+) -> tf.Tensor:
+    """Returns a convolution as a matrix `(input entries, output entries)`."""
+    inputs = size(input_shape)
+    units = tf.reshape(tf.eye(inputs, dtype=kernel.dtype), [-1, *input_shape])
+    return tf.reshape(operation.convolve(units, kernel), [inputs, outputs])
 
 
 def _shape(window: Window, map_shape: tuple[int, ...]) -> tuple[int, ...]:
