@@ -8,8 +8,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.bounds import compilation
 from hydra_tf.bounds.graph import Graph
 from hydra_tf.bounds.operations import Concatenation
+from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
@@ -66,6 +68,11 @@ class Interval:
         return self._form[1]
 
     @property
+    def has_center(self) -> bool:
+        """Whether it is known by its centre and radius."""
+        return self._form[0] is not None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a row, without the batch."""
         known = self._form[0] if self._ends[0] is None else self._ends[0]
@@ -115,4 +122,19 @@ def _apply(operation: Operation, inputs: Sequence[Interval]) -> Interval:
             operation(*(each.lower for each in inputs)),
             operation(*(each.upper for each in inputs)),
         )
+    if isinstance(operation, LeakyReLU) and first.has_center:
+        slope = tf.constant(operation.negative_slope, first.center.dtype)
+        center, radius = _activate(first.center, first.radius, slope)
+        return Interval(center=center, radius=radius)
     return Interval(operation(first.lower), operation(first.upper))
+
+
+@compilation.where_it_pays
+def _activate(
+    center: tf.Tensor, radius: tf.Tensor, negative_slope: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Centre and radius behind a leaky ReLU."""
+    lower, upper = center - radius, center + radius
+    lower = tf.where(lower > 0, lower, negative_slope * lower)
+    upper = tf.where(upper > 0, upper, negative_slope * upper)
+    return 0.5 * (lower + upper), 0.5 * (upper - lower)

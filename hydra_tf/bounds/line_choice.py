@@ -12,12 +12,12 @@ lines (adaptive), or the mean of both sides (parallel).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
-# Fewer numbers than these are not worth a compilation.
-_MIN_COMPILED_NUMBERS = 2**16
+from hydra_tf.bounds import compilation
 
 
 def row_sums(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -52,7 +52,7 @@ def adaptive_lines(
         Coefficients `(batch, rows, n)` of the activation's input before the
         bias, and constants `(batch, rows)`.
     """
-    if _is_compiled(rows, upper_slope):
+    if compilation.pays(rows, upper_slope.shape[0]):
         return _adaptive(rows, lower_slope, upper_slope, intercept, bias)
     negative = tf.minimum(rows, 0)
     coefficients = (
@@ -72,7 +72,7 @@ def parallel_lines(
         Coefficients, which lower and upper bounds have in common, and the
         constants of the lower and of the upper bounds.
     """
-    if _is_compiled(rows, slope):
+    if compilation.pays(rows, slope.shape[0]):
         return _parallel(rows, slope, intercept, bias)
     coefficients = slope[:, tf.newaxis] * rows
     constants = row_sums(coefficients, bias)
@@ -84,13 +84,6 @@ def parallel_lines(
     )
 
 
-def _is_compiled(rows: tf.Tensor, slope: tf.Tensor) -> bool:
-    if not tf.is_symbolic_tensor(rows) or rows.shape[1] is None:
-        return False
-    batch = slope.shape[0] or 32
-    return batch * rows.shape[1] * rows.shape[2] >= _MIN_COMPILED_NUMBERS
-
-
 @tf.custom_gradient
 def _adaptive(
     rows: tf.Tensor,
@@ -100,7 +93,9 @@ def _adaptive(
     bias: tf.Tensor,
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
     coefficients = _adaptive_coefficients(rows, lower_slope, upper_slope)
-    constants = _negative_sums(rows, intercept) + row_sums(coefficients, bias)
+    constants = _adaptive_constants(
+        rows, lower_slope * bias, upper_slope * bias + intercept
+    )
 
     def gradient(d_coefficients, d_constants):
         d_rows, d_slope, d_intercept = _adaptive_gradients(
@@ -150,8 +145,13 @@ def _adaptive_coefficients(rows, lower_slope, upper_slope):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _negative_sums(rows, weights):
-    return tf.reduce_sum(tf.minimum(rows, 0) * weights[:, tf.newaxis], -1)
+def _adaptive_constants(rows, positive_weight, negative_weight):
+    weight = tf.where(
+        rows < 0,
+        negative_weight[:, tf.newaxis],
+        positive_weight[:, tf.newaxis],
+    )
+    return _sum_of_rows(rows * weight)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -184,8 +184,8 @@ def _parallel_values(rows, slope, intercept):
     intercept = intercept[:, tf.newaxis]
     return (
         rows * slope[:, tf.newaxis],
-        tf.reduce_sum(tf.minimum(rows, 0) * intercept, -1),
-        tf.reduce_sum(tf.maximum(rows, 0) * intercept, -1),
+        _sum_of_rows(tf.minimum(rows, 0) * intercept),
+        _sum_of_rows(tf.maximum(rows, 0) * intercept),
     )
 
 
@@ -210,6 +210,18 @@ def _parallel_gradients(
         tf.reduce_sum(d_coefficients * rows, 1),
         tf.reduce_sum(d_constants * rows, 1),
     )
+
+
+def _sum_of_rows(products: tf.Tensor) -> tf.Tensor:
+    """Sums over the last axis, first those that are a vector register apart.
+
+    XLA keeps to the order of a sum, and would add one number after the other.
+    """
+    width = math.gcd(products.shape[2], 256)
+    if width >= 8:
+        shape = tf.concat([tf.shape(products)[:2], [-1, width]], 0)
+        products = tf.reduce_sum(tf.reshape(products, shape), 2)
+    return tf.reduce_sum(products, -1)
 
 
 def _like(gradient: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

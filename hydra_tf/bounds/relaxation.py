@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
+from hydra_tf.bounds import compilation
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.interval_pass import Interval
 from hydra_tf.bounds.line_choice import adaptive_lines
@@ -90,13 +92,7 @@ def adaptive(activation: LeakyReLU, bounds: Interval) -> Relaxation:
 
     - [Zhang et al., 2018](https://arxiv.org/abs/1811.00866), section 3.2
     """
-    slope, intercept = _chord(activation, bounds)
-    negative_slope = activation.negative_slope
-    one = tf.ones([], slope.dtype)
-    # The chord's slope lies nearer to that side whose part is longer.
-    lower_slope = tf.where(
-        slope > 0.5 * (1 + negative_slope), one, negative_slope * one
-    )
+    slope, intercept, lower_slope = _lines(activation, bounds)
     return Relaxation(tf.stop_gradient(lower_slope), slope, intercept)
 
 
@@ -111,21 +107,42 @@ def parallel(activation: LeakyReLU, bounds: Interval) -> Relaxation:
 
     - [Wang et al., 2018](https://arxiv.org/abs/1809.08098), section 3
     """
-    slope, intercept = _chord(activation, bounds)
+    slope, intercept, _ = _lines(activation, bounds)
     return Relaxation(None, slope, intercept)
 
 
-def _chord(
+def _lines(
     activation: LeakyReLU, bounds: Interval
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Slope and intercept of the line through the activation at both ends."""
-    shape = [-1, tf.reduce_prod(bounds.shape)]
-    lower = tf.minimum(tf.reshape(bounds.lower, shape), 0)
-    upper = tf.maximum(tf.reshape(bounds.upper, shape), 0)
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Slope and intercept of the upper line, slope of CROWN's lower line."""
+    flat = [-1, math.prod(bounds.shape)]
+    if bounds.has_center:
+        ends, lines = (bounds.center, bounds.radius), _lines_of_form
+    else:
+        ends, lines = bounds.ends(), _lines_of_ends
+    slope = tf.constant(activation.negative_slope, ends[0].dtype)
+    return lines(*(tf.reshape(end, flat) for end in ends), slope)
+
+
+@compilation.where_it_pays
+def _lines_of_form(center, radius, negative_slope):
+    return _chord(center - radius, center + radius, negative_slope)
+
+
+@compilation.where_it_pays
+def _lines_of_ends(lower, upper, negative_slope):
+    return _chord(lower, upper, negative_slope)
+
+
+def _chord(
+    lower: tf.Tensor, upper: tf.Tensor, negative_slope: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The line through the activation at both ends."""
+    lower = tf.minimum(lower, 0)
+    upper = tf.maximum(upper, 0)
     upper = tf.maximum(upper, lower + _MIN_WIDTH)
     share = upper / (upper - lower)
-    negative_slope = activation.negative_slope
-    slope = share
-    if negative_slope:
-        slope = negative_slope + (1 - negative_slope) * share
-    return slope, (negative_slope - slope) * lower
+    slope = negative_slope + (1 - negative_slope) * share
+    # The lower line goes along that side whose part is longer.
+    lower_slope = tf.where(share > 0.5, tf.ones_like(share), negative_slope)
+    return slope, (negative_slope - slope) * lower, lower_slope
