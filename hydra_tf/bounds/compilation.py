@@ -1,0 +1,68 @@
+"""Entry-by-entry steps that XLA makes one loop of, where that pays.
+
+TensorFlow's kernels read and write all of a tensor for every single operation;
+on feature maps of a batch that costs as much as a convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+# Fewer numbers than these are not worth a compilation.
+MIN_NUMBERS = 2**16
+# Batch size to count with where it is not known.
+_USUAL_BATCH = 32
+
+
+def pays(tensor: tf.Tensor, batch: int | None) -> bool:
+    """Whether a step over a tensor is worth compiling.
+
+    Inside `tf.function` it is, for large tensors; every shape is compiled once.
+
+    Args:
+        tensor: The tensor, its first axis the batch.
+        batch: Size of the batch, where it is known.
+    """
+    count = tensor.shape[1:].num_elements()
+    if not tf.is_symbolic_tensor(tensor) or count is None:
+        return False
+    return (batch or _USUAL_BATCH) * count >= MIN_NUMBERS
+
+
+def where_it_pays(
+    function: Callable[..., tuple[tf.Tensor, ...]],
+) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Decorator that compiles a function of tensors, and its gradient.
+
+    The gradient computes the function anew, which costs less than to keep what
+    it needs.
+
+    Args:
+        function: Takes tensors, the first of which decides whether compiling
+            pays, and returns a tuple of tensors.
+    """
+    forward = tf.function(function, jit_compile=True, autograph=False)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def backward(inputs, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(*inputs)
+        return tape.gradient(outputs, inputs, output_gradients=upstream)
+
+    @tf.custom_gradient
+    def compiled(*inputs):
+        def gradient(*upstream):
+            return backward(list(inputs), list(upstream))
+
+        return forward(*inputs), gradient
+
+    def either(*inputs: Any) -> tuple[tf.Tensor, ...]:
+        if pays(inputs[0], inputs[0].shape[0]):
+            return compiled(*inputs)
+        return function(*inputs)
+
+    return either
