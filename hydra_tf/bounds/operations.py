@@ -12,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
@@ -135,7 +136,8 @@ class LeakyReLU:
                 "`negative_slope` must be in [0, 1]. "
                 f"Received: {negative_slope}"
             )
-        self.negative_slope = float(negative_slope)
+        # TensorFlow rounds it to float32, also for an input in float64.
+        self.negative_slope = float(np.float32(negative_slope))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         if self.negative_slope == 0:
