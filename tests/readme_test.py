@@ -51,7 +51,7 @@ def _run(arguments: list[str], folder: pathlib.Path) -> str:
 
 def test_python_blocks_run_in_order(tmp_path):
     blocks = _blocks("python")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     output = _run([str(script)], tmp_path)
@@ -62,7 +62,7 @@ def test_python_blocks_run_in_order(tmp_path):
 @pytest.mark.slow
 def test_commands_run_in_order(tmp_path):
     commands = [c for c in _commands() if "--data_dir" not in " ".join(c)]
-    assert len(commands) == 5
+    assert len(commands) == 7
     for command in commands:
         _run(["-m", *command], tmp_path)
     for run in ("first", "finetuned", "exported"):

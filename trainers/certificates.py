@@ -55,6 +55,7 @@ def run() -> None:
             network,
             parsed.method,
             batch_size=parsed.batch_size,
+            num_examples=parsed.num_examples,
             dtype=parsed.dtype,
         )
     folder = _open(parsed)

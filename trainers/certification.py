@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 SELECTION_SAMPLES = 100
 ALPHA = 0.001
 
-# Numbers that bounds of a batch may hold in one tensor, about: 128 MB.
+# Numbers that bounds of a batch may hold in one tensor, about: 128 MB. Methods
+# with a pass for every neuron divide their work up to single images.
 _MAX_NUMBERS = 2**25
-# Images at a time where a pass does for all of them, or one for each neuron.
+_MAX_NUMBERS_OF_IMAGES = 2**15
 _MAX_BATCH = 256
-_FEW = 32
 
 
 class BoundProver:
@@ -40,6 +40,7 @@ class BoundProver:
         method: One of `hydra_tf.bounds.METHODS`.
         batch_size: Images at a time; fewer where memory is short. By default
             as many as are sensible for the method.
+        num_examples: Number of images to come, if it is known.
         dtype: `"float32"` or `"float64"`, in which bounds are computed.
 
     Raises:
@@ -52,10 +53,12 @@ class BoundProver:
         method: str,
         *,
         batch_size: int | None = None,
+        num_examples: int | None = None,
         dtype: str = "float32",
     ):
         bounds.check_supported(network)
-        self.batch_size = batch_size or _sensible_batch(network, method)
+        batch_size = batch_size or _sensible_batch(network, method)
+        self.batch_size = min(batch_size, num_examples or batch_size)
         self._dtype = dtype
         # Batches all have one shape, by which the bounds divide their work.
         self._certified = tf.function(
@@ -105,13 +108,14 @@ class BoundProver:
 
 
 def make_provers(
-    network: Any, settings: EvaluationSettings
+    network: Any, settings: EvaluationSettings, num_examples: int
 ) -> dict[str, BoundProver]:
     """Returns what proves by bounds in an evaluation, by method.
 
     Args:
         network: The network.
         settings: Those of the evaluation.
+        num_examples: Number of images to come.
 
     Raises:
         InputError: If a layer of the network has no bounds.
@@ -119,7 +123,7 @@ def make_provers(
     if settings.certification is None:
         return {}
     return {
-        name: BoundProver(network, name)
+        name: BoundProver(network, name, num_examples=num_examples)
         for name in settings.certification.methods
         if name != SMOOTHING
     }
@@ -253,12 +257,12 @@ def check_against_attack(
 def _sensible_batch(network: keras.Model, method: str) -> int:
     """Returns how many images' bounds are computed at a time."""
     widest = max(_sizes(network), default=1)
-    # Numbers that a method holds for an image and a place in a layer: two
-    # ends, or a row of coefficients for every other class. The other methods
-    # have rows for every neuron, of which they take a part at a time.
+    if method not in ("ibp", "crown_ibp"):
+        return int(np.clip(_MAX_NUMBERS_OF_IMAGES // widest, 1, _MAX_BATCH))
+    # Numbers for every place in a layer: two ends, or a row of coefficients
+    # for every other class.
     rows = 2 if method == "ibp" else 2 * int(network.output_shape[-1])
-    largest = _MAX_BATCH if method in ("ibp", "crown_ibp") else _FEW
-    return int(np.clip(_MAX_NUMBERS // (rows * widest), 1, largest))
+    return int(np.clip(_MAX_NUMBERS // (rows * widest), 1, _MAX_BATCH))
 
 
 def _sizes(network: keras.Model) -> list[int]:

@@ -82,7 +82,7 @@ def evaluate(
             can.
     """
     start = time.monotonic()
-    provers = certification.make_provers(model, settings)
+    provers = certification.make_provers(model, settings, len(labels))
     correct = _classified(model, images, labels, settings.batch_size)
     robust_accuracy = {}
     withstood = {}
