@@ -78,6 +78,17 @@ class Interval:
         known = self._form[0] if self._ends[0] is None else self._ends[0]
         return tuple(known.shape[1:])
 
+    def of_image(self, image: tf.Tensor) -> Interval:
+        """Returns the box of one image of the batch, a batch of one."""
+        if self.has_center:
+            center, radius = (part[image, tf.newaxis] for part in self._form)
+            return Interval(center=center, radius=radius)
+        return Interval(*(part[image, tf.newaxis] for part in self._ends))
+
+    def settle(self) -> None:
+        """Computes centre and radius now, if they are not known."""
+        _ = self.center, self.radius
+
     def ends(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns lower and upper ends."""
         return self.lower, self.upper

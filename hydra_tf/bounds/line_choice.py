@@ -106,6 +106,7 @@ def _adaptive(
             bias,
             d_coefficients,
             d_constants,
+            shared=rows.shape[0] == 1,
         )
         d_bias = _bias_gradient(coefficients, d_constants)
         return d_rows, None, d_slope, d_intercept, d_bias
@@ -122,7 +123,14 @@ def _parallel(
 
     def gradient(d_coefficients, d_lower, d_upper):
         d_rows, d_slope, d_intercept = _parallel_gradients(
-            rows, slope, intercept, bias, d_coefficients, d_lower, d_upper
+            rows,
+            slope,
+            intercept,
+            bias,
+            d_coefficients,
+            d_lower,
+            d_upper,
+            shared=rows.shape[0] == 1,
         )
         d_bias = _bias_gradient(coefficients, d_lower + d_upper)
         return d_rows, d_slope, d_intercept, d_bias
@@ -163,6 +171,7 @@ def _adaptive_gradients(
     bias,
     d_coefficients,
     d_constants,
+    shared,
 ):
     d_constants = d_constants[:, :, tf.newaxis]
     d_coefficients += d_constants * bias
@@ -173,7 +182,7 @@ def _adaptive_gradients(
     zeros = tf.zeros_like(low)
     d_rows = tf.where(rows <= 0, high, zeros) + tf.where(rows >= 0, low, zeros)
     return (
-        _like(d_rows, rows),
+        _over_batch(d_rows, shared),
         tf.reduce_sum(d_coefficients * negative, 1),
         tf.reduce_sum(d_constants * negative, 1),
     )
@@ -191,7 +200,7 @@ def _parallel_values(rows, slope, intercept):
 
 @tf.function(jit_compile=True, autograph=False)
 def _parallel_gradients(
-    rows, slope, intercept, bias, d_coefficients, d_lower, d_upper
+    rows, slope, intercept, bias, d_coefficients, d_lower, d_upper, shared
 ):
     d_lower = d_lower[:, :, tf.newaxis]
     d_upper = d_upper[:, :, tf.newaxis]
@@ -206,7 +215,7 @@ def _parallel_gradients(
         + d_constants * intercept[:, tf.newaxis]
     )
     return (
-        _like(d_rows, rows),
+        _over_batch(d_rows, shared),
         tf.reduce_sum(d_coefficients * rows, 1),
         tf.reduce_sum(d_constants * rows, 1),
     )
@@ -224,8 +233,10 @@ def _sum_of_rows(products: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(products, -1)
 
 
-def _like(gradient: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Sums a gradient over the batch, if the rows had none."""
-    if rows.shape[0] == 1:
-        return tf.reduce_sum(gradient, 0, keepdims=True)
-    return gradient
+def _over_batch(gradient: tf.Tensor, shared: bool) -> tf.Tensor:
+    """Sums a gradient over the batch, if that shared the rows.
+
+    Their shape does not tell: a function that was traced for any batch is
+    also called for one of 1.
+    """
+    return tf.reduce_sum(gradient, 0, keepdims=True) if shared else gradient

@@ -27,11 +27,15 @@ from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.relaxation import Relaxation
+from hydra_tf.bounds.windows import Window
 from hydra_tf.bounds.windows import find_windows
+from hydra_tf.bounds.windows import num_window_entries
 from hydra_tf.bounds.windows import on_windows
 
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25
+# Numbers in the windows of a batch's feature maps.
+_MAX_WINDOWS = 2**27
 # Batch size to count with where it is not known.
 _USUAL_BATCH = 32
 
@@ -166,6 +170,23 @@ class BoundPropagation:
                 )
         return bounds
 
+    @property
+    def _batch(self) -> int:
+        """The size of the batch, or what it is likely to be."""
+        return self._box.lower.shape[0] or _USUAL_BATCH
+
+    @functools.cached_property
+    def _ends_of_passes(self) -> list[int]:
+        """The values whose intervals a pass back may end with."""
+        return [
+            0,
+            *(
+                node.output
+                for node in self._graph.nodes
+                if isinstance(node.operation, Monotone)
+            ),
+        ]
+
     @functools.cached_property
     def _intervals(self) -> list[Interval]:
         return propagate(self._graph, self._box)
@@ -233,24 +254,49 @@ class BoundPropagation:
         shapes = [value.shape for value in values]
         windows = find_windows(self._graph, number, shapes)
         if windows is None:
-            boxes = dict(enumerate(values))
-            ends = self._bound_entries(
+            boxes = {each: values[each] for each in self._ends_of_passes}
+            lower, upper = self._bound_entries(
                 self._graph, number, shapes, boxes, relaxations
             )
+        elif self._batch * num_window_entries(windows, shapes) <= _MAX_WINDOWS:
+            lower, upper = self._bound_places(
+                number, windows, values, relaxations
+            )
         else:
-            # Each place of a feature map by itself.
-            small = on_windows(
-                self._graph, number, windows, values, relaxations
+            # Windows of a single image fit into memory, all together do not.
+            dtype = self._box.lower.dtype
+            lower, upper = tf.map_fn(
+                lambda image: self._bound_places(
+                    number,
+                    windows,
+                    [value.of_image(image) for value in values],
+                    {k: v.of_image(image) for k, v in relaxations.items()},
+                ),
+                tf.range(tf.shape(self._box.lower)[0]),
+                fn_output_signature=(dtype, dtype),
+                parallel_iterations=1,
             )
-            ends = self._bound_entries(
-                small.graph,
-                small.output,
-                small.shapes,
-                small.boxes,
-                small.relaxations,
-                places=size(shape[:2]),
-            )
-        return Interval(*(tf.reshape(end, [-1, *shape]) for end in ends))
+        return Interval(
+            tf.reshape(lower, [-1, *shape]), tf.reshape(upper, [-1, *shape])
+        )
+
+    def _bound_places(
+        self,
+        number: int,
+        windows: Mapping[int, Window],
+        values: list[Interval],
+        relaxations: dict[int, Relaxation],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns bounds of a feature map, each of its places by itself."""
+        small = on_windows(self._graph, number, windows, values, relaxations)
+        return self._bound_entries(
+            small.graph,
+            small.output,
+            small.shapes,
+            small.boxes,
+            small.relaxations,
+            places=size(values[number].shape[:2]),
+        )
 
     def _bound_entries(
         self,
@@ -278,7 +324,10 @@ class BoundPropagation:
                 relaxations,
             )
 
-        batch = (self._box.lower.shape[0] or _USUAL_BATCH) * places
+        # Not for the first time inside the loop, whose tensors stay there.
+        for box in boxes.values():
+            box.settle()
+        batch = self._batch * places
         largest = max(size(shape) for shape in shapes[: number + 1])
         count = min(entries, max(1, _MAX_NUMBERS // (largest * batch)))
         if count == entries:

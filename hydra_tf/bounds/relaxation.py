@@ -35,6 +35,16 @@ class Relaxation:
     upper_slope: tf.Tensor
     intercept: tf.Tensor
 
+    def of_image(self, image: tf.Tensor) -> Relaxation:
+        """Returns the lines of one image of the batch, a batch of one."""
+        return Relaxation(
+            None
+            if self.lower_slope is None
+            else self.lower_slope[image, tf.newaxis],
+            self.upper_slope[image, tf.newaxis],
+            self.intercept[image, tf.newaxis],
+        )
+
     def apply(
         self, coefficients: Coefficients, bias: tf.Tensor | None = None
     ) -> tuple[Coefficients, tuple[tf.Tensor, tf.Tensor | None]]:

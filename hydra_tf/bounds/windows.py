@@ -132,6 +132,22 @@ def find_windows(
     return windows
 
 
+def num_window_entries(
+    windows: Mapping[int, Window], shapes: Sequence[tuple[int, ...]]
+) -> int:
+    """Returns how many numbers all windows of an image have together.
+
+    Args:
+        windows: What `find_windows` returned.
+        shapes: Shape of each value, without the batch.
+    """
+    places = size(shapes[max(windows)][:2])
+    return places * sum(
+        size(_shape(window, shapes[number]))
+        for number, window in windows.items()
+    )
+
+
 def _window_before(
     node: Node, window: Window, shapes: Sequence[tuple[int, ...]]
 ) -> Window | None:
