@@ -162,6 +162,7 @@ def prove_by_smoothing(
     images: np.ndarray,
     labels: np.ndarray,
     settings: EvaluationSettings,
+    progress: str,
 ) -> dict[str, np.ndarray]:
     """Returns which images the smoothed network is right on, by radius.
 
@@ -170,11 +171,12 @@ def prove_by_smoothing(
         images: Images in [0, 1].
         labels: Their classes.
         settings: Those of the evaluation.
+        progress: The value of `--progress`.
     """
     chosen = settings.certification
     if chosen is None or SMOOTHING not in chosen.methods:
         return {}
-    result = smoothing.certify(
+    certificates = smoothing.certify_each(
         network,
         images,
         chosen.sigma,
@@ -184,6 +186,14 @@ def prove_by_smoothing(
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
+    ticker = console.Ticker(SMOOTHING, len(labels), progress)
+    done = []
+    for certificate in certificates:
+        stops.check()
+        done.append(certificate)
+        ticker.update(len(done))
+    ticker.close()
+    result = smoothing.Certification.collect(done)
     right = result.predictions == labels
     return {
         smoothing_name(radius): right & (result.radii >= radius)

@@ -117,7 +117,9 @@ def evaluate(
             certification.check_against_attack(
                 name, proofs[name], attack, robust, epsilon
             )
-    proofs |= certification.prove_by_smoothing(model, images, labels, settings)
+    proofs |= certification.prove_by_smoothing(
+        model, images, labels, settings, progress
+    )
     return Evaluation(
         natural_accuracy=float(np.mean(correct)),
         robust_accuracy=robust_accuracy,
