@@ -153,7 +153,7 @@ def test_saved_model_is_evaluated_without_bounds(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("objective", ["smoothing", "mixtrain", "ibp"])
+@pytest.mark.parametrize("objective", ["smoothing", "mixtrain"])
 def test_other_objectives_run_through_the_pipeline(
     objective, tmp_path, data_dir
 ):
@@ -175,7 +175,6 @@ def test_other_objectives_run_through_the_pipeline(
         == {
             "smoothing": {"smoothing@0.1", "smoothing@0.2"},
             "mixtrain": {"symbolic"},
-            "ibp": {"ibp", "crown_ibp"},
         }[objective]
     )
     if objective == "smoothing":
