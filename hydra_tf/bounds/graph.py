@@ -15,8 +15,10 @@ import keras
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.bounds.convolution import Convolution
 from hydra_tf.bounds.convolution import ZeroPadding
+from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.rules.registry import as_operations
 from hydra_tf.bounds.rules.registry import find_rule
 from hydra_tf.bounds.rules.registry import unsupported
@@ -114,8 +116,14 @@ def network_of(model: Any) -> keras.Model:
 
 
 def _is_graph(model: Any) -> bool:
-    return isinstance(model, keras.Sequential) or (
-        isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth")
+    """Whether a model computes what its layers show, and nothing else."""
+    return (
+        isinstance(model, keras.Model)
+        and (
+            isinstance(model, keras.Sequential)
+            or hasattr(model, "_nodes_by_depth")
+        )
+        and type(model).call.__module__.split(".")[0] == "keras"
     )
 
 
@@ -146,7 +154,7 @@ def trace(model: Any) -> Graph:
             f"bounds. Received: input shape={shape}"
         )
     tracer = _Tracer()
-    output = tracer.run(network, _Value(0, shape), prefix="")
+    (output,) = tracer.run(network, [_Value(0, shape)], prefix="")
     return _without_unread(tracer.nodes, output.number, shape)
 
 
@@ -176,46 +184,62 @@ class _Tracer:
         self.nodes: list[Node] = []
         self._calls: dict[str, int] = {}
 
-    def run(self, model: keras.Model, value: _Value, prefix: str) -> _Value:
-        """Walks through a model, nested ones included."""
+    def run(
+        self, model: keras.Model, values: Sequence[_Value], prefix: str
+    ) -> list[_Value]:
+        """Walks through a model, nested ones included; returns its outputs."""
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
-                value = self._call(layer, prefix, (value,))
-            return value
+                values = self._call(layer, prefix, values)
+            return list(values)
         # Keras' own walk, with our numbers in the place of tensors.
-        return model._run_through_graph(
-            [value],
+        outputs = model._run_through_graph(
+            list(values),
             operation_fn=lambda operation: operation,
             call_fn=lambda operation, *args, **kwargs: self._call_node(
-                operation, prefix, args
+                operation, prefix, args, kwargs
             ),
         )
+        return keras.tree.flatten(outputs)
 
-    def _call_node(self, operation: Any, prefix: str, args: Any) -> _Value:
-        given = args[0] if len(args) == 1 else args
-        inputs = given if isinstance(given, list | tuple) else (given,)
-        return self._call(operation, prefix, tuple(inputs))
+    def _call_node(
+        self, operation: Any, prefix: str, args: Any, kwargs: dict[str, Any]
+    ) -> list[_Value]:
+        inputs = keras.tree.flatten(args)
+        for key, value in kwargs.items():
+            given = keras.tree.flatten(value)
+            given = [each for each in given if each is not None]
+            if all(isinstance(each, _Value) for each in given):
+                inputs += given
+            elif key != "training" or value:
+                raise unsupported(
+                    prefix + operation.name,
+                    operation,
+                    f"it is called with {key}={value!r}",
+                )
+        return self._call(operation, prefix, inputs)
 
     def _call(
         self,
         operation: Any,
         prefix: str,
         inputs: Sequence[Any],
-    ) -> _Value:
+    ) -> list[_Value]:
         name = prefix + operation.name
         if not all(isinstance(value, _Value) for value in inputs):
             raise unsupported(name, operation, "it reads a constant")
         if isinstance(operation, keras.layers.InputLayer):
-            return inputs[0]
+            return list(inputs)
         if _is_graph(operation) and find_rule(operation) is None:
-            return self.run(operation, inputs[0], f"{name}/")
+            if len(inputs) != len(operation.inputs):
+                raise unsupported(name, operation, "it has optional inputs")
+            return self.run(operation, inputs, f"{name}/")
         self._calls[name] = self._calls.get(name, 0) + 1
         if self._calls[name] > 1:
-            name += f"_{self._calls[name]}"
+            name += f":{self._calls[name]}"
         shapes = [value.shape for value in inputs]
         operations = _apply_rule(name, operation, shapes)
-        if not operations and len(inputs) != 1:
-            raise unsupported(name, operation, "it has several inputs")
+        _check_inputs(name, operation, operations, shapes)
         numbers = tuple(value.number for value in inputs)
         shape = shapes[0]
         for each in operations:
@@ -234,7 +258,22 @@ class _Tracer:
             numbers = (number,)
         if operations:
             shape = _output_shape(operation, shapes)
-        return _Value(numbers[0], shape)
+        return [_Value(numbers[0], shape)]
+
+
+def _check_inputs(
+    name: str,
+    operation: Any,
+    operations: Sequence[Operation],
+    shapes: list[tuple[int, ...]],
+) -> None:
+    """Raises `InputError` unless operations suit the inputs of a layer."""
+    first = operations[0] if operations else None
+    if isinstance(first, WeightedSum):
+        if len(set(shapes)) > 1:
+            raise unsupported(name, operation, f"it broadcasts {shapes}")
+    elif not isinstance(first, Concatenation) and len(shapes) != 1:
+        raise unsupported(name, operation, "it has several inputs")
 
 
 def _apply_rule(

@@ -149,7 +149,8 @@ class BoundPropagation:
         Returns:
             Lower and upper bounds, `(batch, *shape)` each, by the name of the
             layer that computes the activation's input. The layers of a nested
-            model have its name in front, `"encoder/conv1"`.
+            model have its name in front, `"encoder/conv1"`; a layer that is
+            called again has the number of the call behind, `"conv1:2"`.
         """
         values = self._intervals
         if method != "ibp":

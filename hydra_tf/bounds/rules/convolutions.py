@@ -19,9 +19,13 @@ from hydra_tf.bounds.rules.kernels import bias_of
 from hydra_tf.bounds.rules.kernels import kernel_of
 from hydra_tf.bounds.rules.registry import register_rule
 from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.layers import MaskedConv1D
+from hydra_tf.layers import MaskedConv2D
+from hydra_tf.layers import MaskedConv2DTranspose
+from hydra_tf.layers import MaskedDepthwiseConv2D
 
 
-@register_rule(keras.layers.Conv2D)
+@register_rule(keras.layers.Conv2D, MaskedConv2D)
 def _conv_2d(layer: Any, shapes: list[tuple]) -> list[Operation]:
     _check_channels_last(layer)
     strides = tuple(layer.strides)
@@ -42,7 +46,7 @@ def _conv_2d(layer: Any, shapes: list[tuple]) -> list[Operation]:
     return [convolution, *activation(layer)]
 
 
-@register_rule(keras.layers.Conv1D)
+@register_rule(keras.layers.Conv1D, MaskedConv1D)
 def _conv_1d(layer: Any) -> list[Operation]:
     _check_channels_last(layer)
     before = 0
@@ -75,7 +79,7 @@ def _conv_1d(layer: Any) -> list[Operation]:
     return [linear, *activation(layer)]
 
 
-@register_rule(keras.layers.DepthwiseConv2D)
+@register_rule(keras.layers.DepthwiseConv2D, MaskedDepthwiseConv2D)
 def _depthwise(layer: Any) -> list[Operation]:
     _check_channels_last(layer)
     linear = Linear(
@@ -92,7 +96,7 @@ def _depthwise(layer: Any) -> list[Operation]:
     return [linear, *activation(layer)]
 
 
-@register_rule(keras.layers.Conv2DTranspose)
+@register_rule(keras.layers.Conv2DTranspose, MaskedConv2DTranspose)
 def _conv_2d_transpose(layer: Any) -> list[Operation]:
     _check_channels_last(layer)
     linear = Linear(

@@ -13,9 +13,10 @@ from hydra_tf.bounds.rules.activations import activation
 from hydra_tf.bounds.rules.kernels import bias_of
 from hydra_tf.bounds.rules.kernels import kernel_of
 from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.layers import MaskedDense
 
 
-@register_rule(keras.layers.Dense)
+@register_rule(keras.layers.Dense, MaskedDense)
 def _dense(layer: Any) -> list[Operation]:
     linear = Linear(
         _multiply,

@@ -11,6 +11,7 @@ from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.rules.registry import register_named_rule
 from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registry import unsupported
 
 
 @register_rule(keras.layers.Add)
@@ -39,5 +40,7 @@ def _subtract_operation(operation: Any) -> Operation:
 
 
 @register_rule(keras.layers.Concatenate)
-def _concatenate(layer: Any) -> Operation:
+def _concatenate(layer: Any, shapes: list[tuple]) -> Operation:
+    if layer.axis % (len(shapes[0]) + 1) == 0:
+        raise unsupported(layer.name, layer, "it joins batches")
     return Concatenation(layer.axis)

@@ -17,6 +17,9 @@ Rule = Callable[..., Operation | Sequence[Operation]]
 _RuleT = TypeVar("_RuleT", bound=Rule)
 
 _rules: dict[type, Rule] = {}
+# Methods by which a subclass computes something else than its base class.
+_COMPUTE = {"call", "convolution_op"}
+
 # Keras' functional operations have no public classes: by name.
 _named_rules: dict[str, Rule] = {}
 
@@ -29,7 +32,8 @@ def register_rule(*layer_classes: type) -> Callable[[_RuleT], _RuleT]:
     the identity). If it has a second parameter, it gets the shapes of the
     inputs there, a list of tuples without the batch axis. Tensors and variables
     of the layer are passed on as they are, so that gradients reach them. The
-    rule counts for subclasses too; a later one replaces an earlier one.
+    rule counts for subclasses too, unless they have a `call` of their own; a
+    later rule replaces an earlier one.
 
     Args:
         *layer_classes: Classes of Keras layers.
@@ -85,6 +89,8 @@ def find_rule(operation: Any) -> Rule | None:
     for cls in type(operation).__mro__:
         if cls in _rules:
             return _rules[cls]
+        if _COMPUTE & vars(cls).keys():
+            break  # What it computes is not what a class above it does.
     if isinstance(operation, keras.Layer):
         return None
     return _named_rules.get(type(operation).__name__)
