@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Linear
@@ -46,8 +46,14 @@ def _reshape_layer(layer: Any) -> Operation:
 
 @register_named_rule("Reshape")
 def _reshape_operation(operation: Any, shapes: list[tuple]) -> Operation:
-    newshape = operation.newshape[1:]
-    return _reshape(lambda x: ops.reshape(x, (-1, *newshape)))
+    (shape,) = shapes
+    spec = operation.compute_output_spec(keras.KerasTensor((None, *shape)))
+    newshape = spec.shape[1:]
+    if None in newshape or math.prod(newshape) != math.prod(shape):
+        raise unsupported(
+            operation.name, operation, "it mixes the rows of a batch"
+        )
+    return _reshape(lambda x: tf.reshape(x, [-1, *newshape]))
 
 
 @register_rule(keras.layers.Permute)
@@ -72,16 +78,37 @@ def _zero_padding_2d(layer: Any) -> Operation:
     return ZeroPadding((tuple(top_bottom), tuple(left_right)))
 
 
-@register_rule(keras.layers.UpSampling1D, keras.layers.UpSampling2D)
-def _upsampling(layer: Any) -> Operation:
-    if getattr(layer, "interpolation", "nearest") not in (
-        "nearest",
-        "bilinear",
-    ):
+@register_rule(keras.layers.UpSampling1D)
+def _upsampling_1d(layer: Any) -> Operation:
+    return Linear(layer.call)
+
+
+@register_rule(keras.layers.UpSampling2D)
+def _upsampling_2d(layer: Any, shapes: list[tuple]) -> Operation:
+    if layer.interpolation == "nearest":
+        return Linear(layer.call)
+    if layer.interpolation != "bilinear":
         raise unsupported(
             layer.name, layer, f"its interpolation is '{layer.interpolation}'"
         )
-    return Linear(layer.call)
+    if layer.data_format != "channels_last":
+        raise unsupported(
+            layer.name, layer, f"its data_format is '{layer.data_format}'"
+        )
+    # TensorFlow interpolates in float32 alone; its weights serve any dtype.
+    height, width, _ = shapes[0]
+    rows = layer.call(tf.eye(height)[:, :, tf.newaxis, tf.newaxis])[:, :, 0, 0]
+    columns = layer.call(tf.eye(width)[:, tf.newaxis, :, tf.newaxis])[
+        :, 0, :, 0
+    ]
+    return Linear(
+        lambda x: tf.einsum(
+            "bhwc,hi,wj->bijc",
+            x,
+            tf.cast(rows, x.dtype),
+            tf.cast(columns, x.dtype),
+        )
+    )
 
 
 def _reshape(function: Any) -> Linear:
