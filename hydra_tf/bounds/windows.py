@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -171,14 +172,21 @@ def _window_before(
         )
         return rows, columns
     if isinstance(operation, Scale):
-        factor = tf.TensorShape(tf.convert_to_tensor(operation.factor).shape)
-        by_channel = factor.num_elements() in (1, shapes[node.output][-1])
-        return window if by_channel else None
+        terms = [operation.factor]
+        if operation.bias is not None:
+            terms.append(operation.bias)
+        return window if all(map(_is_by_channel, terms)) else None
     if isinstance(operation, Concatenation):
         return window if operation.axis in (-1, 3) else None
     if isinstance(operation, LeakyReLU | WeightedSum):
         return window
     return None
+
+
+def _is_by_channel(term: Any) -> bool:
+    """Whether a tensor that broadcasts against a map is the same everywhere."""
+    shape = tf.convert_to_tensor(term).shape
+    return all(side == 1 for side in shape[:-1])
 
 
 def on_windows(
