@@ -107,11 +107,37 @@ def check_epsilon(epsilon: Any) -> Any:
     """Returns a radius, or raises `InputError` if it is negative or NaN."""
     if tf.is_tensor(epsilon) and tf.is_symbolic_tensor(epsilon):
         return epsilon
-    if not np.all(np.asarray(epsilon) >= 0):
+    value = np.asarray(epsilon)
+    if value.shape != () or value.dtype.kind in "bOSU" or not value >= 0:
         raise InputError(
-            f"`epsilon` must be at least 0. Received: epsilon={epsilon}"
+            "`epsilon` must be a number of at least 0. "
+            f"Received: epsilon={epsilon}"
         )
     return epsilon
+
+
+def check_images(x: tf.Tensor, clip: tuple[float, float]) -> None:
+    """Raises `InputError` if images are not within the limits of a pixel.
+
+    Args:
+        x: Float tensor of images.
+        clip: The limits, which rounding may exceed a little.
+    """
+    values = known(x)
+    least, largest = clip
+    slack = 1e-3 * (largest - least)
+    if (
+        values is not None
+        and values.size
+        and not (
+            values.min() >= least - slack and values.max() <= largest + slack
+        )
+    ):
+        raise InputError(
+            f"`x` must be from {least} to {largest}, the limits of a pixel in "
+            f"`clip` (None for no limits). Received: {values.min()} to "
+            f"{values.max()}"
+        )
 
 
 def check_labels(y: Any, num_classes: int) -> tf.Tensor:
@@ -122,7 +148,9 @@ def check_labels(y: Any, num_classes: int) -> tf.Tensor:
             values are known.
     """
     y = tf.convert_to_tensor(y)
-    if not y.dtype.is_integer or y.shape.rank not in (1, 2):
+    if not y.dtype.is_integer or not (
+        y.shape.rank == 1 or (y.shape.rank == 2 and y.shape[1] == 1)
+    ):
         raise InputError(
             "`y` must be integer labels of shape (batch,). Received: "
             f"shape={tuple(y.shape)}, dtype={y.dtype.name}"

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from hydra_tf.bounds.checks import as_float
 from hydra_tf.bounds.checks import check_epsilon
+from hydra_tf.bounds.checks import check_images
 from hydra_tf.bounds.checks import check_labels
 from hydra_tf.bounds.checks import check_method
 from hydra_tf.bounds.graph import network_of
@@ -29,16 +30,20 @@ def input_box(
         clip: Least and largest value of a pixel, or `None` for no limits.
 
     Raises:
-        InputError: If `epsilon` is negative.
+        InputError: If `epsilon` is negative, or `x` is not within `clip`.
     """
     x = as_float(x)
     epsilon = tf.cast(check_epsilon(epsilon), x.dtype)
     lower, upper = x - epsilon, x + epsilon
     if clip is None:
         return lower, upper
-    # The image itself is in its box, also one outside the limits.
+    check_images(x, clip)
+    # The image itself is in its box, also if rounding put it outside.
     least, largest = (tf.cast(limit, x.dtype) for limit in clip)
-    return tf.maximum(lower, least), tf.minimum(upper, largest)
+    return (
+        tf.minimum(tf.maximum(lower, least), x),
+        tf.maximum(tf.minimum(upper, largest), x),
+    )
 
 
 def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
@@ -117,13 +122,18 @@ def margins(
     """
     check_method(method, METHODS)
     lower, upper = input_box(x, epsilon, clip)
-    outputs = network_of(model).output_shape
+    outputs = tuple(network_of(model).outputs[0].shape)
     if len(outputs) != 2:
         raise InputError(
             "`model` must return logits of shape (batch, classes). Its output "
             f"has the shape {outputs}"
         )
     spec = margin_spec(y, outputs[-1], lower.dtype)
+    if not spec.shape[:1].is_compatible_with(lower.shape[:1]):
+        raise InputError(
+            "`y` must have one label for each image. Received: "
+            f"{spec.shape[0]} labels, {lower.shape[0]} images"
+        )
     propagation = BoundPropagation(model, lower, upper)
     if method == "ibp":
         return propagation.interval(spec, upper=False)[0]
