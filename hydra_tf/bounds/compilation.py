@@ -56,7 +56,7 @@ def where_it_pays(
     @tf.custom_gradient
     def compiled(*inputs):
         def gradient(*upstream):
-            return backward(list(inputs), list(upstream))
+            return backward(captured(*inputs), captured(*upstream))
 
         return forward(*inputs), gradient
 
@@ -66,3 +66,13 @@ def where_it_pays(
         return function(*inputs)
 
     return either
+
+
+def captured(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    """Returns tensors as the graph at hand has them.
+
+    What the gradient of a branch of `tf.cond` reads of the branch has to reach
+    it before a compiled function is called: within the call, TensorFlow takes
+    the branch for a compiled one and does not find the tensors.
+    """
+    return [tf.identity(tensor) for tensor in tensors]

@@ -12,7 +12,6 @@ lines (adaptive), or the mean of both sides (parallel).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import tensorflow as tf
@@ -99,13 +98,15 @@ def _adaptive(
 
     def gradient(d_coefficients, d_constants):
         d_rows, d_slope, d_intercept = _adaptive_gradients(
-            rows,
-            lower_slope,
-            upper_slope,
-            intercept,
-            bias,
-            d_coefficients,
-            d_constants,
+            *compilation.captured(
+                rows,
+                lower_slope,
+                upper_slope,
+                intercept,
+                bias,
+                d_coefficients,
+                d_constants,
+            ),
             shared=rows.shape[0] == 1,
         )
         d_bias = _bias_gradient(coefficients, d_constants)
@@ -123,13 +124,15 @@ def _parallel(
 
     def gradient(d_coefficients, d_lower, d_upper):
         d_rows, d_slope, d_intercept = _parallel_gradients(
-            rows,
-            slope,
-            intercept,
-            bias,
-            d_coefficients,
-            d_lower,
-            d_upper,
+            *compilation.captured(
+                rows,
+                slope,
+                intercept,
+                bias,
+                d_coefficients,
+                d_lower,
+                d_upper,
+            ),
             shared=rows.shape[0] == 1,
         )
         d_bias = _bias_gradient(coefficients, d_lower + d_upper)
@@ -154,12 +157,9 @@ def _adaptive_coefficients(rows, lower_slope, upper_slope):
 
 @tf.function(jit_compile=True, autograph=False)
 def _adaptive_constants(rows, positive_weight, negative_weight):
-    weight = tf.where(
-        rows < 0,
-        negative_weight[:, tf.newaxis],
-        positive_weight[:, tf.newaxis],
-    )
-    return _sum_of_rows(rows * weight)
+    products = tf.maximum(rows, 0) * positive_weight[:, tf.newaxis]
+    products += tf.minimum(rows, 0) * negative_weight[:, tf.newaxis]
+    return tf.reduce_sum(products, -1)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -193,8 +193,8 @@ def _parallel_values(rows, slope, intercept):
     intercept = intercept[:, tf.newaxis]
     return (
         rows * slope[:, tf.newaxis],
-        _sum_of_rows(tf.minimum(rows, 0) * intercept),
-        _sum_of_rows(tf.maximum(rows, 0) * intercept),
+        tf.reduce_sum(tf.minimum(rows, 0) * intercept, -1),
+        tf.reduce_sum(tf.maximum(rows, 0) * intercept, -1),
     )
 
 
@@ -219,18 +219,6 @@ def _parallel_gradients(
         tf.reduce_sum(d_coefficients * rows, 1),
         tf.reduce_sum(d_constants * rows, 1),
     )
-
-
-def _sum_of_rows(products: tf.Tensor) -> tf.Tensor:
-    """Sums over the last axis, first those that are a vector register apart.
-
-    XLA keeps to the order of a sum, and would add one number after the other.
-    """
-    width = math.gcd(products.shape[2], 256)
-    if width >= 8:
-        shape = tf.concat([tf.shape(products)[:2], [-1, width]], 0)
-        products = tf.reduce_sum(tf.reshape(products, shape), 2)
-    return tf.reduce_sum(products, -1)
 
 
 def _over_batch(gradient: tf.Tensor, shared: bool) -> tf.Tensor:
