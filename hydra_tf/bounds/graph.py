@@ -291,14 +291,9 @@ def _output_shape(
     operation: Any, shapes: list[tuple[int, ...]]
 ) -> tuple[int, ...]:
     specs = [keras.KerasTensor((None, *shape)) for shape in shapes]
-    if isinstance(operation, keras.Layer):
-        argument = specs[0].shape
-        if len(specs) > 1:
-            argument = [spec.shape for spec in specs]
-        shape = operation.compute_output_shape(argument)
-    else:
-        shape = operation.compute_output_spec(*specs).shape
-    return tuple(shape[1:])
+    if isinstance(operation, keras.Layer) and len(specs) > 1:
+        specs = [specs]
+    return tuple(operation.compute_output_spec(*specs).shape[1:])
 
 
 def exact_marginals(graph: Graph) -> set[int]:
