@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf.bounds import BoundPropagation
+from hydra_tf.bounds import compilation
 from hydra_tf.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -306,6 +307,20 @@ def test_every_phase_trains_and_logs_figures(name, phase):
     assert before
     for weight in network.trainable_variables:
         assert np.any(weight.numpy() != before[weight.path]), weight.path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_steps_train_alike(name, monkeypatch):
+    # Within the branches of a step, whose gradients the steps are part of.
+    weights = []
+    for least in (1, 10**9):
+        monkeypatch.setattr(compilation, "MIN_NUMBERS", least)
+        network = make_masked("prune", normalize=True)
+        objective = ht.objectives.create(name, epsilon=RAMP)
+        fit(make_robust(objective, network), epochs=2)
+        weights.append([w.numpy() for w in network.trainable_variables])
+    for compiled, plain in zip(*weights, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_training_certifies():
