@@ -35,7 +35,7 @@ from hydra_tf.bounds.windows import on_windows
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25
 # Numbers in the windows of a batch's feature maps.
-_MAX_WINDOWS = 2**27
+_MAX_WINDOWS = 2**26
 # Batch size to count with where it is not known.
 _USUAL_BATCH = 32
 
@@ -228,12 +228,18 @@ class BoundPropagation:
         values = list(self._intervals)
         relaxations: dict[int, Relaxation] = {}
         bounded: set[int] = set(self._exact)
+        finished: list[tf.Tensor] = []
         for node in self._graph.nodes:
             if not isinstance(node.operation, LeakyReLU | Monotone):
                 continue
             before = node.inputs[0]
             if before not in bounded:
-                values[before] = self._bound_value(before, values, relaxations)
+                # One after the other: what passes prepare is large.
+                with tf.control_dependencies(finished):
+                    values[before] = self._bound_value(
+                        before, values, relaxations
+                    )
+                finished = [values[before].lower]
                 bounded.add(before)
             if isinstance(node.operation, Monotone):
                 values[node.output] = Interval(
