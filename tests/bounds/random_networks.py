@@ -24,7 +24,6 @@ _ACTIVATIONS = (
     "relu",
     "leaky_relu",
     "elu",
-    "exponential",
     "hard_sigmoid",
     "hard_tanh",
     "relu6",
