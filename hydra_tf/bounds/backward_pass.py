@@ -48,7 +48,8 @@ def bound(
         shapes: Shape of each value, without the batch.
         boxes: Intervals of the values where the way back ends: the network's
             input, and the outputs of operations only known to be monotone.
-        relaxations: Of each activation's input that lies before `start`.
+        relaxations: Of each activation before `start`, by the number of the
+            value that it computes.
         stop: Number of the value where the way back ends: only operations
             after it are gone through.
         upper: Whether upper bounds are wanted, too.
@@ -88,7 +89,7 @@ def bound(
             if bias is not None:
                 settled.add(node.inputs[0])
                 bias = _flat_bias(bias, rows, before_shapes[0])
-            flat, constant = relaxations[node.inputs[0]].apply(
+            flat, constant = relaxations[node.output].apply(
                 coefficients.map(_flat), bias
             )
             constants.append(constant)

@@ -48,7 +48,8 @@ class _Refinement:
 
     Attributes:
         values: Interval of each value, refined where an activation reads it.
-        relaxations: Of each activation's input.
+        relaxations: Of each activation, by the number of the value that it
+            computes (several may read one value).
     """
 
     values: list[Interval]
@@ -203,7 +204,7 @@ class BoundPropagation:
             relaxations = refinement.relaxations
         else:
             relaxations = {
-                node.inputs[0]: relax(node.operation, values[node.inputs[0]])
+                node.output: relax(node.operation, values[node.inputs[0]])
                 for node in self._graph.nodes
                 if isinstance(node.operation, LeakyReLU)
             }
@@ -246,7 +247,9 @@ class BoundPropagation:
                     *map(node.operation, values[before].ends())
                 )
             else:
-                relaxations[before] = relax(node.operation, values[before])
+                relaxations[node.output] = relax(
+                    node.operation, values[before]
+                )
         self._refinements[relax] = _Refinement(values, relaxations)
         return self._refinements[relax]
 

@@ -81,7 +81,8 @@ class WindowedNetwork:
         shapes: Shape of each value.
         boxes: Intervals of windows where a backward pass ends, with the batch
             axis `batch * places`.
-        relaxations: Of each activation's input.
+        relaxations: Of each activation, by the number of the value that it
+            computes.
     """
 
     graph: Graph
@@ -203,7 +204,7 @@ def on_windows(
         start: Number of the map.
         windows: What `find_windows` returned for it.
         values: Interval of each value.
-        relaxations: Of each activation's input before the map.
+        relaxations: Of each activation before the map, by its value.
     """
     return _Windowing(graph, start, windows, values, relaxations).result()
 
@@ -264,8 +265,9 @@ class _Windowing:
         )
         if isinstance(operation, LeakyReLU):
             # Slopes and intercepts are 0 outside the map, as the output is.
-            self._relaxations[inputs[0]] = self._relaxation(
-                relaxations[node.inputs[0]], node.inputs[0]
+            # Of its own window: that of what it reads may be larger.
+            self._relaxations[self._last] = self._relaxation(
+                relaxations[node.output], node.output
             )
         elif self._leaves(node.output):
             # Behind the edge there are the zeros of the next padding, and not
@@ -282,7 +284,7 @@ class _Windowing:
             )
             batch = tf.shape(self._values[0].lower)[0]
             slope = tf.tile(inside, [batch, 1])
-            self._relaxations[before] = Relaxation(
+            self._relaxations[self._last] = Relaxation(
                 None, slope, tf.zeros_like(slope)
             )
         self._numbers[node.output] = self._last
