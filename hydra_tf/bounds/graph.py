@@ -94,7 +94,8 @@ def network_of(model: Any) -> keras.Model:
             `network` is one (a `hydra_tf.RobustModel`).
 
     Raises:
-        InputError: If it is no Keras graph, or not built.
+        InputError: If it is no Keras graph, is not built, or is a wrapper that
+            may compute something else than its `network`.
     """
     network = model
     while not _is_graph(network):
@@ -105,6 +106,12 @@ def network_of(model: Any) -> keras.Model:
                 "Functional or Sequential Keras model (a SavedModel or a "
                 "subclassed model does not show its layers). Received: "
                 f"{type(model).__name__}"
+            )
+        if not _returns_its_network(network):
+            raise InputError(
+                "bounds cannot see what a wrapper does around its `network`: "
+                "pass the network, with what comes before it as layers in it. "
+                f"Received: {type(network).__name__}"
             )
         network = inner
     if not network.built:
@@ -123,8 +130,26 @@ def _is_graph(model: Any) -> bool:
             isinstance(model, keras.Sequential)
             or hasattr(model, "_nodes_by_depth")
         )
-        and type(model).call.__module__.split(".")[0] == "keras"
+        and _package_of(type(model).call) == "keras"
+        and _package_of(type(model).__call__) == "keras"
     )
+
+
+def _returns_its_network(wrapper: Any) -> bool:
+    """Whether calling a wrapper is calling its attribute `network`.
+
+    Those of this library do no more, nor does a mere holder. Others may scale
+    the images, for instance.
+    """
+    if not callable(wrapper):
+        return True
+    method = "call" if isinstance(wrapper, keras.Layer) else "__call__"
+    return _package_of(getattr(type(wrapper), method)) == "hydra_tf"
+
+
+def _package_of(function: Any) -> str:
+    """Returns the name of the package that defines a function."""
+    return (getattr(function, "__module__", None) or "").split(".")[0]
 
 
 def trace(model: Any) -> Graph:

@@ -57,7 +57,11 @@ def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
     Returns:
         Tensor `(batch, num_classes - 1, num_classes)`. Row j of an image is
         the unit vector of its class minus that of the j-th other class, in
-        increasing order.
+        increasing order. Inside `tf.function`, where labels cannot be looked
+        at, those of a label that is no class are NaN, and so are its margins.
+
+    Raises:
+        InputError: If a label is no class, or there is only one class.
 
     Example:
 
@@ -73,9 +77,13 @@ def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
     y = check_labels(y, num_classes)[:, tf.newaxis]
     others = tf.range(num_classes - 1)[tf.newaxis]
     others += tf.cast(others >= y, tf.int32)
-    return tf.one_hot(y, num_classes, dtype=dtype) - tf.one_hot(
+    spec = tf.one_hot(y, num_classes, dtype=dtype) - tf.one_hot(
         others, num_classes, dtype=dtype
     )
+    # `one_hot` is silent on what it does not know: minus a logit alone, which
+    # may well be positive.
+    is_class = ((y >= 0) & (y < num_classes))[:, :, tf.newaxis]
+    return tf.where(is_class, spec, tf.constant(float("nan"), dtype))
 
 
 def margins(
@@ -161,9 +169,11 @@ def certified(
     An image of a wrong prediction is never certified.
 
     The bounds are sound in exact arithmetic. Floating-point sums are not exact:
-    in float32 a margin may be off by about 1e-5 of its size, which matters to
-    images whose margin is that close to 0. Pass `x` as float64 to make that
-    error 1e-13; the guarantee then is one for the network evaluated in float64.
+    in float32 a margin may be off by about 1e-5 of the largest numbers that add
+    up to it, which matters to images whose margin is that close to 0. Pass `x`
+    as float64 to make that error 1e-13; the guarantee then is one for the
+    network evaluated in float64. Layers of lower precision are bounded as if
+    they computed in that of the bounds.
 
     Args:
         model: See `margins`, as all arguments.

@@ -247,9 +247,7 @@ class BoundPropagation:
                     *map(node.operation, values[before].ends())
                 )
             else:
-                relaxations[node.output] = relax(
-                    node.operation, values[before]
-                )
+                relaxations[node.output] = relax(node.operation, values[before])
         self._refinements[relax] = _Refinement(values, relaxations)
         return self._refinements[relax]
 

@@ -184,12 +184,40 @@ def test_robust_models_and_wrappers_count_as_their_networks(
         def __init__(self, network):
             self.network = network
 
+    class Callable(View):
+        def __call__(self, x):
+            return self.network(2 * x)
+
+    class Model(keras.Model, View):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def call(self, x):
+            return self.network(2 * x)
+
     expected = bounds.margins(network, images, labels, 0.01)
     robust = ht.RobustModel(network, ht.objectives.Natural())
     for model in (robust, View(robust)):
         np.testing.assert_array_equal(
             bounds.margins(model, images, labels, 0.01), expected
         )
+    for model in (Callable(network), Model(network), View(Callable(network))):
+        with pytest.raises(InputError, match="wrapper does around its"):
+            bounds.margins(model, images, labels, 0.01)
+
+
+@pytest.mark.parametrize("method", bounds.METHODS)
+def test_labels_that_are_no_class_are_never_certified(network, images, method):
+    @tf.function
+    def margins(labels):
+        return bounds.margins(network, images, labels, 0.0, method)
+
+    values = margins(tf.constant([0, -1, 10, 9])).numpy()
+    np.testing.assert_array_equal(
+        np.isnan(values).all(axis=1), [False, True, True, False]
+    )
+    assert not np.isnan(values[[0, 3]]).any()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import tensorflow as tf
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.rules.registry import as_operations
+from hydra_tf.bounds.rules.registry import find_rule
 from hydra_tf.bounds.rules.registry import register_named_rule
 from hydra_tf.bounds.rules.registry import register_rule
 from hydra_tf.bounds.rules.registry import unsupported
@@ -45,7 +47,10 @@ def activation(layer: Any) -> list[Operation]:
     if function is None or function is keras.activations.linear:
         return []
     if isinstance(function, keras.Layer):  # Dense(activation=ReLU()).
-        return _activation_layer(function)
+        rule = find_rule(function)
+        if rule not in (_activation, _relu, _leaky, _elu):
+            raise unsupported(function.name, function)
+        return as_operations(f"layer '{function.name}'", rule(function))
     if function in (keras.activations.relu, tf.nn.relu, keras.ops.relu):
         return [_RELU]
     if function in (keras.activations.leaky_relu, keras.ops.leaky_relu):
@@ -54,16 +59,6 @@ def activation(layer: Any) -> list[Operation]:
         return [Monotone(function)]
     name = getattr(function, "__name__", repr(function))
     raise unsupported(layer.name, layer, f"its activation is '{name}'")
-
-
-def _activation_layer(layer: keras.Layer) -> list[Operation]:
-    if isinstance(layer, keras.layers.ReLU):
-        return _relu(layer)
-    if isinstance(layer, keras.layers.LeakyReLU):
-        return [_leaky_relu(layer, layer.negative_slope)]
-    if isinstance(layer, keras.layers.Activation):
-        return activation(layer)
-    raise unsupported(layer.name, layer)
 
 
 @register_rule(keras.layers.Activation)

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.bounds.rules.registry import unsupported
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers import kernel_scope
 
@@ -16,7 +17,14 @@ def kernel_of(layer: Any) -> tf.Tensor:
     The one that `hydra_tf.layers.reuse_effective_kernels` shares is used, if
     its precision is that of the weights. A layer that computes in bfloat16
     rounds its weights; bounds hold for the weights as they are.
+
+    Raises:
+        InputError: If the layer is quantised: it computes something else.
     """
+    if getattr(layer, "quantization_mode", None) is not None:
+        raise unsupported(
+            layer.name, layer, f"it is quantised ({layer.quantization_mode})"
+        )
     if not isinstance(layer, MaskedLayer):
         return tf.convert_to_tensor(layer.kernel)
     kernel = layer.kernel.value

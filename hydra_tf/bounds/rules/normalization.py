@@ -1,4 +1,8 @@
-"""Rules of layers that scale and shift every entry."""
+"""Rules of layers that scale and shift every entry.
+
+Factors are computed in float64: rounded to float32 they would be wrong by more
+than bounds in float64 are.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,18 @@ import tensorflow as tf
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registry import unsupported
 
 
 @register_rule(keras.layers.BatchNormalization)
 def _batch_normalization(layer: Any, shapes: list[tuple]) -> Operation:
     """Batch normalisation in inference mode: its running statistics."""
-    variance = tf.convert_to_tensor(layer.moving_variance)
-    scale = tf.math.rsqrt(variance + layer.epsilon)
+    scale = tf.math.rsqrt(_float64(layer.moving_variance) + layer.epsilon)
     if layer.scale:
-        scale *= tf.convert_to_tensor(layer.gamma)
-    shift = -tf.convert_to_tensor(layer.moving_mean) * scale
+        scale *= _float64(layer.gamma)
+    shift = -_float64(layer.moving_mean) * scale
     if layer.center:
-        shift += tf.convert_to_tensor(layer.beta)
+        shift += _float64(layer.beta)
     rank = len(shapes[0])
     axis = layer.axis % (rank + 1) - 1  # Without the batch.
     along = [1] * rank
@@ -31,19 +35,29 @@ def _batch_normalization(layer: Any, shapes: list[tuple]) -> Operation:
 
 @register_rule(keras.layers.Rescaling)
 def _rescaling(layer: Any) -> Operation:
-    return Scale(
-        tf.convert_to_tensor(layer.scale, tf.float32),
-        tf.convert_to_tensor(layer.offset, tf.float32),
-    )
+    scale, offset = _float64(layer.scale), _float64(layer.offset)
+    if scale.shape.rank and keras.config.image_data_format() != "channels_last":
+        raise unsupported(
+            layer.name, layer, "its factors are those of channels that go first"
+        )
+    return Scale(scale, offset)
 
 
 @register_rule(keras.layers.Normalization)
 def _normalization(layer: Any) -> Operation:
-    mean = tf.cast(layer.mean, tf.float32)[0]
+    mean = _float64(layer.mean)[0]
     deviation = tf.maximum(
-        tf.sqrt(tf.cast(layer.variance, tf.float32)[0]),
-        keras.backend.epsilon(),
+        tf.sqrt(_float64(layer.variance)[0]), keras.backend.epsilon()
     )
     if layer.invert:
         return Scale(deviation, mean)
     return Scale(1 / deviation, -mean / deviation)
+
+
+def _float64(value: Any) -> tf.Tensor:
+    if isinstance(value, keras.Variable):
+        value = tf.convert_to_tensor(value)
+    if not tf.is_tensor(value):
+        # Not by way of float32.
+        return tf.constant(value, tf.float64)
+    return tf.cast(value, tf.float64)

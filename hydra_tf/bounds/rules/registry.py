@@ -17,8 +17,17 @@ Rule = Callable[..., Operation | Sequence[Operation]]
 _RuleT = TypeVar("_RuleT", bound=Rule)
 
 _rules: dict[type, Rule] = {}
-# Methods by which a subclass computes something else than its base class.
-_COMPUTE = {"call", "convolution_op"}
+# What a subclass may redefine and still compute what its base class does.
+_HARMLESS = {
+    "add_weight",
+    "build",
+    "compute_output_shape",
+    "compute_output_spec",
+    "from_config",
+    "get_config",
+    "load_own_variables",
+    "save_own_variables",
+}
 
 # Keras' functional operations have no public classes: by name.
 _named_rules: dict[str, Rule] = {}
@@ -32,8 +41,8 @@ def register_rule(*layer_classes: type) -> Callable[[_RuleT], _RuleT]:
     the identity). If it has a second parameter, it gets the shapes of the
     inputs there, a list of tuples without the batch axis. Tensors and variables
     of the layer are passed on as they are, so that gradients reach them. The
-    rule counts for subclasses too, unless they have a `call` of their own; a
-    later rule replaces an earlier one.
+    rule counts for subclasses too, unless they redefine `call` or another
+    method that may take part in it; a later rule replaces an earlier one.
 
     Args:
         *layer_classes: Classes of Keras layers.
@@ -86,14 +95,27 @@ def register_named_rule(*names: str) -> Callable[[_RuleT], _RuleT]:
 
 def find_rule(operation: Any) -> Rule | None:
     """Returns the rule of a layer or of a `keras.ops` operation, if any."""
-    for cls in type(operation).__mro__:
-        if cls in _rules:
-            return _rules[cls]
-        if _COMPUTE & vars(cls).keys():
-            break  # What it computes is not what a class above it does.
-    if isinstance(operation, keras.Layer):
+    cls = type(operation)
+    redefined: set[str] = set()
+    for base in cls.__mro__:
+        if base in _rules:
+            # Else what it computes may not be what the base class does.
+            inherits = not any(hasattr(base, name) for name in redefined)
+            return _rules[base] if inherits else None
+        redefined.update(filter(_takes_part, vars(base)))
+    # A layer or operation of someone else's may have the same name.
+    if cls.__module__.split(".")[0] != "keras":
         return None
-    return _named_rules.get(type(operation).__name__)
+    return (
+        None if issubclass(cls, keras.Layer) else _named_rules.get(cls.__name__)
+    )
+
+
+def _takes_part(name: str) -> bool:
+    """Whether an attribute of this name may change what a layer computes."""
+    if name.startswith("__"):
+        return name == "__call__"
+    return name not in _HARMLESS
 
 
 def as_operations(name: str, result: Any) -> list[Operation]:

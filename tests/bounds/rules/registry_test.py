@@ -35,6 +35,11 @@ class Doubled(Affine):
         return 2 * super().call(inputs)
 
 
+class Negative(layers.ReLU):
+    def call(self, inputs):
+        return -super().call(inputs)
+
+
 @pytest.fixture(autouse=True)
 def _rules_of_the_test(monkeypatch):
     monkeypatch.setattr(registry, "_rules", dict(registry._rules))
@@ -104,14 +109,68 @@ def test_a_subclass_with_a_call_of_its_own_needs_its_own_rule():
 
 
 @pytest.mark.parametrize(
-    "method", ["call", "convolution_op"], ids=["call", "convolution_op"]
+    ("base", "method"),
+    [
+        (layers.Dense, "call"),
+        (layers.Dense, "__call__"),
+        (layers.Dense, "kernel"),
+        (layers.Conv2D, "convolution_op"),
+        (layers.Add, "_merge_function"),
+        (ht.layers.MaskedDense, "effective_kernel"),
+    ],
 )
-def test_keras_layers_with_something_overridden_are_refused(method):
-    base = layers.Dense if method == "call" else layers.Conv2D
+def test_keras_layers_with_something_overridden_are_refused(base, method):
     cls = type("Mine", (base,), {method: getattr(base, method)})
-    layer = cls(3) if base is layers.Dense else cls(3, 1)
-    with pytest.raises(InputError, match="Mine"):
-        ht.bounds.check_supported(network(layer))
+    arguments = {layers.Add: (), layers.Conv2D: (3, 1)}.get(base, (3,))
+    assert registry.find_rule(base(*arguments)) is not None
+    assert registry.find_rule(cls(*arguments)) is None
+
+
+class Documented(layers.Dense):
+    """A subclass that computes what its base class does."""
+
+    def __init__(self, units, note="", **kwargs):
+        super().__init__(units, **kwargs)
+        self.note = note
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.steps = self.add_weight(name="steps", trainable=False)
+
+    def get_config(self):
+        return {**super().get_config(), "note": self.note}
+
+    def helper(self):
+        return self.note
+
+
+def test_keras_layers_with_something_added_are_bounded():
+    assert_sound(network(Documented(3, "mine")))
+
+
+class Relu(keras.Operation):
+    """An operation of the user's, of the name of one of Keras'."""
+
+    def call(self, x):
+        return x * x
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def test_operations_are_not_taken_for_those_of_keras():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Relu(name="square")(inputs))
+    with pytest.raises(InputError, match="'square' .Relu"):
+        ht.bounds.check_supported(model)
+
+
+@pytest.mark.parametrize("mode", ["int8", "float8"])
+def test_quantised_layers_are_refused(mode):
+    model = network(layers.Dense(4, name="odd"))
+    model.get_layer("odd").quantize(mode)
+    with pytest.raises(InputError, match=f"'odd' .*quantised .{mode}"):
+        ht.bounds.check_supported(model)
 
 
 def test_a_later_rule_replaces_an_earlier_one():
@@ -207,6 +266,8 @@ def test_an_unsupported_layer_is_named_with_the_way_to_register_it(layer):
         (layers.Dense(2, activation="gelu"), "activation is 'gelu'"),
         (layers.Dense(2, activation="softmax"), "activation is 'softmax'"),
         (layers.Dense(2, activation=layers.PReLU()), "PReLU"),
+        (layers.Dense(2, activation=Negative()), "Negative"),
+        (layers.Dense(2, activation=layers.Flatten()), "Flatten"),
         (layers.Activation("silu"), "activation is 'silu'"),
         (layers.LeakyReLU(negative_slope=0.0), None),
         (layers.ELU(alpha=-1.0), "alpha is < 0"),
