@@ -292,6 +292,11 @@ def _shared(draw: Draw, x: Any) -> Any:
     return twice if draw(st.booleans()) else _merged(draw, once, twice)
 
 
+def _two_activations(draw: Draw, x: Any) -> Any:
+    """Returns two activations of one value, merged."""
+    return _merged(draw, _activation_layer(draw, x), _activation_layer(draw, x))
+
+
 _IMAGE_BLOCKS = (
     _conv_2d,
     _conv_2d,
@@ -306,12 +311,13 @@ _IMAGE_BLOCKS = (
     _branches,
     _nested,
     _shared,
+    _two_activations,
 )
 
 
 def _series_block(draw: Draw, x: Any) -> Any:
     length, channels = x.shape[1:]
-    kind = draw(st.integers(0, 8))
+    kind = draw(st.integers(0, 9))
     if kind < 4:
         dilation = draw(st.integers(1, 2))
         groups = _one_of(draw, 1, channels)
@@ -339,6 +345,8 @@ def _series_block(draw: Draw, x: Any) -> Any:
         return layers.Cropping1D((1, 1))(x)
     if kind == 7:  # On the last axis of a series.
         return layers.Dense(2, activation=_activation(draw))(x)
+    if kind == 8:
+        return _two_activations(draw, x)
     return _same(draw, x)
 
 
