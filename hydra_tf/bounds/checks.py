@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,21 @@ def check_epsilon(epsilon: Any) -> Any:
             f"Received: epsilon={epsilon}"
         )
     return epsilon
+
+
+def check_clip(clip: Any) -> None:
+    """Raises `InputError` unless it is a least and a larger number, or None."""
+    if clip is None:
+        return
+    try:
+        least, largest = (float(limit) for limit in clip)
+    except (TypeError, ValueError):
+        least, largest = math.nan, math.nan
+    if not least < largest:
+        raise InputError(
+            "`clip` must be the least and the largest value of a pixel, such "
+            f"as (0.0, 1.0), or None. Received: clip={clip!r}"
+        )
 
 
 def check_images(x: tf.Tensor, clip: tuple[float, float]) -> None:

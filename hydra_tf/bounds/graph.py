@@ -90,8 +90,10 @@ def network_of(model: Any) -> keras.Model:
     """Returns the Keras graph of a model or of a wrapper around one.
 
     Args:
-        model: A Functional or Sequential model, or an object whose attribute
-            `network` is one (a `hydra_tf.RobustModel`).
+        model: A Functional or Sequential model, or a wrapper whose attribute
+            `network` is one: a `hydra_tf.RobustModel`, or an object with the
+            attribute `is_view = True`, by which it says that it returns what
+            its `network` does.
 
     Raises:
         InputError: If it is no Keras graph, is not built, or is a wrapper that
@@ -110,7 +112,8 @@ def network_of(model: Any) -> keras.Model:
         if not _returns_its_network(network):
             raise InputError(
                 "bounds cannot see what a wrapper does around its `network`: "
-                "pass the network, with what comes before it as layers in it. "
+                "pass the network, with what comes before it as layers in it "
+                "(or say `is_view = True` if it does nothing). "
                 f"Received: {type(network).__name__}"
             )
         network = inner
@@ -141,7 +144,7 @@ def _returns_its_network(wrapper: Any) -> bool:
     Those of this library do no more, nor does a mere holder. Others may scale
     the images, for instance.
     """
-    if not callable(wrapper):
+    if not callable(wrapper) or getattr(wrapper, "is_view", False) is True:
         return True
     method = "call" if isinstance(wrapper, keras.Layer) else "__call__"
     return _package_of(getattr(type(wrapper), method)) == "hydra_tf"

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds.checks import as_float
+from hydra_tf.bounds.checks import check_clip
 from hydra_tf.bounds.checks import check_epsilon
 from hydra_tf.bounds.checks import check_images
 from hydra_tf.bounds.checks import check_labels
@@ -30,8 +31,10 @@ def input_box(
         clip: Least and largest value of a pixel, or `None` for no limits.
 
     Raises:
-        InputError: If `epsilon` is negative, or `x` is not within `clip`.
+        InputError: If `epsilon` is negative, `clip` is no pair of limits, or
+            `x` is not within them.
     """
+    check_clip(clip)
     x = as_float(x)
     epsilon = tf.cast(check_epsilon(epsilon), x.dtype)
     lower, upper = x - epsilon, x + epsilon

@@ -42,7 +42,8 @@ def propagation_and_spec(
     """Returns what computes margins within a radius: bounds and margins' form.
 
     Args:
-        model: Keras model, or a wrapper with the model as its `network`.
+        model: Keras model, or a wrapper around one: see
+            `hydra_tf.bounds.graph.network_of`.
         x: Images of shape `(batch, ...)` in [0, 1].
         y: Integer labels, shape `(batch,)` or `(batch, 1)`.
         epsilon: Linf radius.

@@ -196,9 +196,15 @@ def test_robust_models_and_wrappers_count_as_their_networks(
         def call(self, x):
             return self.network(2 * x)
 
+    class Declared(View):
+        is_view = True
+
+        def __call__(self, x):
+            return self.network(x)
+
     expected = bounds.margins(network, images, labels, 0.01)
     robust = ht.RobustModel(network, ht.objectives.Natural())
-    for model in (robust, View(robust)):
+    for model in (robust, View(robust), Declared(network)):
         np.testing.assert_array_equal(
             bounds.margins(model, images, labels, 0.01), expected
         )
@@ -234,6 +240,9 @@ def test_labels_that_are_no_class_are_never_certified(network, images, method):
         ({"y": np.eye(10, dtype=int)[:4]}, "`y` must be integer labels"),
         ({"y": [0.0, 1.0, 2.0, 3.0]}, "`y` must be integer labels.*float32"),
         ({"y": [3]}, "one label for each image.*1 labels, 4 images"),
+        ({"clip": (1.0, 0.0)}, r"`clip` .*Received: clip=.1.0, 0.0"),
+        ({"clip": (0.0, float("nan"))}, r"`clip` must be the least"),
+        ({"clip": 1.0}, r"`clip` .*\(0.0, 1.0\).*clip=1.0"),
         ({"x": np.full((4, 8, 8, 3), 200)}, "`x` must be from 0.0 to 1.0"),
         ({"x": np.full((4, 8, 8, 3), np.nan)}, "`x` must be .*nan"),
         ({"x": np.zeros((4, 8, 8, 1))}, r"\(batch, 8, 8, 3\).*8, 8, 1"),

@@ -34,6 +34,8 @@ def model():
 class Recorder:
     """A view of a model that keeps what it sees."""
 
+    is_view = True
+
     def __init__(self, model):
         self.model = self.network = model
         self.calls = []

@@ -22,6 +22,8 @@ GRADIENT_TOLERANCE = 1e-4
 class Recorder:
     """A network that keeps the figures of its objective."""
 
+    is_view = True
+
     def __init__(self, network):
         self.network = network
         self.figures = {}

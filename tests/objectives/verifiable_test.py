@@ -52,6 +52,8 @@ def fit(robust, **kwargs):
 class Recorder:
     """A network that keeps the figures of its objective."""
 
+    is_view = True
+
     def __init__(self, network):
         self.network = network
         self.figures = {}
