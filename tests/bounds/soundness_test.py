@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 from hypothesis import HealthCheck
+from hypothesis import Phase
 from hypothesis import given
 from hypothesis import note
 from hypothesis import settings
@@ -130,6 +131,7 @@ def check_soundness(case: Case, num_points=32) -> None:
     deadline=None,
     derandomize=True,
     database=None,
+    phases=[Phase.generate],  # Shrinking would take minutes.
     suppress_health_check=list(HealthCheck),
 )
 @given(st.data())
