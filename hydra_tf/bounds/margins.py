@@ -176,7 +176,9 @@ def certified(
     up to it, which matters to images whose margin is that close to 0. Pass `x`
     as float64 to make that error 1e-13; the guarantee then is one for the
     network evaluated in float64. Layers of lower precision are bounded as if
-    they computed in that of the bounds.
+    they computed in that of the bounds. GPUs that have TensorFloat-32 multiply
+    float32 matrices with an error of 1e-3 unless it is switched off, by
+    `tf.config.experimental.enable_tensor_float_32_execution(False)`.
 
     Args:
         model: See `margins`, as all arguments.
