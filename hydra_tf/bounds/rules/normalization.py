@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import Scale
@@ -55,9 +56,8 @@ def _normalization(layer: Any) -> Operation:
 
 
 def _float64(value: Any) -> tf.Tensor:
-    if isinstance(value, keras.Variable):
-        value = tf.convert_to_tensor(value)
-    if not tf.is_tensor(value):
-        # Not by way of float32.
-        return tf.constant(value, tf.float64)
-    return tf.cast(value, tf.float64)
+    """Returns what a layer that computes in float64 takes a value for.
+
+    That is a Python number as Keras rounds it, to float32.
+    """
+    return ops.cast(value, "float64")

@@ -40,10 +40,14 @@ def in_float64(x, mean, variance, epsilon):
                 + DEVIATIONS
             ),
         ),
-        (layers.Rescaling(1 / 255, 0.1), lambda x: x / 255 + 0.1),
         (
-            layers.Rescaling([0.1, 0.2, 0.3], [1.1, -1.2, 1.3]),
-            lambda x: x * [0.1, 0.2, 0.3] + [1.1, -1.2, 1.3],
+            # Keras rounds Python numbers to float32, whatever it computes in.
+            layers.Rescaling(1 / 255, 0.1),
+            lambda x: x * np.float64(np.float32(1 / 255)) + np.float32(0.1),
+        ),
+        (
+            layers.Rescaling(MEAN.astype(float) / 3, [1.25, -1.5, 1.75]),
+            lambda x: x * (MEAN.astype(float) / 3) + [1.25, -1.5, 1.75],
         ),
         (
             layers.Normalization(mean=MEAN, variance=VARIANCE),
