@@ -7,8 +7,8 @@ from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import models
 from hydra_tf import objectives
-from hydra_tf import smoothing
 from hydra_tf import schedules
+from hydra_tf import smoothing
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
