@@ -72,7 +72,10 @@ class BoundPropagation:
     Args:
         model: Functional or Sequential Keras model, masked or not, or a
             `RobustModel`.
-        lower: Tensor `(batch, *input_shape)`, lower ends of the boxes.
+        lower: Tensor `(batch, *input_shape)`, lower ends of the boxes. The
+            memory of methods with a pass for every neuron is kept within bounds
+            if the size of the batch is known when a function is traced;
+            otherwise it grows with the batch.
         upper: Their upper ends, of the same shape. Bounds are computed in
             float64 if the boxes are, otherwise in float32.
 
