@@ -42,21 +42,28 @@ def where_it_pays(
 
     Args:
         function: Takes tensors, the first of which decides whether compiling
-            pays, and returns a tuple of tensors.
+            pays, then scalars, which get no gradient; returns a tuple of
+            tensors.
     """
     forward = tf.function(function, jit_compile=True, autograph=False)
 
     @tf.function(jit_compile=True, autograph=False)
-    def backward(inputs, upstream):
+    def backward(inputs, settings, upstream):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = function(*inputs)
+            outputs = function(*inputs, *settings)
         return tape.gradient(outputs, inputs, output_gradients=upstream)
 
     @tf.custom_gradient
     def compiled(*inputs):
         def gradient(*upstream):
-            return backward(captured(*inputs), captured(*upstream))
+            # Sums for gradients of scalars would cost as much as the rest.
+            tensors = [each for each in inputs if each.shape.rank]
+            settings = inputs[len(tensors) :]
+            gradients = backward(
+                captured(*tensors), captured(*settings), captured(*upstream)
+            )
+            return [*gradients, *(None for _ in settings)]
 
         return forward(*inputs), gradient
 

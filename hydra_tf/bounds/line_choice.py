@@ -93,7 +93,7 @@ def _adaptive(
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
     coefficients = _adaptive_coefficients(rows, lower_slope, upper_slope)
     constants = _adaptive_constants(
-        rows, lower_slope * bias, upper_slope * bias + intercept
+        rows, lower_slope, upper_slope, intercept, bias
     )
 
     def gradient(d_coefficients, d_constants):
@@ -156,7 +156,9 @@ def _adaptive_coefficients(rows, lower_slope, upper_slope):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _adaptive_constants(rows, positive_weight, negative_weight):
+def _adaptive_constants(rows, lower_slope, upper_slope, intercept, bias):
+    positive_weight = lower_slope * bias
+    negative_weight = upper_slope * bias + intercept
     products = tf.maximum(rows, 0) * positive_weight[:, tf.newaxis]
     products += tf.minimum(rows, 0) * negative_weight[:, tf.newaxis]
     return tf.reduce_sum(products, -1)

@@ -65,9 +65,13 @@ class Linear:
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the operation's value for rows."""
         outputs = self._function(x, *self._kernel_as(x.dtype))
-        if self.bias is not None:
-            outputs += tf.cast(self.bias, x.dtype)
-        return outputs
+        if self.bias is None:
+            return outputs
+        bias = tf.cast(self.bias, x.dtype)
+        if bias.shape.rank == 1 and bias.shape[0] == outputs.shape[-1]:
+            # TensorFlow merges this, and its gradient, with convolutions.
+            return tf.nn.bias_add(outputs, bias)
+        return outputs + bias
 
     def absolute(self, x: tf.Tensor) -> tf.Tensor:
         """Returns rows mapped by the absolute weights, without the bias."""
