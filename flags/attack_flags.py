@@ -89,6 +89,11 @@ class EvaluationSettings:
     seed: int
     certification: certification_flags.CertificationSettings | None = None
 
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The methods of the certification that need bounds of the network."""
+        return self.certification.bounds if self.certification else ()
+
 
 def evaluation_from_flags(
     objective: objective_flags.ObjectiveSettings, seed: int

@@ -61,6 +61,11 @@ class CertificationSettings:
     num_samples: int
     implied: bool = False
 
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The methods that need bounds of the network's layers."""
+        return tuple(name for name in self.methods if name in BOUNDS)
+
 
 def certification_from_flags(
     objective: objective_flags.ObjectiveSettings, epsilon: float

@@ -11,9 +11,11 @@ from hydra_tf import export as saved_models
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from trainers import console
+from trainers import datasets
 from trainers import environment
 from trainers import evaluation
-from trainers import experiment
+from trainers import networks
+from trainers import results
 from trainers import settings
 from trainers import source
 from trainers import startup
@@ -23,7 +25,7 @@ from trainers.run_folder import RunFolder
 def evaluate() -> None:
     """Evaluates `--source` as the flags say."""
     parsed = settings.from_flags()
-    info = experiment.dataset_info(parsed.data.dataset)
+    info = datasets.info(parsed.data.dataset)
     path = _source_path(parsed)
     saved = source.is_saved_model(path)
     folder = RunFolder(parsed.run.output_dir)
@@ -34,15 +36,24 @@ def evaluate() -> None:
         parsed = _without_bounds(parsed)
     else:
         network, path = _load(parsed, info)
+        proofs = parsed.evaluation.bounds
+        if proofs:
+            networks.check_provable(
+                network,
+                f"--source={path}",
+                f"--eval_certify={','.join(proofs)}",
+            )
         size = {}
     folder.open()
     _write_flags(folder)
-    images, labels = experiment.test_arrays(
-        parsed.data, parsed.evaluation.num_examples
+    images, labels = datasets.test_arrays(
+        parsed.data.dataset,
+        parsed.data.data_dir,
+        parsed.evaluation.num_examples,
     )
     console.say(f"evaluate: {path} on {len(labels)} images of {info.name}")
     result = evaluation.evaluate(
-        network if saved else experiment.stripped(network),
+        network if saved else networks.stripped(network),
         images,
         labels,
         parsed.evaluation,
@@ -64,22 +75,22 @@ def evaluate() -> None:
         record["attacks"] = result.attacks
         record["certification"] = result.certification
         if not saved:
-            record["sparsity"] = experiment.sparsity(network)
+            record["sparsity"] = networks.sparsity(network)
     folder.merge_metrics(record)
     rows = [(path.name, phase, size)]
-    console.say(f"\n{experiment.result_table(rows)}\n")
+    console.say(f"\n{results.table(rows)}\n")
     console.say(f"All figures: {folder.metrics}")
 
 
 def export() -> None:
     """Exports `--source` as a SavedModel."""
     parsed = settings.from_flags()
-    info = experiment.dataset_info(parsed.data.dataset)
+    info = datasets.info(parsed.data.dataset)
     network, path = _load(parsed, info)
     folder = RunFolder(parsed.run.output_dir)
     folder.open()
     _write_flags(folder)
-    exported = experiment.export_network(network, folder.saved_model)
+    exported = networks.write_saved_model(network, folder.saved_model)
     metrics = folder.merge_metrics(
         {
             **(
@@ -87,7 +98,7 @@ def export() -> None:
                 if _holds_training(folder)
                 else _common(parsed, info, path, folder)
             ),
-            "sparsity": experiment.sparsity(network),
+            "sparsity": networks.sparsity(network),
             "artifacts": {
                 "saved_model": {
                     **exported.to_dict(),

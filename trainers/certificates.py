@@ -23,20 +23,21 @@ import tensorflow as tf
 from flags import certify_flags
 from flags.certify_flags import CertifySettings
 from hydra_tf import attacks
-from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import smoothing
 from hydra_tf.errors import InputError
 from hydra_tf.smoothing.resumable import ResumableTable
 from trainers import certification
 from trainers import certified_plot
+from trainers import certified_results
 from trainers import console
+from trainers import datasets
 from trainers import environment
-from trainers import experiment
+from trainers import networks
 from trainers import settings
 from trainers import source
 from trainers import stops
-from trainers import tables
+from trainers.certified_results import flag_name
 from trainers.run_folder import RunFolder
 
 _TABLE = "certify.tsv"
@@ -47,7 +48,7 @@ _Row = dict[str, Any]
 def run() -> None:
     """Certifies `--source` as the flags say."""
     parsed = certify_flags.certify_from_flags()
-    info = experiment.dataset_info(parsed.dataset)
+    info = datasets.info(parsed.dataset)
     network, path = _load(parsed, info)
     prover = None
     if not parsed.smooths:
@@ -64,8 +65,10 @@ def run() -> None:
     )
     rows = _read(table, parsed)
     _write_flags(folder)
-    images, labels = _test_arrays(parsed)
-    known = _known_robustness(path)
+    images, labels = datasets.test_arrays(
+        parsed.dataset, parsed.data_dir, parsed.num_examples
+    )
+    known = certified_results.known_robustness(path)
     _announce(parsed, path, len(labels), len(rows))
     logits_of = attacks.as_logits_function(network)
     natural = _predictions(logits_of, images) == labels
@@ -78,14 +81,22 @@ def run() -> None:
             )
         )
         _fill(table, rows, new, len(labels), parsed.progress)
-    result = _summarise(parsed, rows[: len(labels)], natural, known)
+    result = certified_results.summarise(
+        parsed, rows[: len(labels)], natural, known
+    )
     folder.merge_metrics({"certify": result})
     certified_plot.write(folder.path / _PLOT, result, rows[: len(labels)])
-    console.say(f"\n{_table(parsed, result)}\n")
+    console.say(f"\n{certified_results.table(parsed, result)}\n")
+    limit = certified_results.largest_radius(parsed)
+    if limit < parsed.radii[-1]:
+        console.say(
+            f"With --n={parsed.n} noisy copies no radius above {limit:.3g} can "
+            "be certified.\n"
+        )
     console.say(f"Every image:  {table.path}")
     console.say(f"Plot:         {folder.path / _PLOT}")
     console.say(f"All figures:  {folder.metrics}")
-    _check_against_attacks(parsed, result, known)
+    certified_results.check_against_attacks(parsed, result, known)
 
 
 def _load(parsed: CertifySettings, info) -> tuple[Any, pathlib.Path]:
@@ -105,7 +116,7 @@ def _load(parsed: CertifySettings, info) -> tuple[Any, pathlib.Path]:
     path = source.find(parsed.source)
     model = source.load(path)
     source.check(model, f"--source={path}", info, None)
-    return experiment.stripped(model), path
+    return networks.stripped(model), path
 
 
 def _open(parsed: CertifySettings) -> RunFolder:
@@ -128,13 +139,8 @@ def _columns(parsed: CertifySettings) -> dict[str, Callable[[str], Any]]:
     }
     if parsed.smooths:
         columns["radius"] = float
-    columns |= {_flag_name(radius): int for radius in parsed.radii}
+    columns |= {flag_name(radius): int for radius in parsed.radii}
     return columns | {"seconds": float}
-
-
-def _flag_name(radius: float) -> str:
-    """Returns the column that says whether an image is certified."""
-    return f"certified_{radius:.6g}"
 
 
 def _record(parsed: CertifySettings, path: pathlib.Path) -> dict[str, Any]:
@@ -187,13 +193,6 @@ def _write_flags(folder: RunFolder) -> None:
         )
 
 
-def _test_arrays(parsed: CertifySettings) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the test images to certify, and their classes."""
-    return data.load(
-        parsed.dataset, "test", batch_size=1, data_dir=parsed.data_dir
-    ).arrays(parsed.num_examples)
-
-
 def _announce(
     parsed: CertifySettings, path: pathlib.Path, count: int, done: int
 ) -> None:
@@ -201,8 +200,10 @@ def _announce(
         f"certify: {path} on {count} images of {parsed.dataset} by "
         f"{parsed.method}"
     )
-    if done:
-        console.say(f"  going on after image {min(done, count)} of {count}")
+    if done >= count:
+        console.say(f"  {count} images are done already")
+    elif done:
+        console.say(f"  going on after image {done} of {count}")
 
 
 def _predictions(
@@ -289,7 +290,7 @@ def _by_bounds(
                 "label": int(y[index]),
                 "prediction": int(predictions[index]),
                 **{
-                    _flag_name(radius): int(certified[radius][index])
+                    flag_name(radius): int(certified[radius][index])
                     for radius in parsed.radii
                 },
                 "seconds": round(seconds, 6),
@@ -325,146 +326,8 @@ def _by_smoothing(
             "prediction": certificate.prediction,
             "radius": certificate.radius,
             **{
-                _flag_name(radius): int(right and certificate.radius >= radius)
+                flag_name(radius): int(right and certificate.radius >= radius)
                 for radius in parsed.radii
             },
             "seconds": round(certificate.seconds, 6),
         }
-
-
-def _known_robustness(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns what attacks left of the same network, if a run recorded it."""
-    phase: str | None = path.stem
-    if path.suffix == ".keras" and path.parent.name == "checkpoints":
-        folder = RunFolder(path.parent.parent)
-    else:
-        folder = RunFolder(path.parent)
-        phase = folder.last_finished() if path.is_dir() else None
-    if phase is None or not folder.finished(phase).is_file():
-        return []
-    measured = folder.read_metrics().get("phases", {}).get(phase, {})
-    digest = source.fingerprint(folder.finished(phase))
-    if measured.get("checkpoint") != digest:
-        return []
-    return [
-        {
-            "attack": name,
-            "robust_accuracy": accuracy,
-            "num_examples": measured["num_examples"],
-            "epsilon": measured["attacks"][name]["epsilon"],
-            "threat_model": measured["attacks"][name]["threat_model"],
-        }
-        for name, accuracy in measured["robust_accuracy"].items()
-    ]
-
-
-def _summarise(
-    parsed: CertifySettings,
-    rows: list[_Row],
-    natural: np.ndarray,
-    known: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Returns the section of `metrics.json`."""
-    result: dict[str, Any] = {
-        "command": environment.command(),
-        "source": parsed.source,
-        "dataset": parsed.dataset,
-        "method": parsed.method,
-        "threat_model": parsed.threat_model,
-        "num_examples": len(rows),
-        "natural_accuracy": float(np.mean(natural)),
-        "certified_accuracy": [
-            {
-                "radius": radius,
-                "certified_accuracy": float(
-                    np.mean([row[_flag_name(radius)] for row in rows])
-                ),
-            }
-            for radius in parsed.radii
-        ],
-        "robust_accuracy": [
-            each
-            for each in known
-            if each["threat_model"] == parsed.threat_model
-        ],
-        "seconds": round(sum(row["seconds"] for row in rows), 3),
-        "environment": environment.describe(),
-    }
-    if parsed.smooths:
-        right = [row["prediction"] == row["label"] for row in rows]
-        result |= {
-            "sigma": parsed.sigma,
-            "n0": parsed.n0,
-            "n": parsed.n,
-            "alpha": parsed.alpha,
-            "seed": parsed.seed,
-            "smoothed_accuracy": float(np.mean(right)),
-            "abstained": float(
-                np.mean([row["prediction"] < 0 for row in rows])
-            ),
-        }
-    else:
-        result["dtype"] = parsed.dtype
-    return result
-
-
-def _table(parsed: CertifySettings, result: dict[str, Any]) -> str:
-    """Returns the certified accuracies for people."""
-    norm = {"linf": "Linf", "l2": "L2"}[parsed.threat_model]
-    rows = [["natural", tables.percent(result["natural_accuracy"])]]
-    if parsed.smooths:
-        rows.append(["smoothed", tables.percent(result["smoothed_accuracy"])])
-    rows += [
-        [
-            f"{each['attack']}, {norm} {_shown(each['epsilon'])}",
-            tables.percent(each["robust_accuracy"]),
-        ]
-        for each in result["robust_accuracy"]
-    ]
-    rows += [
-        [
-            f"certified, {norm} {_shown(each['radius'])}",
-            tables.percent(each["certified_accuracy"]),
-        ]
-        for each in result["certified_accuracy"]
-    ]
-    return tables.table([f"{result['num_examples']} images", "accuracy"], rows)
-
-
-def _shown(radius: float) -> str:
-    """Returns a radius as people write it, `2/255` if it is such a ratio."""
-    levels = radius * 255
-    if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
-        return f"{round(levels)}/255"
-    return f"{radius:.4g}"
-
-
-def _check_against_attacks(
-    parsed: CertifySettings,
-    result: dict[str, Any],
-    known: list[dict[str, Any]],
-) -> None:
-    """Compares what is proved with what attacks left of the same images.
-
-    Raises:
-        ContradictionError: If more is proved than an attack left.
-    """
-    for each in known:
-        if parsed.smooths or (
-            each["threat_model"],
-            each["num_examples"],
-        ) != (parsed.threat_model, result["num_examples"]):
-            continue
-        for proof in result["certified_accuracy"]:
-            if (
-                proof["radius"] >= each["epsilon"]
-                and proof["certified_accuracy"] > each["robust_accuracy"]
-            ):
-                raise stops.ContradictionError(
-                    f"{parsed.method} certifies "
-                    f"{tables.percent(proof['certified_accuracy'])} within "
-                    f"{proof['radius']:.4g}, but {each['attack']} left only "
-                    f"{tables.percent(each['robust_accuracy'])} within "
-                    f"{each['epsilon']:.4g}: the bounds are wrong. This is a "
-                    "defect of hydra_tf; please report it"
-                )

@@ -120,12 +120,9 @@ def make_provers(
     Raises:
         InputError: If a layer of the network has no bounds.
     """
-    if settings.certification is None:
-        return {}
     return {
         name: BoundProver(network, name, num_examples=num_examples)
-        for name in settings.certification.methods
-        if name != SMOOTHING
+        for name in settings.bounds
     }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from trainers.certified_results import attack_name
+
 _NORMS = {"linf": r"$L_\infty$", "l2": r"$L_2$"}
 
 
@@ -31,6 +33,7 @@ def write(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     points = result["certified_accuracy"]
+    count = result["num_examples"]
     radii = [each["radius"] for each in points]
     accuracies = [100 * each["certified_accuracy"] for each in points]
     label = f"certified ({result['method']})"
@@ -60,7 +63,7 @@ def write(
             fillstyle="none",
             markeredgewidth=2,
             markersize=9,
-            label=f"under attack ({each['attack']})",
+            label=f"under attack ({attack_name(each, count)})",
         )
     axes.set_xlim(0, 1.05 * end if end else 1)
     axes.set_ylim(0, 102)
@@ -68,9 +71,7 @@ def write(
         f"radius, {_NORMS[result['threat_model']]}, images in [0, 1]"
     )
     axes.set_ylabel("accuracy, % of the test images")
-    axes.set_title(
-        f"{result['dataset']}, {result['num_examples']} images", fontsize=11
-    )
+    axes.set_title(f"{result['dataset']}, {count} images", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
     _write_atomically(path, figure)

@@ -9,6 +9,7 @@ import keras
 
 from trainers import console
 from trainers import experiment
+from trainers import results
 from trainers import settings
 from trainers import source
 from trainers.run_folder import RunFolder
@@ -49,10 +50,11 @@ def run() -> None:
     if not run.worked:
         console.say(f"{run.folder.path}: finished before; nothing to do")
     num_examples = rows[0][1]["num_examples"]
-    console.say(f"\n{experiment.result_table(rows)}\n")
+    console.say(f"\n{results.table(rows)}\n")
+    within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
     console.say(
-        f"Accuracies on {num_examples} test images of {run.info.name}; attacks "
-        f"within {parsed.evaluation.epsilon:.4g} "
+        f"Accuracies on {num_examples} test images of {run.info.name}; "
+        f"{within} within {parsed.evaluation.epsilon:.4g} "
         f"({parsed.evaluation.threat_model}) as in metrics.json."
     )
     console.say(f"SavedModel:   {run.folder.saved_model}")
@@ -80,12 +82,12 @@ def _pretrain(run: experiment.Experiment) -> keras.Model:
     if run.source_path:
         network = run.run_phase(
             "pretrain",
-            run.load_source,
+            run.first_network,
             0,
             origin=source.fingerprint(run.source_path),
         )
     else:
-        network = run.run_phase("pretrain", run.create_network, epochs)
+        network = run.run_phase("pretrain", run.first_network, epochs)
     run.measure("pretrain", network)
     return network
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -17,19 +15,17 @@ import numpy as np
 from hydra_tf import data
 from hydra_tf import export
 from hydra_tf import files
-from hydra_tf import models
-from hydra_tf import pruning
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
-from trainers import certification
 from trainers import console
+from trainers import datasets
 from trainers import environment
 from trainers import evaluation
 from trainers import methods
+from trainers import networks
+from trainers import records
 from trainers import source
-from trainers import startup
-from trainers import tables
 from trainers.phase import Phase
+from trainers.phase import check_warmup
 from trainers.phase import make_strategy
 from trainers.phase import train
 from trainers.run_folder import RunFolder
@@ -50,16 +46,16 @@ class Experiment:
 
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
-        self.info = dataset_info(settings.data.dataset)
+        self.info = datasets.info(settings.data.dataset)
         if settings.model.model is not None:
-            _check_model_name(settings.model.model)
+            source.check_name(settings.model.model)
         self.source_path = self._find_source(phase)
         self.strategy = make_strategy(settings.training.strategy)
         self._check_batch_size()
         self.folder = RunFolder(settings.run.output_dir)
-        self.folder.open(overwrite=settings.run.overwrite)
         self.worked = False
         self._epochs: dict[str, int] = {}
+        self._first_network: keras.Model | None = None
 
     @functools.cached_property
     def train_data(self) -> data.Pipeline:
@@ -81,60 +77,53 @@ class Experiment:
     @functools.cached_property
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The test images that are evaluated, and their classes."""
-        return test_arrays(
-            self.settings.data, self.settings.evaluation.num_examples
+        return datasets.test_arrays(
+            self.settings.data.dataset,
+            self.settings.data.data_dir,
+            self.settings.evaluation.num_examples,
         )
 
     def begin(self, epochs: Mapping[str, int]) -> None:
-        """Writes `flags.txt`, unless the folder holds a run of other settings.
+        """Takes the folder and writes `flags.txt`.
 
         Args:
             epochs: The phases of the run, each with its epochs.
 
         Raises:
-            InputError: If it does.
+            InputError: If the settings or the network cannot be trained, or
+                the folder holds a run of other settings. Then nothing was
+                written.
         """
         self._epochs = dict(epochs)
+        settings = {
+            phase: self.settings.record(phase, count, self.settings.pruning)
+            for phase, count in epochs.items()
+        }
         for phase, count in epochs.items():
-            record = self.settings.record(phase, count, self.settings.pruning)
+            check_warmup(self.settings.of_phase(phase), phase, count)
+        first = next(iter(epochs))
+        if (
+            self.settings.run.overwrite
+            or not self.folder.finished(first).is_file()
+        ):
+            self._first_network = self._make_first_network()
+        self.folder.open(overwrite=self.settings.run.overwrite)
+        for phase, record in settings.items():
             self.folder.compare_settings(phase, record)
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
 
-    def create_network(self) -> keras.Model:
-        """Returns the network of `--model` with fresh weights.
+    def first_network(self) -> keras.Model:
+        """Returns the network that the run starts from.
+
+        It is that of `--source`, or of `--model` with fresh weights.
 
         Raises:
-            InputError: If `--model` was not given.
+            InputError: If there is none, or it cannot be trained.
         """
-        name = self.settings.model.model
-        if name is None:
-            raise InputError(
-                "--model is required: a name of hydra_tf.models, or "
-                "package.module:function"
-            )
-        keras.utils.set_random_seed(self.settings.training.seed)
-        return models.create(name, self.info.image_shape, self.info.num_classes)
-
-    def load_source(self) -> keras.Model:
-        """Returns the network of `--source`.
-
-        Raises:
-            InputError: If there is none, or it does not fit.
-        """
-        if self.source_path is None:
-            raise InputError(
-                "--source is required: the folder of a run, or a .keras file"
-            )
-        network = source.load(self.source_path)
-        source.check(
-            network,
-            f"--source={self.source_path}",
-            self.info,
-            self.settings.model.model,
-        )
-        return network
+        network, self._first_network = self._first_network, None
+        return self._make_first_network() if network is None else network
 
     def start_pruning(
         self, network: keras.Model, method: str | None = None
@@ -210,29 +199,11 @@ class Experiment:
         """Evaluates a phase's network, as it would be exported."""
         folder = folder or self.folder
         images, labels = self.test_arrays
-        history = folder.read_history(phase)
-        known = folder.read_metrics()
-        wanted = {
-            name: evaluation.describe(name, self.settings.evaluation)
-            for name in self.settings.evaluation.attacks
-        }
-        proofs = certification.describe(self.settings.evaluation)
-        measured = known.get("phases", {}).get(phase)
-        if (
-            measured is not None
-            and measured["num_examples"] == len(labels)
-            and measured["checkpoint"]
-            == source.fingerprint(folder.finished(phase))
-            and {name: measured["attacks"].get(name) for name in wanted}
-            == json.loads(json.dumps(wanted))
-            and set(measured["robust_accuracy"]) >= set(wanted)
-            and measured.get("certification", {})
-            == json.loads(json.dumps(proofs))
-        ):
+        if records.is_measured(self.settings, phase, len(labels), folder):
             return
         self.worked = True
         result = evaluation.evaluate(
-            stripped(network),
+            networks.stripped(network),
             images,
             labels,
             self.settings.evaluation,
@@ -240,33 +211,7 @@ class Experiment:
         )
         console.say(f"  {evaluation.summary(result)}")
         folder.merge_metrics(
-            {
-                "phases": {
-                    phase: {
-                        "natural_accuracy": result.natural_accuracy,
-                        "robust_accuracy": result.robust_accuracy,
-                        "attacks": result.attacks,
-                        **result.certified_record(),
-                        "num_examples": result.num_examples,
-                        "epochs": len(history),
-                        "learning_rate": self.settings.of_phase(
-                            phase
-                        ).peak_learning_rate(phase),
-                        "seconds": sum(epoch["seconds"] for epoch in history),
-                        "evaluation_seconds": result.seconds,
-                        "checkpoint": source.fingerprint(
-                            folder.finished(phase)
-                        ),
-                        "history": history,
-                    }
-                },
-                "attacks": result.attacks,
-                **(
-                    {"certification": result.certification}
-                    if result.certification
-                    else {}
-                ),
-            }
+            records.measured(self.settings, phase, result, folder)
         )
 
     def finish(
@@ -307,14 +252,19 @@ class Experiment:
         ):
             return
         self.worked = True
-        exported = export_network(network, folder.saved_model)
-        sparsities = sparsity(network)
+        exported = networks.write_saved_model(network, folder.saved_model)
+        sparsity = networks.sparsity(network)
         metrics = folder.merge_metrics(
             {
-                "run": self._run_record(
-                    phase, method, folder, sparsities["density"]
+                "run": records.run(
+                    self.settings,
+                    phase,
+                    self._epochs,
+                    self._choice(phase, method, sparsity["density"]),
+                    self.strategy.num_replicas_in_sync,
+                    folder,
                 ),
-                "sparsity": sparsities,
+                "sparsity": sparsity,
                 "artifacts": {
                     "saved_model": {
                         **exported.to_dict(),
@@ -324,7 +274,12 @@ class Experiment:
                     "exported_checkpoint": digest,
                 },
                 "environment": environment.describe(),
-                "dataset": self._dataset_record(),
+                "dataset": records.dataset(
+                    self.info,
+                    self.train_data,
+                    self.settings.data.fraction,
+                    len(self.test_arrays[1]),
+                ),
             }
         )
         export.write_model_card(folder.path, metrics)
@@ -334,7 +289,7 @@ class Experiment:
         known = self.folder.read_metrics().get("artifacts", {})
         if "unpruned" not in known:
             with tempfile.TemporaryDirectory() as temporary:
-                exported = export_network(
+                exported = networks.write_saved_model(
                     network, pathlib.Path(temporary) / "saved_model"
                 )
             known["unpruned"] = {
@@ -343,6 +298,15 @@ class Experiment:
             }
             self.folder.merge_metrics({"artifacts": known})
         return known["unpruned"]
+
+    def _make_first_network(self) -> keras.Model:
+        return source.load_or_create(
+            self.source_path,
+            self.settings.model.model,
+            self.info,
+            self.settings.training.seed,
+            self.settings.bounds_needed_by,
+        )
 
     def _find_source(self, phase: str | None) -> pathlib.Path | None:
         """Returns the file of `--source`, if given."""
@@ -391,152 +355,11 @@ class Experiment:
                 "the number of devices"
             )
 
-    def _run_record(
-        self,
-        phase: str,
-        method: str | None,
-        folder: RunFolder,
-        density: float,
+    def _choice(
+        self, phase: str, method: str | None, density: float
     ) -> dict[str, Any]:
-        record = {
-            "name": folder.path.resolve().name,
-            "command": environment.command(),
-            "binary": startup.name(),
-            "phase": phase,
-            "model": self.settings.model.model,
-            "source": self.settings.model.source,
-            **self._objective_record(phase),
-        }
-        if startup.name() == "finetune":
-            # How the weights were chosen was settled where it starts from.
-            record["density"] = density
-        elif phase != "pretrain":
-            record |= self._pruning(method).in_use()
-        return record | {
-            **dataclasses.asdict(self.settings.training),
-            "learning_rate": self.settings.of_phase(phase).peak_learning_rate(
-                phase
-            ),
-            "batch_size": self.settings.data.batch_size,
-            "precision": self.settings.model.precision,
-            "replicas": self.strategy.num_replicas_in_sync,
-        }
-
-    def _objective_record(self, phase: str) -> dict[str, Any]:
-        """Returns the objective, with the ramps of all the run's phases."""
-        record: dict[str, Any] = {}
-        for name, epochs in (self._epochs or {phase: 0}).items():
-            record |= self.settings.objective_record(name, epochs)
-        return record
-
-    def _dataset_record(self) -> dict[str, Any]:
-        return {
-            "name": self.info.name,
-            "image_shape": list(self.info.image_shape),
-            "num_classes": self.info.num_classes,
-            "fraction": self.settings.data.fraction,
-            "num_train": self.train_data.num_examples,
-            "num_test": self.info.num_test,
-            "num_evaluated": len(self.test_arrays[1]),
-            "augmented": self.train_data.augmentation is not None,
-        }
-
-
-def dataset_info(name: str) -> data.DatasetInfo:
-    """Returns what is known about `--dataset`."""
-    if name not in data.names():
-        raise InputError(
-            f"--dataset={name} is unknown. {close_matches(name, data.names())}"
-        )
-    return data.info(name)
-
-
-def test_arrays(settings, num_examples) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first images of the test split and their classes."""
-    return data.load(
-        settings.dataset,
-        "test",
-        batch_size=settings.batch_size,
-        data_dir=settings.data_dir,
-    ).arrays(num_examples)
-
-
-def stripped(network: keras.Model) -> keras.Model:
-    """Returns the network with its masks made permanent."""
-    if methods.is_masked(network):
-        return pruning.strip_masks(network)
-    return network
-
-
-def export_network(
-    network: keras.Model, path: pathlib.Path
-) -> export.SavedModelInfo:
-    """Writes a network, masked or not, as a SavedModel."""
-    return export.export_saved_model(network, path)
-
-
-def sparsity(network: keras.Model) -> dict[str, Any]:
-    """Returns the sparsity of a network, also of one that has no masks."""
-    if not methods.is_masked(network):
-        network = methods.masked_where_possible(network)
-    return pruning.sparsity_report(network).to_dict()
-
-
-def _check_model_name(name: str) -> None:
-    if ":" not in name and name not in models.names():
-        raise InputError(
-            f"--model={name} is unknown. {close_matches(name, models.names())} "
-            "A network of your own is written package.module:function."
-        )
-
-
-def result_table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
-    """Returns what was measured, a network a row.
-
-    Args:
-        rows: Of each network its name, its entry in `phases` and its size.
-    """
-    attacks = list(
-        dict.fromkeys(
-            attack
-            for _, phase, _ in rows
-            for attack in phase["robust_accuracy"]
-        )
-    )
-    proofs = list(
-        dict.fromkeys(
-            proof
-            for _, phase, _ in rows
-            for proof in phase.get("certified_accuracy", {})
-        )
-    )
-    header = [
-        "network",
-        "natural",
-        *[f"robust ({attack})" for attack in attacks],
-        *[f"certified ({proof})" for proof in proofs],
-        "SavedModel",
-        "compressed",
-    ]
-    return tables.table(
-        header,
-        [
-            [
-                name,
-                tables.percent(phase["natural_accuracy"]),
-                *[
-                    tables.percent(phase["robust_accuracy"].get(attack))
-                    for attack in attacks
-                ],
-                *[
-                    tables.percent(
-                        phase.get("certified_accuracy", {}).get(proof)
-                    )
-                    for proof in proofs
-                ],
-                tables.size(size.get("bytes")),
-                tables.size(size.get("compressed_bytes")),
-            ]
-            for name, phase, size in rows
-        ],
-    )
+        """Returns how the weights were chosen, for `metrics.json`."""
+        if list(self._epochs) == ["finetune"]:
+            # That was settled where it starts from.
+            return {"density": density}
+        return {} if phase == "pretrain" else self._pruning(method).in_use()

@@ -11,27 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from hydra_tf import layers
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
-from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning import allocation
+from trainers import networks
 
 if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings
-
-_MASKED = (
-    layers.MaskedDense,
-    layers.MaskedConv1D,
-    layers.MaskedConv2D,
-    layers.MaskedDepthwiseConv2D,
-    layers.MaskedConv2DTranspose,
-)
-
-
-def is_masked(network: keras.Model) -> bool:
-    """Whether any layer of a network has a mask."""
-    return bool(find_masked(network))
 
 
 def start_pruning(
@@ -49,7 +35,7 @@ def start_pruning(
         batch: Images and labels, for scores that depend on the loss.
         seed: Seed of random scores.
     """
-    if is_masked(network):
+    if networks.is_masked(network):
         network = pruning.strip_masks(network)
     if settings.method == "lwm_multistep" and settings.allocation.endswith(
         ".json"
@@ -64,14 +50,6 @@ def start_pruning(
     if settings.method != "lwm_multistep":
         pruning.set_density(masked, densities(masked, settings))
     return masked
-
-
-def masked_where_possible(network: keras.Model) -> keras.Model:
-    """Returns the masked twin of a network, other layers left as they are."""
-    maskable = {masked_class.plain_class for masked_class in _MASKED}
-    return pruning.to_masked(
-        network, exclude=lambda layer: type(layer) not in maskable
-    )
 
 
 def densities(

@@ -75,6 +75,24 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def check_warmup(settings: TrainingSettings, phase: str, epochs: int) -> None:
+    """Checks that a phase is longer than its warm-up.
+
+    Args:
+        settings: Optimiser, learning rate and so on.
+        phase: Name of the phase.
+        epochs: Its epochs; with 0 there is nothing to warm up.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if epochs and settings.warmup_epochs >= epochs:
+        raise InputError(
+            f"--warmup_epochs={settings.warmup_epochs} must be less than the "
+            f"{epochs} epochs of the {phase} phase"
+        )
+
+
 def train(
     phase: Phase,
     network: keras.Model,
@@ -148,7 +166,12 @@ def _fit(
         checkpoints.FiniteGuard(phase.name, network.weights),
         keeper,
         progress.EpochLines(
-            phase.name, phase.epochs, data.steps_per_epoch, phase.progress
+            phase.name,
+            phase.epochs,
+            data.steps_per_epoch,
+            phase.progress,
+            # Noise is no attack.
+            "noisy" if phase.objective.objective == "smoothing" else "robust",
         ),
         tensorboard.PhaseEvents(
             folder.events / phase.name,
@@ -223,11 +246,7 @@ def _set_phase(network: keras.Model, phase: Phase) -> None:
 def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
     """Returns the optimiser with the phase's learning rates."""
     settings = phase.training
-    if settings.warmup_epochs >= phase.epochs:
-        raise InputError(
-            f"--warmup_epochs={settings.warmup_epochs} must be less than the "
-            f"{phase.epochs} epochs of the {phase.name} phase"
-        )
+    check_warmup(settings, phase.name, phase.epochs)
     peak = settings.peak_learning_rate(phase.name)
     rate = training.learning_rate(
         settings.lr_schedule,

@@ -36,6 +36,15 @@ class Settings:
     pipeline: pipeline_flags.PipelineSettings
     run: run_flags.RunSettings
 
+    @property
+    def bounds_needed_by(self) -> str | None:
+        """The flag for which every layer must have bounds, if there is one."""
+        if self.objective.verifiable:
+            return f"--objective={self.objective.objective}"
+        if self.evaluation.bounds:
+            return f"--eval_certify={','.join(self.evaluation.bounds)}"
+        return None
+
     def of_phase(self, phase: str) -> training_flags.TrainingSettings:
         """Returns the training settings of a phase."""
         return self.pipeline.training(phase, self.training)

@@ -6,7 +6,8 @@ from flags import phase_flags
 from hydra_tf.errors import InputError
 from trainers import console
 from trainers import experiment
-from trainers import methods
+from trainers import networks
+from trainers import results
 from trainers import settings
 from trainers import source
 
@@ -45,19 +46,19 @@ def run(phase: str) -> None:
             metrics["artifacts"]["saved_model"],
         )
     ]
-    console.say(f"\n{experiment.result_table(rows)}\n")
+    console.say(f"\n{results.table(rows)}\n")
     console.say(f"SavedModel: {run.folder.saved_model}")
     console.say(f"All figures: {run.folder.metrics}")
 
 
 def _network(phase: str, run: experiment.Experiment):
     """Returns the network that the phase starts from."""
+    network = run.first_network()
     if phase == "pretrain":
-        return run.load_source() if run.source_path else run.create_network()
-    network = run.load_source()
+        return network
     if phase == "prune":
         return run.start_pruning(network)
-    if not methods.is_masked(network):
+    if not networks.is_masked(network):
         raise InputError(
             f"--source={run.source_path} holds a network without masks; prune "
             "it first with `python -m trainers.prune`"

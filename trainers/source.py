@@ -14,7 +14,9 @@ import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
 from hydra_tf import models
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
 from hydra_tf.pruning import strip_masks
+from trainers import networks
 from trainers import run_folder
 
 if TYPE_CHECKING:
@@ -126,6 +128,58 @@ def load(path: pathlib.Path) -> keras.Model:
             f"truncated, or of layers unknown here "
             f"({type(error).__name__}: {reason})"
         ) from error
+
+
+def load_or_create(
+    path: pathlib.Path | None,
+    name: str | None,
+    info: DatasetInfo,
+    seed: int,
+    bounds_needed_by: str | None,
+) -> keras.Model:
+    """Returns the network that a run starts from, ready to be trained.
+
+    Args:
+        path: The file of `--source`, or `None` for fresh weights.
+        name: The value of `--model`.
+        info: The data set.
+        seed: Seed of fresh weights.
+        bounds_needed_by: The flag for which its layers must have bounds, if
+            there is one.
+
+    Raises:
+        InputError: If there is none, or it cannot be trained.
+    """
+    if path is not None:
+        where = f"--source={path}"
+        network = load(path)
+        check(network, where, info, name)
+    elif name is not None:
+        where = f"--model={name}"
+        keras.utils.set_random_seed(seed)
+        network = models.create(name, info.image_shape, info.num_classes)
+        check_ends_in_logits(network, where)
+    else:
+        raise InputError(
+            "--model is required: a name of hydra_tf.models, or "
+            "package.module:function"
+        )
+    if bounds_needed_by:
+        networks.check_provable(network, where, bounds_needed_by)
+    return network
+
+
+def check_name(name: str) -> None:
+    """Checks that a name of `hydra_tf.models` is one.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if ":" not in name and name not in models.names():
+        raise InputError(
+            f"--model={name} is unknown. {close_matches(name, models.names())} "
+            "A network of your own is written package.module:function."
+        )
 
 
 def check(

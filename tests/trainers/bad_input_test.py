@@ -50,6 +50,16 @@ def sources(tmp_path_factory):
         ]
     )
     model.save(folder / "einsum.keras")
+    for activation in ("gelu", "softmax"):
+        model = keras.Sequential(
+            [
+                keras.layers.Input((8, 8, 1)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10, activation=activation, name="odd_one"),
+                *([keras.layers.Dense(10)] if activation == "gelu" else []),
+            ]
+        )
+        model.save(folder / f"{activation}.keras")
     return folder
 
 
@@ -119,11 +129,47 @@ CASES = {
         "pretrain --model=digits_model --epochs=2 --warmup_epochs=2",
         ["--warmup_epochs=2 must be less than the 2 epochs"],
     ),
+    "warm_up_longer_than_a_later_phase": (
+        "pipeline --model=digits_model --pretrain_epochs=3 --prune_epochs=2 "
+        "--warmup_epochs=2",
+        ["--warmup_epochs=2 must be less than the 2 epochs of the prune phase"],
+    ),
+    "no_bounds_to_train_on": (
+        "pretrain --source={s}/gelu.keras --objective=crown_ibp --epsilon=0.01",
+        ["gelu.keras has no bounds", "--objective=crown_ibp", "'odd_one'"],
+    ),
+    # Before hours of training, not after them.
+    "no_bounds_to_certify_by": (
+        "pipeline --source={s}/gelu.keras --eval_certify=ibp",
+        ["gelu.keras has no bounds", "--eval_certify=ibp", "'odd_one'"],
+    ),
+    "no_bounds_to_evaluate": (
+        "evaluate --source={s}/gelu.keras --eval_certify=ibp",
+        ["gelu.keras has no bounds", "--eval_certify=ibp", "'odd_one'"],
+    ),
+    "softmax": (
+        "pretrain --source={s}/softmax.keras --objective=ibp --epsilon=0.01",
+        ["softmax.keras ends in a softmax, layer 'odd_one'"],
+    ),
+    "ramp_longer_than_the_phase": (
+        "pretrain --model=digits_model --epochs=2 --objective=ibp "
+        "--schedule_length=3",
+        ["--schedule_length=3", "the 2 epochs of the pretrain phase"],
+    ),
     "no_output_folder": ("pretrain --output_dir=", ["--output_dir"]),
     "attack_of_the_other_norm": (
         "evaluate --eval_attacks=cleverhans_cw_l2",
         ["--threat_model=l2"],
     ),
+}
+
+LATE = {
+    "finetune_without_masks",
+    "nothing_to_prune",
+    "layer_that_cannot_be_masked",
+    "allocation_of_another_network",
+    "allocation_that_is_no_json",
+    "missing_allocation",
 }
 
 
@@ -145,3 +191,6 @@ def test_mistake_is_one_line(case, sources, tmp_path, capfd):
     assert err.startswith(f"{name}: error: ")
     assert all(word in err for word in words), err
     assert err.count("\n") == 1
+    # What has to see the images or the masks is found in the run's folder.
+    begun = (tmp_path / "run" / "checkpoints").exists()
+    assert begun == (case in LATE), case

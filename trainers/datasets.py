@@ -1,0 +1,37 @@
+"""The data set of `--dataset`: what is known about it, its test images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hydra_tf import data
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+
+
+def info(name: str) -> data.DatasetInfo:
+    """Returns what is known about `--dataset`.
+
+    Raises:
+        InputError: If there is no such data set.
+    """
+    if name not in data.names():
+        raise InputError(
+            f"--dataset={name} is unknown. {close_matches(name, data.names())}"
+        )
+    return data.info(name)
+
+
+def test_arrays(
+    name: str, data_dir: str | None, num_examples: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first images of the test split and their classes.
+
+    Args:
+        name: Name of the data set.
+        data_dir: Folder of prepared data sets, if not the usual one.
+        num_examples: Number of images, by default all.
+    """
+    return data.load(name, "test", batch_size=1, data_dir=data_dir).arrays(
+        num_examples
+    )

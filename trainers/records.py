@@ -1,0 +1,149 @@
+"""What `metrics.json` says of a run: phases, settings, data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hydra_tf.data import DatasetInfo
+from hydra_tf.data import Pipeline
+from trainers import certification
+from trainers import environment
+from trainers import evaluation
+from trainers import source
+from trainers import startup
+from trainers.run_folder import RunFolder
+from trainers.settings import Settings
+
+
+def is_measured(
+    settings: Settings, phase: str, num_examples: int, folder: RunFolder
+) -> bool:
+    """Whether a folder has the figures that the evaluation would give.
+
+    Args:
+        settings: What the flags say.
+        phase: Name of the phase.
+        num_examples: Number of images to measure on.
+        folder: The folder.
+    """
+    entry = folder.read_metrics().get("phases", {}).get(phase)
+    if entry is None:
+        return False
+    attacks = {
+        name: evaluation.describe(name, settings.evaluation)
+        for name in settings.evaluation.attacks
+    }
+    proofs = certification.describe(settings.evaluation)
+    return (
+        entry["num_examples"] == num_examples
+        and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
+        and {name: entry["attacks"].get(name) for name in attacks}
+        == _as_read(attacks)
+        and set(entry["robust_accuracy"]) >= set(attacks)
+        and entry.get("certification", {}) == _as_read(proofs)
+    )
+
+
+def measured(
+    settings: Settings,
+    phase: str,
+    result: evaluation.Evaluation,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Returns what is added when a phase's network was measured.
+
+    Args:
+        settings: What the flags say.
+        phase: Name of the phase.
+        result: What was measured.
+        folder: The folder, with the phase's history and network.
+    """
+    history = folder.read_history(phase)
+    entry = {
+        "natural_accuracy": result.natural_accuracy,
+        "robust_accuracy": result.robust_accuracy,
+        "attacks": result.attacks,
+        **result.certified_record(),
+        "num_examples": result.num_examples,
+        "epochs": len(history),
+        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        "seconds": sum(epoch["seconds"] for epoch in history),
+        "evaluation_seconds": result.seconds,
+        "checkpoint": source.fingerprint(folder.finished(phase)),
+        "history": history,
+    }
+    record = {"phases": {phase: entry}, "attacks": result.attacks}
+    if result.certification:
+        record["certification"] = result.certification
+    return record
+
+
+def run(
+    settings: Settings,
+    phase: str,
+    epochs: Mapping[str, int],
+    choice: Mapping[str, Any],
+    replicas: int,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Returns how the result of a run came about.
+
+    Args:
+        settings: What the flags say.
+        phase: The last phase.
+        epochs: The phases of the run, each with its epochs.
+        choice: How the weights were chosen.
+        replicas: Number of devices.
+        folder: The folder.
+    """
+    record = {
+        "name": folder.path.resolve().name,
+        "command": environment.command(),
+        "binary": startup.name(),
+        "phase": phase,
+        "model": settings.model.model,
+        "source": settings.model.source,
+    }
+    for name, count in epochs.items():
+        # The ramps of all the phases.
+        record |= settings.objective_record(name, count)
+    return {
+        **record,
+        **choice,
+        **dataclasses.asdict(settings.training),
+        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        "batch_size": settings.data.batch_size,
+        "precision": settings.model.precision,
+        "replicas": replicas,
+    }
+
+
+def dataset(
+    info: DatasetInfo, train: Pipeline, fraction: float, num_evaluated: int
+) -> dict[str, Any]:
+    """Returns what a run was trained and measured on.
+
+    Args:
+        info: The data set.
+        train: The training images.
+        fraction: The share of them that was taken.
+        num_evaluated: Number of test images.
+    """
+    return {
+        "name": info.name,
+        "image_shape": list(info.image_shape),
+        "num_classes": info.num_classes,
+        "fraction": fraction,
+        "num_train": train.num_examples,
+        "num_test": info.num_test,
+        "num_evaluated": num_evaluated,
+        "augmented": train.augmentation is not None,
+    }
+
+
+def _as_read(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record as it comes back from the file."""
+    return json.loads(json.dumps(record))

@@ -1,0 +1,59 @@
+"""The table of what was measured, with which a binary ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainers import tables
+
+
+def table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
+    """Returns what was measured, a network a row.
+
+    Args:
+        rows: Of each network its name, its entry in `phases` and its size.
+    """
+    attacks = list(
+        dict.fromkeys(
+            attack
+            for _, phase, _ in rows
+            for attack in phase["robust_accuracy"]
+        )
+    )
+    proofs = list(
+        dict.fromkeys(
+            proof
+            for _, phase, _ in rows
+            for proof in phase.get("certified_accuracy", {})
+        )
+    )
+    header = [
+        "network",
+        "natural",
+        *[f"robust ({attack})" for attack in attacks],
+        *[f"certified ({proof})" for proof in proofs],
+        "SavedModel",
+        "compressed",
+    ]
+    return tables.table(
+        header,
+        [
+            [
+                name,
+                tables.percent(phase["natural_accuracy"]),
+                *[
+                    tables.percent(phase["robust_accuracy"].get(attack))
+                    for attack in attacks
+                ],
+                *[
+                    tables.percent(
+                        phase.get("certified_accuracy", {}).get(proof)
+                    )
+                    for proof in proofs
+                ],
+                tables.size(size.get("bytes")),
+                tables.size(size.get("compressed_bytes")),
+            ]
+            for name, phase, size in rows
+        ],
+    )
