@@ -9,12 +9,6 @@ import keras
 from trainers import console
 from trainers import tables
 
-_ACCURACIES = {
-    "natural_accuracy": "natural",
-    "robust_accuracy": "robust",
-    "certified_accuracy": "certified",
-}
-
 
 class EpochLines(keras.callbacks.Callback):
     """Writes a line per epoch with the time that is left.
@@ -24,14 +18,27 @@ class EpochLines(keras.callbacks.Callback):
         epochs: Number of its epochs.
         steps: Number of steps in an epoch.
         mode: The value of `--progress`.
+        robust: What the accuracy on perturbed images is called.
     """
 
-    def __init__(self, phase: str, epochs: int, steps: int, mode: str):
+    def __init__(
+        self,
+        phase: str,
+        epochs: int,
+        steps: int,
+        mode: str,
+        robust: str = "robust",
+    ):
         super().__init__()
         self._phase = phase
         self._epochs = epochs
         self._steps = steps
         self._mode = mode
+        self._words = {
+            "natural_accuracy": "natural",
+            "robust_accuracy": robust,
+            "certified_accuracy": "certified",
+        }
         self._first_epoch: int | None = None
         self._start = self._epoch_start = 0.0
         self._ticker: console.Ticker | None = None
@@ -58,7 +65,7 @@ class EpochLines(keras.callbacks.Callback):
         left = (now - self._start) / done * (self._epochs - epoch - 1)
         figures = [
             f"{word} {tables.percent(float(logs[name])):>7}"
-            for name, word in _ACCURACIES.items()
+            for name, word in self._words.items()
             if name in (logs or {})
         ]
         if "epsilon" in (logs or {}):

@@ -241,7 +241,9 @@ def test_stopped_and_killed_it_goes_on_and_ends_alike(
 
 def test_more_images_go_on_and_other_settings_are_refused(certify, capfd):
     certify("--epsilons=0.01", count=10)
+    capfd.readouterr()
     first = table(certify("--epsilons=0.01", count=10)[1])
+    assert "10 images are done already" in capfd.readouterr().out
     code, folder = certify("--epsilons=0.01", count=25)
     assert code == 0
     assert table(folder)[:10] == first
@@ -281,11 +283,36 @@ def test_run_s_attacks_are_compared_and_its_record_stays(
         f"--source={tmp_path / 'trained'}", "--epsilons=0.01", name="trained"
     )
     assert code == 0
-    assert "pgd, Linf 0.01" in capfd.readouterr().out
+    assert "pgd, Linf 0.01 " in capfd.readouterr().out
     whole = json.loads((folder / "metrics.json").read_text())
     assert whole["run"] == {"name": "x"}
     assert whole["certify"]["robust_accuracy"][0]["robust_accuracy"] == 0.85
     assert not (folder / "flags.txt").exists()
+    # On fewer images than were attacked the figures are not comparable.
+    certify(
+        f"--source={tmp_path / 'trained'}",
+        "--epsilons=0.01",
+        name="trained",
+        count=10,
+    )
+    assert "pgd on 40 images, Linf 0.01 " in capfd.readouterr().out
+
+
+def test_radii_are_shown_as_people_write_them(certify, capfd):
+    certify("--epsilons=2/255,0.2,1/3", "--method=ibp", count=5)
+    out = capfd.readouterr().out
+    for shown in ("Linf 2/255 ", "Linf 0.2 ", "Linf 85/255 "):
+        assert shown in out
+
+
+def test_smoothing_says_what_it_cannot_certify(certify, capfd):
+    # sigma Phi^-1(alpha^(1/n)) = 0.25 Phi^-1(0.9330) for n = 100.
+    arguments = ("--method=smoothing", "--n=100", "--n0=10")
+    certify(*arguments, "--radii=0.1,0.4", name="all", count=5)
+    line = "With --n=100 noisy copies no radius above 0.375 can be certified."
+    assert line in capfd.readouterr().out
+    certify(*arguments, "--radii=0.1,0.3", name="within", count=5)
+    assert "can be certified" not in capfd.readouterr().out
 
 
 def test_more_proved_than_an_attack_left_is_a_defect(

@@ -155,7 +155,7 @@ def test_saved_model_is_evaluated_without_bounds(
 
 @pytest.mark.parametrize("objective", ["smoothing", "mixtrain"])
 def test_other_objectives_run_through_the_pipeline(
-    objective, tmp_path, data_dir
+    objective, tmp_path, data_dir, capfd
 ):
     code = run(
         tmp_path,
@@ -176,6 +176,13 @@ def test_other_objectives_run_through_the_pipeline(
             "smoothing": {"smoothing@0.1", "smoothing@0.2"},
             "mixtrain": {"symbolic"},
         }[objective]
+    )
+    out = capfd.readouterr().out
+    # Noise is no attack, and mixtrain has no other images.
+    assert ("  noisy " in out) == (objective == "smoothing")
+    assert "  robust " not in out.split("natural ")[1]
+    assert ("attacks and bounds within 0.01" in out) == (
+        objective == "mixtrain"
     )
     if objective == "smoothing":
         described = entry["certification"]["smoothing@0.2"]
