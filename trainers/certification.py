@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -92,11 +94,12 @@ class BoundProver:
             # Rows past the end repeat the last image.
             rows = np.minimum(np.arange(done, done + size), count - 1)
             try:
-                proved[rows] = self._certified(
-                    tf.constant(images[rows], self._dtype),
-                    tf.constant(labels[rows], tf.int32),
-                    tf.constant(epsilon, self._dtype),
-                ).numpy()
+                with _full_float32():
+                    proved[rows] = self._certified(
+                        tf.constant(images[rows], self._dtype),
+                        tf.constant(labels[rows], tf.int32),
+                        tf.constant(epsilon, self._dtype),
+                    ).numpy()
             except (tf.errors.ResourceExhaustedError, MemoryError):
                 if size == 1:
                     raise
@@ -105,6 +108,18 @@ class BoundProver:
             done = min(done + size, count)
             update(done)
         return proved
+
+
+@contextlib.contextmanager
+def _full_float32() -> Iterator[None]:
+    """Has GPUs multiply at full precision, which bounds count on."""
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)
 
 
 def make_provers(
