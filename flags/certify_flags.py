@@ -40,7 +40,7 @@ _EPSILONS = parsing.DEFINE_numbers(
     "understood. By default 1/255,2/255,4/255,8/255.",
     lower=0,
     upper=1,
-    hint="Linf radii for images in [0, 1]",
+    hint="Linf radii for images in [0, 1]; for 8 of 255 levels 8/255",
     flag_values=FLAGS,
 )
 _RADII = parsing.DEFINE_numbers(

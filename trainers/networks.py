@@ -50,7 +50,7 @@ def check_provable(network: keras.Model, where: str, needed_by: str) -> None:
         bounds.check_supported(network)
     except InputError as error:
         raise InputError(
-            f"{where} has no bounds, as {needed_by} needs them: {error}"
+            f"{where} does not fit {needed_by}: {error}"
         ) from error
 
 
