@@ -51,7 +51,7 @@ def _run(arguments: list[str], folder: pathlib.Path) -> str:
 
 def test_python_blocks_run_in_order(tmp_path):
     blocks = _blocks("python")
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     output = _run([str(script)], tmp_path)
@@ -63,8 +63,12 @@ def test_python_blocks_run_in_order(tmp_path):
 def test_commands_run_in_order(tmp_path):
     commands = [c for c in _commands() if "--data_dir" not in " ".join(c)]
     assert len(commands) == 7
+    # The presets are named as from a checkout.
+    (tmp_path / "flags").symlink_to(ROOT / "flags")
     for command in commands:
         _run(["-m", *command], tmp_path)
     for run in ("first", "finetuned", "exported"):
         assert (tmp_path / "runs" / run / "saved_model").is_dir()
     assert (tmp_path / "runs" / "attacked" / "metrics.json").is_file()
+    certified = tmp_path / "runs" / "digits_certified_best"
+    assert (certified / "certify.png").is_file()
