@@ -31,6 +31,7 @@ from hydra_tf.bounds.windows import Window
 from hydra_tf.bounds.windows import find_windows
 from hydra_tf.bounds.windows import num_window_entries
 from hydra_tf.bounds.windows import on_windows
+from hydra_tf.loops import map_in_order
 
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25
@@ -276,7 +277,7 @@ class BoundPropagation:
         else:
             # Windows of a single image fit into memory, all together do not.
             dtype = self._box.lower.dtype
-            lower, upper = tf.map_fn(
+            lower, upper = map_in_order(
                 lambda image: self._bound_places(
                     number,
                     windows,
@@ -284,8 +285,7 @@ class BoundPropagation:
                     {k: v.of_image(image) for k, v in relaxations.items()},
                 ),
                 tf.range(tf.shape(self._box.lower)[0]),
-                fn_output_signature=(dtype, dtype),
-                parallel_iterations=1,
+                (dtype, dtype),
             )
         return Interval(
             tf.reshape(lower, [-1, *shape]), tf.reshape(upper, [-1, *shape])
@@ -344,11 +344,10 @@ class BoundPropagation:
         if count == entries:
             return bound(0, entries)
         # As many rows at a time as memory allows.
-        lower, upper = tf.map_fn(
+        lower, upper = map_in_order(
             lambda first: bound(first, count),
             tf.range(0, entries, count),
-            fn_output_signature=(dtype, dtype),
-            parallel_iterations=1,
+            (dtype, dtype),
         )
         return _joined(lower)[:, :entries], _joined(upper)[:, :entries]
 

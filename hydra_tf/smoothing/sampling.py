@@ -25,6 +25,7 @@ from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
+from hydra_tf.loops import map_in_order
 from hydra_tf.smoothing.noise import GaussianStream
 
 # One call into TensorFlow runs this many batches, one after the other: masks
@@ -146,20 +147,17 @@ class NoisySampler:
             batch_size: Integer.
         """
 
-        def batch(number: tf.Tensor) -> tf.Tensor:
+        def batch(number: tf.Tensor) -> tuple[tf.Tensor]:
             skipped = tf.cast(number, tf.int64) * batch_size
             rows = row + skipped + tf.range(batch_size, dtype=tf.int64)
             clean = tf.gather(images, rows // self._draws)
             noise = self._noise.rows(noise_row + skipped, batch_size)
-            return self._answer(self._logits(clean + noise))
+            return (self._answer(self._logits(clean + noise)),)
 
         with self._reused_kernels():
             # One batch after the other: memory is that of one.
-            answers = tf.map_fn(
-                batch,
-                tf.range(num_batches),
-                parallel_iterations=1,
-                fn_output_signature=self._dtype,
+            (answers,) = map_in_order(
+                batch, tf.range(num_batches), (self._dtype,)
             )
         shape = tf.concat([[-1], tf.shape(answers)[2:]], axis=0)
         return tf.reshape(answers, shape)
