@@ -43,9 +43,16 @@ def write(
         axes.plot(radii, accuracies, "o", color="C0")
         end = max([*radii, float(curve[0][-1])])
     else:
-        # Within no distance an image is right if it is classified so.
+        # Within no distance an image is right if it is classified so; between
+        # two radii only what the larger one proves is proved.
         natural = 100 * result["natural_accuracy"]
-        axes.plot([0, *radii], [natural, *accuracies], color="C0", label=label)
+        axes.step(
+            [0, *radii],
+            [natural, *accuracies],
+            where="pre",
+            color="C0",
+            label=label,
+        )
         axes.plot(radii, accuracies, "o", color="C0")
         end = max([*radii, *_epsilons(result)])
     axes.axhline(

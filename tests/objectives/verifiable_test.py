@@ -409,7 +409,10 @@ def test_a_saved_model_goes_on_where_its_schedules_were(name, tmp_path):
     for one, other in zip(
         resumed.network.weights, whole.network.weights, strict=True
     ):
-        np.testing.assert_array_equal(one.numpy(), other.numpy())
+        # Sums of gradients of several passes may round in another order.
+        np.testing.assert_allclose(
+            one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
