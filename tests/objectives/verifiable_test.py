@@ -406,12 +406,14 @@ def test_a_saved_model_goes_on_where_its_schedules_were(name, tmp_path):
     assert type(resumed.objective) is type(objective)
     assert resumed.objective.get_config() == objective.get_config()
     fit(resumed, epochs=4, initial_epoch=2)
+    # TensorFlow sums the gradients of CROWN's passes in no fixed order: two
+    # unbroken runs differ in their last bits, too.
+    tolerance = 1e-6 if name == "crown_ibp" else 0
     for one, other in zip(
         resumed.network.weights, whole.network.weights, strict=True
     ):
-        # Sums of gradients of several passes may round in another order.
         np.testing.assert_allclose(
-            one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6
+            one.numpy(), other.numpy(), rtol=0, atol=tolerance
         )
 
 
