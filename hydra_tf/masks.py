@@ -139,6 +139,83 @@ def topk_mask(scores: Any, density: Any) -> tf.Tensor:
     return _straight_through_mask_of_density(scores, density)
 
 
+def n_of_m_mask(scores: Any, n: int, m: int, axis: int = -2) -> tf.Tensor:
+    """Returns the mask that keeps `n` of every `m` entries along an axis.
+
+    The axis is cut into consecutive blocks of `m`; in each the `n` scores of
+    largest magnitude stay, of equal ones those that come first. That is the
+    layout of sparse tensor cores, with the axis of the input channels.
+
+    Backward as in `topk_mask`.
+
+    Args:
+        scores: Float tensor (float32, bfloat16 or float16) of defined shape.
+        n: Integer, entries kept of each block, 0 < n < m.
+        m: Integer, length of a block; divides the axis.
+        axis: The axis that blocks lie along; of a kernel `(..., in, out)` the
+            one before the last.
+
+    Returns:
+        Tensor of zeros and ones with the shape and dtype of `scores`.
+
+    Raises:
+        InputError: If `m` does not divide the axis or a score is NaN (inside
+            `tf.function` as for `topk_mask`).
+        TypeError: If the scores' dtype is not supported.
+
+    Example:
+
+    >>> scores = tf.constant([[4.0], [-3.0], [2.0], [1.0]])
+    >>> n_of_m_mask(scores, 2, 4).numpy().ravel()
+    array([1., 1., 0., 0.], dtype=float32)
+
+    Reference:
+
+    - [Mishra et al., 2021](https://arxiv.org/abs/2104.08378), section 3
+    """
+    scores = tf.convert_to_tensor(scores)
+    if scores.dtype not in _LEVELS:
+        raise TypeError(
+            "`scores` must be float32, bfloat16 or float16. "
+            f"Received: dtype={scores.dtype.name}"
+        )
+    length = scores.shape[axis]
+    if not 0 < n < m or length is None or length % m:
+        raise InputError(
+            f"`scores` must have a multiple of m={m} entries along axis {axis} "
+            f"and n={n} be from 1 to {m - 1}. Received: shape={scores.shape}"
+        )
+
+    @tf.custom_gradient
+    def mask_of(scores):
+        def gradient(upstream):
+            return upstream * tf.sign(scores)
+
+        return _select_in_blocks(scores, n, m, axis), gradient
+
+    return mask_of(scores)
+
+
+def _select_in_blocks(
+    scores: tf.Tensor, n: int, m: int, axis: int
+) -> tf.Tensor:
+    bits, one = _magnitude_bits(scores)
+    axis %= scores.shape.rank
+    shape = scores.shape.as_list()
+    blocks = [*shape[:axis], shape[axis] // m, m, *shape[axis + 1 :]]
+    entries = tf.unstack(tf.reshape(bits, blocks), axis=axis + 1)
+    # An entry's rank is the number of those before it in the order. Pairwise,
+    # since blocks are short: no sort, and it vectorises over the kernel.
+    ranks = [tf.zeros_like(entry) for entry in entries]
+    for i in range(m):
+        for j in range(i + 1, m):
+            first = tf.cast(entries[i] >= entries[j], tf.int32)
+            ranks[j] += first
+            ranks[i] += 1 - first
+    kept = tf.stack([rank < n for rank in ranks], axis=axis + 1)
+    return tf.where(tf.reshape(kept, shape), one, tf.zeros([], scores.dtype))
+
+
 def _is_tensor(value: Any) -> bool:
     return tf.is_tensor(value) or isinstance(value, tf.Variable)
 
@@ -192,17 +269,8 @@ def _machine_epsilon(dtype: Any) -> float:
 
 def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     """Zeros, and ones where a score is among the `kept` largest magnitudes."""
-    integer_type, levels = _LEVELS[scores.dtype]
-    # Bitwise instead of `abs`: exact for denormals, which float operations
-    # may flush to zero.
-    bits = tf.bitwise.bitwise_and(
-        tf.bitcast(tf.reshape(scores, [-1]), integer_type), integer_type.max
-    )
-    infinity = tf.bitcast(tf.constant(math.inf, scores.dtype), integer_type)
-    holds_nan = tf.reduce_max(bits) > infinity
-    one = _one_unless(holds_nan, scores.dtype)
-    bits = tf.cast(bits, tf.int32)
-
+    _, levels = _LEVELS[scores.dtype]
+    bits, one = _magnitude_bits(tf.reshape(scores, [-1]))
     threshold, num_ties, num_ties_kept = _radix_threshold(bits, kept, levels)
 
     def keep_all_ties():
@@ -218,6 +286,19 @@ def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     )
     mask = tf.where(selected, one, tf.zeros([], scores.dtype))
     return tf.reshape(mask, scores.shape)
+
+
+def _magnitude_bits(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Integers in the order of the scores' magnitudes, and the mask's one."""
+    integer_type, _ = _LEVELS[scores.dtype]
+    # Bitwise instead of `abs`: exact for denormals, which float operations
+    # may flush to zero.
+    bits = tf.bitwise.bitwise_and(
+        tf.bitcast(scores, integer_type), integer_type.max
+    )
+    infinity = tf.bitcast(tf.constant(math.inf, scores.dtype), integer_type)
+    holds_nan = tf.reduce_max(bits) > infinity
+    return tf.cast(bits, tf.int32), _one_unless(holds_nan, scores.dtype)
 
 
 def _one_unless(holds_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RANKS = {
     "errors": 0,
     "files": 1,
+    "granularity": 1,
     "graph": 1,
     "loops": 1,
     "masks": 1,
