@@ -132,7 +132,7 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
 def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
     mask = keras.ops.convert_to_numpy(layer.mask)
     kept = int(np.count_nonzero(mask))
-    uses = _uses_per_weight(layer)
+    uses = uses_per_weight(layer)
     return LayerSparsity(
         name=name,
         type=layer.plain_class.__name__,
@@ -144,8 +144,16 @@ def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
     )
 
 
-def _uses_per_weight(layer: Any) -> int | None:
-    """How many outputs each kernel entry contributes to, per example."""
+def uses_per_weight(layer: Any) -> int | None:
+    """Returns how many outputs a kernel entry contributes to, per example.
+
+    Args:
+        layer: Built masked layer.
+
+    Returns:
+        The number of positions at which the layer applies its kernel, `None`
+        if the size of its input is unknown.
+    """
     shape = layer.built_input_shape
     if isinstance(layer, keras.layers.Dense):
         positions = shape[1:-1]
