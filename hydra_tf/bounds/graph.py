@@ -23,6 +23,11 @@ from hydra_tf.bounds.rules.registry import as_operations
 from hydra_tf.bounds.rules.registry import find_rule
 from hydra_tf.bounds.rules.registry import unsupported
 from hydra_tf.errors import InputError
+from hydra_tf.graph import Call
+from hydra_tf.graph import Value
+from hydra_tf.graph import is_graph
+from hydra_tf.graph import package_of
+from hydra_tf.graph import walk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,19 +78,6 @@ class Graph:
         return self.nodes[value - 1] if value else None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Value:
-    """A value of the graph while it is taken down.
-
-    Attributes:
-        number: Its number.
-        shape: Its shape without the batch.
-    """
-
-    number: int
-    shape: tuple[int, ...]
-
-
 def network_of(model: Any) -> keras.Model:
     """Returns the Keras graph of a model or of a wrapper around one.
 
@@ -100,7 +92,7 @@ def network_of(model: Any) -> keras.Model:
             may compute something else than its `network`.
     """
     network = model
-    while not _is_graph(network):
+    while not is_graph(network):
         inner = getattr(network, "network", None)
         if inner is None or inner is network:
             raise InputError(
@@ -125,19 +117,6 @@ def network_of(model: Any) -> keras.Model:
     return network
 
 
-def _is_graph(model: Any) -> bool:
-    """Whether a model computes what its layers show, and nothing else."""
-    return (
-        isinstance(model, keras.Model)
-        and (
-            isinstance(model, keras.Sequential)
-            or hasattr(model, "_nodes_by_depth")
-        )
-        and _package_of(type(model).call) == "keras"
-        and _package_of(type(model).__call__) == "keras"
-    )
-
-
 def _returns_its_network(wrapper: Any) -> bool:
     """Whether calling a wrapper is calling its attribute `network`.
 
@@ -147,12 +126,7 @@ def _returns_its_network(wrapper: Any) -> bool:
     if not callable(wrapper) or getattr(wrapper, "is_view", False) is True:
         return True
     method = "call" if isinstance(wrapper, keras.Layer) else "__call__"
-    return _package_of(getattr(type(wrapper), method)) == "hydra_tf"
-
-
-def _package_of(function: Any) -> str:
-    """Returns the name of the package that defines a function."""
-    return (getattr(function, "__module__", None) or "").split(".")[0]
+    return package_of(getattr(type(wrapper), method)) == "hydra_tf"
 
 
 def trace(model: Any) -> Graph:
@@ -181,9 +155,12 @@ def trace(model: Any) -> Graph:
             f"model '{network.name}' must have an input of fixed size for "
             f"bounds. Received: input shape={shape}"
         )
+    walked = walk(network, lambda layer: find_rule(layer) is not None)
     tracer = _Tracer()
-    (output,) = tracer.run(network, [_Value(0, shape)], prefix="")
-    return _without_unread(tracer.nodes, output.number, shape)
+    for call in walked.calls:
+        tracer.take_down(call)
+    output = tracer.number_of(walked.outputs[0])
+    return _without_unread(tracer.nodes, output, shape)
 
 
 def _without_unread(
@@ -206,70 +183,30 @@ def _without_unread(
 
 
 class _Tracer:
-    """Takes down the operations while a model's graph is walked through."""
+    """Takes down the operations of the calls of a network."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self._calls: dict[str, int] = {}
+        self._numbers = {0: 0}  # Of our values, by the numbers of the walk.
 
-    def run(
-        self, model: keras.Model, values: Sequence[_Value], prefix: str
-    ) -> list[_Value]:
-        """Walks through a model, nested ones included; returns its outputs."""
-        if isinstance(model, keras.Sequential):
-            for layer in model.layers:
-                values = self._call(layer, prefix, values)
-            return list(values)
-        # Keras' own walk, with our numbers in the place of tensors.
-        outputs = model._run_through_graph(
-            list(values),
-            operation_fn=lambda operation: operation,
-            call_fn=lambda operation, *args, **kwargs: self._call_node(
-                operation, prefix, args, kwargs
-            ),
-        )
-        return keras.tree.flatten(outputs)
+    def number_of(self, value: Value) -> int:
+        """Returns the number of the value that a call reads or returns."""
+        return self._numbers[value.number]
 
-    def _call_node(
-        self, operation: Any, prefix: str, args: Any, kwargs: dict[str, Any]
-    ) -> list[_Value]:
-        inputs = keras.tree.flatten(args)
-        for key, value in kwargs.items():
-            given = keras.tree.flatten(value)
-            given = [each for each in given if each is not None]
-            if all(isinstance(each, _Value) for each in given):
-                inputs += given
-            elif key != "training" or value:
+    def take_down(self, call: Call) -> None:
+        """Adds the operations of one call."""
+        name, operation = call.name, call.operation
+        for key, value in call.settings.items():
+            if key != "training" or value:
                 raise unsupported(
-                    prefix + operation.name,
-                    operation,
-                    f"it is called with {key}={value!r}",
+                    name, operation, f"it is called with {key}={value!r}"
                 )
-        return self._call(operation, prefix, inputs)
-
-    def _call(
-        self,
-        operation: Any,
-        prefix: str,
-        inputs: Sequence[Any],
-    ) -> list[_Value]:
-        name = prefix + operation.name
-        if not all(isinstance(value, _Value) for value in inputs):
+        if call.constants:
             raise unsupported(name, operation, "it reads a constant")
-        if isinstance(operation, keras.layers.InputLayer):
-            return list(inputs)
-        if _is_graph(operation) and find_rule(operation) is None:
-            if len(inputs) != len(operation.inputs):
-                raise unsupported(name, operation, "it has optional inputs")
-            return self.run(operation, inputs, f"{name}/")
-        self._calls[name] = self._calls.get(name, 0) + 1
-        if self._calls[name] > 1:
-            name += f":{self._calls[name]}"
-        shapes = [value.shape for value in inputs]
+        shapes = [shape[1:] for shape in call.input_shapes]
         operations = _apply_rule(name, operation, shapes)
         _check_inputs(name, operation, operations, shapes)
-        numbers = tuple(value.number for value in inputs)
-        shape = shapes[0]
+        numbers = tuple(map(self.number_of, call.inputs))
         for each in operations:
             before = self.nodes[numbers[0] - 1] if numbers[0] else None
             if (
@@ -284,9 +221,8 @@ class _Tracer:
             number = len(self.nodes) + 1
             self.nodes.append(Node(name, each, numbers, number))
             numbers = (number,)
-        if operations:
-            shape = _output_shape(operation, shapes)
-        return [_Value(numbers[0], shape)]
+        for output in call.outputs:
+            self._numbers[output.number] = numbers[0]
 
 
 def _check_inputs(
@@ -313,15 +249,6 @@ def _apply_rule(
     takes_shapes = len(inspect.signature(rule).parameters) > 1
     result = rule(operation, shapes) if takes_shapes else rule(operation)
     return as_operations(f"layer '{name}'", result)
-
-
-def _output_shape(
-    operation: Any, shapes: list[tuple[int, ...]]
-) -> tuple[int, ...]:
-    specs = [keras.KerasTensor((None, *shape)) for shape in shapes]
-    if isinstance(operation, keras.Layer) and len(specs) > 1:
-        specs = [specs]
-    return tuple(operation.compute_output_spec(*specs).shape[1:])
 
 
 def exact_marginals(graph: Graph) -> set[int]:

@@ -12,22 +12,12 @@ import keras
 from hydra_tf.bounds.operations import OPERATIONS
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.errors import InputError
+from hydra_tf.graph import redefines
 
 Rule = Callable[..., Operation | Sequence[Operation]]
 _RuleT = TypeVar("_RuleT", bound=Rule)
 
 _rules: dict[type, Rule] = {}
-# What a subclass may redefine and still compute what its base class does.
-_HARMLESS = {
-    "add_weight",
-    "build",
-    "compute_output_shape",
-    "compute_output_spec",
-    "from_config",
-    "get_config",
-    "load_own_variables",
-    "save_own_variables",
-}
 
 # Keras' functional operations have no public classes: by name.
 _named_rules: dict[str, Rule] = {}
@@ -96,26 +86,15 @@ def register_named_rule(*names: str) -> Callable[[_RuleT], _RuleT]:
 def find_rule(operation: Any) -> Rule | None:
     """Returns the rule of a layer or of a `keras.ops` operation, if any."""
     cls = type(operation)
-    redefined: set[str] = set()
     for base in cls.__mro__:
         if base in _rules:
-            # Else what it computes may not be what the base class does.
-            inherits = not any(hasattr(base, name) for name in redefined)
-            return _rules[base] if inherits else None
-        redefined.update(filter(_takes_part, vars(base)))
+            return None if redefines(cls, base) else _rules[base]
     # A layer or operation of someone else's may have the same name.
     if cls.__module__.split(".")[0] != "keras":
         return None
     return (
         None if issubclass(cls, keras.Layer) else _named_rules.get(cls.__name__)
     )
-
-
-def _takes_part(name: str) -> bool:
-    """Whether an attribute of this name may change what a layer computes."""
-    if name.startswith("__"):
-        return name == "__call__"
-    return name not in _HARMLESS
 
 
 def as_operations(name: str, result: Any) -> list[Operation]:

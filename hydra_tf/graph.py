@@ -1,0 +1,278 @@
+"""A Keras model as the calls of its layers, in the order of computation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from hydra_tf.errors import InputError
+
+# What a subclass may redefine and still compute what its base class does.
+_HARMLESS = {
+    "add_weight",
+    "build",
+    "compute_output_shape",
+    "compute_output_spec",
+    "from_config",
+    "get_config",
+    "load_own_variables",
+    "save_own_variables",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A tensor of the graph, which a call reads or returns.
+
+    Attributes:
+        number: Its number: first the model's inputs, then the outputs of the
+            calls, in their order.
+        shape: Its shape, the batch axis first; `None` for sizes not known.
+        dtype: Its dtype.
+    """
+
+    number: int
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a layer or of a `keras.ops` operation.
+
+    Attributes:
+        name: Name of the layer after those of the nested models it is in
+            (`"encoder/conv"`); a later call of the same one has its number
+            behind it (`"encoder/conv:2"`).
+        operation: The layer or operation.
+        args: Its positional arguments, `Value`s in the place of tensors.
+        kwargs: Its keyword arguments, likewise.
+        inputs: The values among the arguments, in order.
+        outputs: The values that it returns, flat.
+    """
+
+    name: str
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @property
+    def input_shapes(self) -> list[tuple[int | None, ...]]:
+        """Shapes of the inputs, batch axis included."""
+        return [value.shape for value in self.inputs]
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of the first output, batch axis included."""
+        return self.outputs[0].shape
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments that are neither values nor `None`."""
+        return {
+            key: value
+            for key, value in self.kwargs.items()
+            if not all(
+                each is None or isinstance(each, Value)
+                for each in keras.tree.flatten(value)
+            )
+        }
+
+    @property
+    def constants(self) -> list[Any]:
+        """The positional arguments that are neither values nor `None`."""
+        return [
+            each
+            for each in keras.tree.flatten(self.args)
+            if each is not None and not isinstance(each, Value)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Walk:
+    """What a walk through a model meets.
+
+    Attributes:
+        inputs: The model's inputs, flat.
+        calls: The calls, each after those whose outputs it reads.
+        outputs: The model's outputs, flat.
+    """
+
+    inputs: tuple[Value, ...]
+    calls: tuple[Call, ...]
+    outputs: tuple[Value, ...]
+
+
+def is_graph(model: Any) -> bool:
+    """Whether a model computes what its layers show, and nothing else."""
+    return (
+        isinstance(model, keras.Model)
+        and (
+            isinstance(model, keras.Sequential)
+            or hasattr(model, "_nodes_by_depth")
+        )
+        and package_of(type(model).call) == "keras"
+        and package_of(type(model).__call__) == "keras"
+    )
+
+
+def package_of(thing: Any) -> str:
+    """Returns the name of the package that defines a function or class."""
+    return (getattr(thing, "__module__", None) or "").split(".")[0]
+
+
+def redefines(cls: type, base: type) -> bool:
+    """Whether a subclass may compute something else than a base class.
+
+    Args:
+        cls: A subclass of `base`, or `base` itself.
+        base: A class of layers or operations.
+    """
+    classes = cls.__mro__[: cls.__mro__.index(base)]
+    return any(
+        hasattr(base, name)
+        for each in classes
+        for name in filter(_takes_part, vars(each))
+    )
+
+
+def _takes_part(name: str) -> bool:
+    """Whether an attribute of this name may change what a layer computes."""
+    if name.startswith("__"):
+        return name == "__call__"
+    return name not in _HARMLESS
+
+
+def walk(
+    model: keras.Model, is_leaf: Callable[[Any], bool] = lambda layer: False
+) -> Walk:
+    """Returns the calls of a model's layers, those of nested models included.
+
+    A nested model that does not show its layers (a subclassed one) is one call,
+    like a layer.
+
+    Args:
+        model: A built Functional or Sequential model.
+        is_leaf: Which nested Functional and Sequential models to take as one
+            call, too.
+
+    Raises:
+        InputError: If the model is neither Functional nor Sequential, or is not
+            built.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> [(call.name[:5], call.output_shape) for call in walk(model).calls]
+    [('dense', (None, 2))]
+    """
+    if not is_graph(model):
+        raise InputError(
+            "`model` must be a Functional or Sequential Keras model, which "
+            "shows the calls of its layers. "
+            f"Received: {type(model).__name__}"
+        )
+    if not model.built:
+        raise InputError(
+            f"model '{model.name}' is not built: call it once, or give it "
+            "an Input"
+        )
+    walker = _Walker(is_leaf)
+    inputs = [
+        walker.value(tensor.shape, tensor.dtype) for tensor in model.inputs
+    ]
+    outputs = walker.run(model, inputs, prefix="", training=None)
+    return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+
+
+class _Walker:
+    """Takes down the calls while a model's graph is walked through."""
+
+    def __init__(self, is_leaf: Callable[[Any], bool]) -> None:
+        self.calls: list[Call] = []
+        self._is_leaf = is_leaf
+        self._num_values = 0
+        self._num_calls: dict[str, int] = {}
+
+    def value(self, shape: Any, dtype: Any) -> Value:
+        """Returns a new value."""
+        self._num_values += 1
+        dtype = keras.backend.standardize_dtype(dtype)
+        return Value(self._num_values - 1, tuple(shape), dtype)
+
+    def run(
+        self,
+        model: keras.Model,
+        values: Sequence[Value],
+        prefix: str,
+        training: bool | None,
+    ) -> list[Value]:
+        """Walks through a model, nested ones included; returns its outputs."""
+        settings = {} if training is None else {"training": training}
+
+        def call(operation: Any, *args: Any, **kwargs: Any) -> list[Value]:
+            if getattr(operation, "_call_has_training_arg", False):
+                kwargs = {**settings, **kwargs}
+            return self._call(operation, prefix, args, kwargs)
+
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                values = call(layer, *values)
+            return list(values)
+        # Keras' own walk, with our values in the place of tensors.
+        outputs = model._run_through_graph(
+            list(values), operation_fn=lambda operation: operation, call_fn=call
+        )
+        return keras.tree.flatten(outputs)
+
+    def _call(
+        self,
+        operation: Any,
+        prefix: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> list[Value]:
+        inputs = [
+            each
+            for each in keras.tree.flatten((args, list(kwargs.values())))
+            if isinstance(each, Value)
+        ]
+        if isinstance(operation, keras.layers.InputLayer):
+            return inputs
+        name = prefix + operation.name
+        if (
+            is_graph(operation)
+            and not self._is_leaf(operation)
+            # Else some of its inputs are optional or masks.
+            and len(inputs) == len(operation.inputs)
+            and len(inputs) == len(keras.tree.flatten(args))
+        ):
+            training = kwargs.get("training")
+            return self.run(operation, inputs, f"{name}/", training)
+        self._num_calls[name] = self._num_calls.get(name, 0) + 1
+        if self._num_calls[name] > 1:
+            name += f":{self._num_calls[name]}"
+        spec_args, spec_kwargs = keras.tree.map_structure(
+            _as_spec, (args, kwargs)
+        )
+        specs = operation.compute_output_spec(*spec_args, **spec_kwargs)
+        outputs = [
+            self.value(spec.shape, spec.dtype)
+            for spec in keras.tree.flatten(specs)
+        ]
+        self.calls.append(
+            Call(name, operation, args, kwargs, tuple(inputs), tuple(outputs))
+        )
+        return outputs
+
+
+def _as_spec(argument: Any) -> Any:
+    if isinstance(argument, Value):
+        return keras.KerasTensor(argument.shape, argument.dtype)
+    return argument
