@@ -1,5 +1,6 @@
 """Keras layers whose kernels are masked by trainable scores."""
 
+from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.conv import MaskedConv1D
 from hydra_tf.layers.conv import MaskedConv2D
 from hydra_tf.layers.dense import MaskedDense
@@ -11,6 +12,7 @@ from hydra_tf.layers.transpose import MaskedConv2DTranspose
 
 __all__ = [
     "PHASES",
+    "Channels",
     "MaskedConv1D",
     "MaskedConv2D",
     "MaskedConv2DTranspose",

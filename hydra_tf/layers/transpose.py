@@ -38,9 +38,12 @@ class MaskedConv2DTranspose(MaskedLayer, keras.layers.Conv2DTranspose):
 
     plain_class = keras.layers.Conv2DTranspose
 
+    # The kernel is (height, width, filters, channels).
+    input_axis = -1
+    output_axis = -2
+
     @property
     def fan_in(self) -> int:
-        # The kernel is (height, width, filters, channels).
         height, width, _, channels = self.kernel.shape
         return int(np.prod((height, width, channels)))
 

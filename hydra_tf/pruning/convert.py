@@ -17,6 +17,7 @@ from hydra_tf.layers import MaskedConv2DTranspose
 from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
 from hydra_tf.masks import check_density
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
@@ -33,9 +34,6 @@ _MASKED_TWINS: dict[type, Any] = {
 
 # Their weights scale or bend units one by one, whatever the weights' rank.
 _NEVER_PRUNED = (*NORMALIZATIONS, keras.layers.PReLU)
-
-# The arguments that a masked layer has beyond its plain class.
-_MASK_ARGUMENTS = ("density", "scores_initializer", "phase")
 
 Exclude = Callable[[keras.layers.Layer], bool] | Iterable[str] | None
 
@@ -155,7 +153,7 @@ def strip_masks(model: keras.Model) -> keras.Model:
             _check_holds_no_mask(layer)
             return _clone_layer(layer)
         config = layer.get_config()
-        for key in _MASK_ARGUMENTS:
+        for key in MASK_ARGUMENTS:
             config.pop(key)
         return layer.plain_class.from_config(config)
 

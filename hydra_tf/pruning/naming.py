@@ -39,25 +39,35 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
 
 
 def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
-    """Returns `masked_layers(model)`.
+    """Returns those of `masked_layers(model)` that have a density to choose.
+
+    Masked layers without are those whose channels cannot be removed, such as
+    the channels of the image.
 
     Raises:
         InputError: If there are none, or none is built.
     """
     layers = masked_layers(model)
-    if not layers:
-        if any(
-            isinstance(inner, MaskedLayer) for inner in model._flatten_layers()
-        ):
+    if layers:
+        prunable = {
+            name: layer for name, layer in layers.items() if layer.prunable
+        }
+        if not prunable:
             raise InputError(
-                f"the masked layers of model '{model.name}' are not built: "
-                "call it once, or give it an Input"
+                f"model '{model.name}' has no channels that can be removed: "
+                "those of the image, of the outputs, and of layers that are "
+                "not masked have to stay"
             )
+        return prunable
+    if any(isinstance(inner, MaskedLayer) for inner in model._flatten_layers()):
         raise InputError(
-            f"model '{model.name}' has nothing to prune: it holds no masked "
-            "layer (hydra_tf.to_masked makes a masked twin)"
+            f"the masked layers of model '{model.name}' are not built: "
+            "call it once, or give it an Input"
         )
-    return layers
+    raise InputError(
+        f"model '{model.name}' has nothing to prune: it holds no masked "
+        "layer (hydra_tf.to_masked makes a masked twin)"
+    )
 
 
 def _collect(

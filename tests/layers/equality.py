@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
+
 
 def random_inputs(shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
@@ -43,7 +45,7 @@ def check_config_round_trip(layer, input_shape, tmp_path):
     # Every argument of the plain layer is still there.
     plain_config = layer.plain_class(**plain_arguments(layer)).get_config()
     assert set(plain_config) <= set(config)
-    assert {"density", "scores_initializer", "phase"} <= set(config)
+    assert set(MASK_ARGUMENTS) <= set(config)
 
     model = keras.Sequential([keras.Input(input_shape[1:]), layer])
     layer.scores.assign(random_inputs(layer.scores.shape, seed=2))
@@ -61,6 +63,6 @@ def check_config_round_trip(layer, input_shape, tmp_path):
 
 def plain_arguments(layer):
     config = layer.get_config()
-    for key in ("density", "scores_initializer", "phase"):
+    for key in MASK_ARGUMENTS:
         del config[key]
     return config
