@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from absl import flags
 
+from flags import allocation_flags
+from flags import multistep_flags
 from flags import parsing
 
-METHODS = ("hydra", "lwm", "lwm_multistep", "random", "snip")
+METHODS = ("hydra", "harp", "lwm", "lwm_multistep", "random", "snip")
 SCORES = (
     "scaled",
     "magnitude",
@@ -20,33 +23,50 @@ SCORES = (
     "xavier_normal",
     "snip",
 )
+GRANULARITIES = ("weight", "channel", "filter")
+
+_DEFAULT_DENSITY = 0.1
+_N_OF_M = re.compile(r"^(\d{1,6}):(\d{1,6})$")
+
+
+def n_of_m(granularity: str) -> tuple[int, int] | None:
+    """Returns N and M of a granularity `N:M`, else `None`."""
+    match = _N_OF_M.match(granularity)
+    if not match:
+        return None
+    n, m = int(match.group(1)), int(match.group(2))
+    return (n, m) if 0 < n < m else None
+
 
 _METHOD = parsing.DEFINE_name(
     "method",
     "hydra",
     METHODS,
-    "How weights are chosen: scores trained on the objective (hydra), least "
-    "weight magnitude at once (lwm) or in rounds of pruning and training "
-    "(lwm_multistep), at random, or by the loss' sensitivity (snip).",
+    "How weights are chosen: scores trained on the objective (hydra), with "
+    "the density of each layer (harp), least weight magnitude (lwm), at "
+    "random, or by the loss' sensitivity (snip). lwm_multistep is lwm with "
+    "--multistep.",
 )
 _DENSITY = parsing.DEFINE_number(
     "density",
-    0.1,
-    "Fraction of the weights kept, in (0, 1]; 0.05 is 95 % sparsity.",
+    None,
+    "Fraction of the weights kept, in (0, 1]; 0.05 is 95 % sparsity. By "
+    f"default {_DEFAULT_DENSITY}, and N/M where --granularity is N:M. Of "
+    "channels or filters, it is the fraction of those.",
     lower=0,
     upper=1,
     exclude_lower=True,
     hint="the fraction of weights kept; for 95 % sparsity pass 0.05",
 )
-_ALLOCATION = parsing.DEFINE_name(
-    "allocation",
-    "uniform",
-    ("uniform", "global", "erk"),
-    "How the density is split over the layers: the same in each (uniform), "
-    "one threshold over all (global), Erdos-Renyi-Kernel (erk), or a JSON "
-    "file that gives each layer's density by its name.",
-    or_else="a .json file of densities by layer name",
-    accepts=lambda value: str(value).endswith(".json"),
+_GRANULARITY = parsing.DEFINE_name(
+    "granularity",
+    "weight",
+    GRANULARITIES,
+    "What is removed: single weights (weight), input channels (channel), "
+    "output filters (filter), or all but N of every M consecutive input "
+    "channels at each place of a kernel, as in 2:4.",
+    or_else="N:M with 0 < N < M such as 2:4",
+    accepts=lambda value: n_of_m(str(value)) is not None,
 )
 _EXCLUDE = flags.DEFINE_list(
     "exclude",
@@ -59,7 +79,7 @@ _SCORES_INIT = parsing.DEFINE_name(
     None,
     SCORES,
     "Scores that pruning starts from. By default those of the method: scaled "
-    "for hydra, lwm and lwm_multistep, random for random, snip for snip.",
+    "for hydra, harp and lwm, random for random, snip for snip.",
 )
 _TRAIN_NORMALIZATION = flags.DEFINE_bool(
     "train_normalization",
@@ -67,52 +87,88 @@ _TRAIN_NORMALIZATION = flags.DEFINE_bool(
     "Whether scale and offset of normalisation layers train in the prune "
     "phase.",
 )
-_PRUNING_SCHEDULE = parsing.DEFINE_name(
-    "pruning_schedule",
-    "polynomial",
-    ("polynomial", "constant"),
-    "How the density falls in lwm_multistep: gradually (polynomial), or to "
-    "its final value in the first round (constant).",
-)
-_PRUNING_ROUNDS = parsing.DEFINE_count(
-    "pruning_rounds",
-    10,
-    "Rounds of pruning and training in lwm_multistep, spread evenly over the "
-    "prune phase; at most one per epoch.",
-    lower=1,
-)
+
+# The settings that only one way of pruning reads.
+_OF_LEARNED = ("rates", "learn", "compression_gamma", "compression_resource")
+_OF_ROUNDS = ("pruning_schedule", "pruning_rounds", "round_epochs")
 
 
 @dataclasses.dataclass(frozen=True)
 class PruningSettings:
-    """Which weights stay; the fields are flags."""
+    """Which weights stay; the fields are flags.
+
+    `rates` is what `--rates` was given, or `None`.
+    """
 
     method: str
     density: float
+    granularity: str
     allocation: str
     exclude: tuple[str, ...]
     scores_init: str
     train_normalization: bool
+    rates: str | None
+    learn: str
+    compression_gamma: float
+    compression_resource: str
+    multistep: bool
     pruning_schedule: str
     pruning_rounds: int
+    round_epochs: int
+
+    @property
+    def trains_scores(self) -> bool:
+        """Whether what is kept is chosen by training."""
+        return self.method in ("hydra", "harp")
 
     @property
     def trains(self) -> bool:
         """Whether the prune phase has anything to train."""
-        return self.method in ("hydra", "lwm_multistep")
+        return self.trains_scores or self.multistep
+
+    @property
+    def learns_densities(self) -> bool:
+        """Whether the density of each layer is trained."""
+        return self.allocation == allocation_flags.LEARNED
 
     def in_use(self) -> dict[str, Any]:
         """Returns the settings that the method reads, by name."""
         settings = dataclasses.asdict(self)
-        if self.method != "lwm_multistep":
-            del settings["pruning_schedule"], settings["pruning_rounds"]
+        for used, names in (
+            (self.learns_densities, _OF_LEARNED),
+            (self.multistep, _OF_ROUNDS),
+        ):
+            if not used:
+                for name in names:
+                    del settings[name]
         return settings
 
     def with_method(self, method: str) -> PruningSettings:
         """Returns the same density with another method's way to choose."""
+        allocation = self.allocation
+        if method == "harp":
+            allocation = allocation_flags.LEARNED
+        elif self.learns_densities:
+            allocation = "uniform"
         return dataclasses.replace(
-            self, method=method, scores_init=default_scores(method)
+            self,
+            method=method,
+            allocation=allocation,
+            scores_init=default_scores(method),
+            multistep=self.multistep or method == "lwm_multistep",
         )
+
+    def as_flags(self) -> dict[str, Any]:
+        """Returns the flags that differ where the method is another."""
+        learned = self.learns_densities
+        return {
+            "method": self.method,
+            "allocation": self.allocation,
+            "scores_init": self.scores_init,
+            "multistep": self.multistep,
+            "rates": self.rates if learned else None,
+            "learn": self.learn if learned else "both",
+        }
 
 
 def default_scores(method: str) -> str:
@@ -121,14 +177,132 @@ def default_scores(method: str) -> str:
 
 
 def pruning_from_flags() -> PruningSettings:
-    """Returns the settings that the parsed flags stand for."""
+    """Returns the settings that the parsed flags stand for.
+
+    Raises:
+        flags.ValidationError: If they contradict each other.
+    """
+    split = allocation_flags.allocation_from_flags()
+    steps = multistep_flags.multistep_from_flags()
+    method, granularity = _METHOD.value, _GRANULARITY.value
+    allocation = split.allocation
+    if method == "hydra" and allocation == allocation_flags.LEARNED:
+        # The same thing under its name.
+        method = "harp"
+    if allocation is None:
+        allocation = allocation_flags.LEARNED if method == "harp" else "uniform"
+    multistep = steps.multistep or method == "lwm_multistep"
+    _check_allocation(method, allocation, multistep)
+    _check_n_of_m(method, granularity, allocation, _DENSITY.value)
+    pattern = n_of_m(granularity)
+    density = _DENSITY.value
+    if density is None:
+        density = pattern[0] / pattern[1] if pattern else _DEFAULT_DENSITY
+    resource = split.compression_resource
+    if resource is None:
+        resource = "weights" if granularity == "weight" else "flops"
     return PruningSettings(
-        method=_METHOD.value,
-        density=_DENSITY.value,
-        allocation=_ALLOCATION.value,
+        method=method,
+        density=density,
+        granularity=granularity,
+        allocation=allocation,
         exclude=tuple(_EXCLUDE.value),
-        scores_init=_SCORES_INIT.value or default_scores(_METHOD.value),
+        scores_init=_SCORES_INIT.value or default_scores(method),
         train_normalization=_TRAIN_NORMALIZATION.value,
-        pruning_schedule=_PRUNING_SCHEDULE.value,
-        pruning_rounds=_PRUNING_ROUNDS.value,
+        rates=split.rates,
+        learn=split.learn,
+        compression_gamma=split.compression_gamma,
+        compression_resource=resource,
+        multistep=multistep,
+        pruning_schedule=steps.pruning_schedule,
+        pruning_rounds=steps.pruning_rounds,
+        round_epochs=steps.round_epochs,
     )
+
+
+def check_methods(
+    settings: PruningSettings, others: tuple[str, ...] = ()
+) -> None:
+    """Checks what only all methods of a run together can tell.
+
+    Args:
+        settings: Those of the main method.
+        others: The methods that it is compared with.
+
+    Raises:
+        flags.ValidationError: If a flag has no reader among the methods, or
+            one of them does not know the granularity.
+    """
+    each = [settings, *(settings.with_method(name) for name in others)]
+    pattern = n_of_m(settings.granularity)
+    for one in each[1:]:
+        if pattern and one.learns_densities:
+            raise flags.ValidationError(
+                "flag --compare=harp: has nothing to learn with "
+                f"--granularity={settings.granularity}, which fixes the "
+                "density of every layer"
+            )
+    if pattern and any(one.multistep for one in each):
+        raise flags.ValidationError(
+            f"flag --granularity={settings.granularity}: removes all that it "
+            "can at once, so there are no rounds; leave out --multistep and "
+            "lwm_multistep"
+        )
+    if any(one.learns_densities for one in each):
+        return
+    for name, value, default in (
+        ("rates", settings.rates, None),
+        ("learn", settings.learn, "both"),
+    ):
+        if value != default:
+            raise flags.ValidationError(
+                f"flag --{name}={value}: needs learned densities; pass "
+                "--method=harp"
+                + (", or --allocation to fix them" if name == "rates" else "")
+            )
+
+
+def _check_allocation(method: str, allocation: str, multistep: bool) -> None:
+    """Raises an error if a method cannot have an allocation."""
+    if multistep and allocation_flags.is_file(allocation):
+        raise flags.ValidationError(
+            f"flag --allocation={allocation}: a file has one density for each "
+            "layer, but that of --multistep falls; name a rule"
+        )
+    learned = allocation == allocation_flags.LEARNED
+    if method == "harp" and not learned:
+        raise flags.ValidationError(
+            f"flag --allocation={allocation}: harp learns its densities; to "
+            f"start from these pass --rates={allocation}, to fix them "
+            "--method=hydra"
+        )
+    if learned and method != "harp":
+        raise flags.ValidationError(
+            f"flag --allocation=learned: {method} trains no scores that a "
+            "density could be learned with; pass --method=harp"
+        )
+
+
+def _check_n_of_m(
+    method: str, granularity: str, allocation: str, density: float | None
+) -> None:
+    """Raises an error if flags contradict a granularity `N:M`."""
+    pattern = n_of_m(granularity)
+    if pattern is None:
+        return
+    fixed = f"--granularity={granularity} keeps {pattern[0]} of {pattern[1]}"
+    if method == "harp":
+        raise flags.ValidationError(
+            f"flag --method=harp: {fixed} weights in every layer, so there is "
+            "no density to learn; pass --method=hydra"
+        )
+    if allocation != "uniform":
+        raise flags.ValidationError(
+            f"flag --allocation={allocation}: {fixed} weights in every layer; "
+            "leave --allocation out"
+        )
+    if density is not None and abs(density - pattern[0] / pattern[1]) > 1e-6:
+        raise flags.ValidationError(
+            f"flag --density={density:g}: {fixed} weights, which is "
+            f"--density={pattern[0] / pattern[1]:g}"
+        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
+from trainers import figures
 from trainers.certified_results import attack_name
 
 _NORMS = {"linf": r"$L_\infty$", "l2": r"$L_2$"}
@@ -25,12 +24,7 @@ def write(
         rows: The lines of its table; with smoothing, their radii make the
             curve.
     """
-    # Slow to import, and of no use to the other binaries.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.make(6.4, 4.2)
     axes = figure.add_subplot()
     points = result["certified_accuracy"]
     count = result["num_examples"]
@@ -81,7 +75,7 @@ def write(
     axes.set_title(f"{result['dataset']}, {count} images", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    _write_atomically(path, figure)
+    figures.write(path, figure)
 
 
 def _smoothed_curve(
@@ -102,11 +96,3 @@ def _smoothed_curve(
 
 def _epsilons(result: dict[str, Any]) -> list[float]:
     return [each["epsilon"] for each in result["robust_accuracy"]]
-
-
-def _write_atomically(path: pathlib.Path, figure: Any) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)

@@ -236,8 +236,7 @@ class Experiment:
                 folder.flagfile,
                 as_flagfile(
                     environment.command(),
-                    method=method,
-                    scores_init=self._pruning(method).scores_init,
+                    **self._pruning(method).as_flags(),
                     compare=[],
                     output_dir=str(folder.path),
                 ),

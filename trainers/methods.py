@@ -37,17 +37,10 @@ def start_pruning(
     """
     if networks.is_masked(network):
         network = pruning.strip_masks(network)
-    if settings.method == "lwm_multistep" and settings.allocation.endswith(
-        ".json"
-    ):
-        raise InputError(
-            f"--allocation={settings.allocation} cannot be used with "
-            "--method=lwm_multistep, whose density falls; name a rule"
-        )
     masked = pruning.to_masked(network, exclude=settings.exclude)
     pruning.init_scores(masked, settings.scores_init, seed=seed, data=batch)
     # In several steps the density falls while the weights train.
-    if settings.method != "lwm_multistep":
+    if not settings.multistep:
         pruning.set_density(masked, densities(masked, settings))
     return masked
 
@@ -72,7 +65,7 @@ def densities(
 def multistep_schedule(
     settings: PruningSettings, epochs: int
 ) -> Callable[[int], Any]:
-    """Returns when `lwm_multistep` prunes, and to what sparsity.
+    """Returns when `--multistep` prunes, and to what sparsity.
 
     Args:
         settings: Final density, number of rounds and shape of the schedule.

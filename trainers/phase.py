@@ -288,5 +288,5 @@ def _is_multistep(phase: Phase) -> bool:
     return (
         phase.name == "prune"
         and phase.pruning is not None
-        and phase.pruning.method == "lwm_multistep"
+        and phase.pruning.multistep
     )

@@ -106,6 +106,9 @@ def from_flags() -> Settings:
     objective = objective_flags.objective_from_flags()
     schedule = schedule_flags.schedule_from_flags()
     training = training_flags.training_from_flags()
+    pruning = pruning_flags.pruning_from_flags()
+    pipeline = pipeline_flags.pipeline_from_flags()
+    pruning_flags.check_methods(pruning, pipeline.compare)
     return Settings(
         data=data_flags.data_from_flags(),
         model=model_flags.model_from_flags(),
@@ -114,9 +117,9 @@ def from_flags() -> Settings:
         evaluation=attack_flags.evaluation_from_flags(
             objective, seed=training.seed
         ),
-        pruning=pruning_flags.pruning_from_flags(),
+        pruning=pruning,
         training=training,
-        pipeline=pipeline_flags.pipeline_from_flags(),
+        pipeline=pipeline,
         run=run,
     )
 

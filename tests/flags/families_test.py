@@ -101,7 +101,8 @@ def test_only_trained_methods_train():
         for m in pruning_flags.METHODS
         if parse(f"--method={m}").pruning.trains
     }
-    assert trained == {"hydra", "lwm_multistep"}
+    assert trained == {"hydra", "harp", "lwm_multistep"}
+    assert parse("--method=random", "--multistep").pruning.trains
 
 
 def test_flagfile_gives_the_same_settings_again(tmp_path):

@@ -154,6 +154,72 @@ def test_recipes_of_the_originals_have_their_settings(
     assert parsed.evaluation.num_restarts == 10
 
 
+def harp_preset(name, monkeypatch):
+    """Returns the settings of a preset, checked for HARP's recipe."""
+    path = ROOT / "flags/presets" / f"{name}.flags"
+    parsed = parse([f"--flagfile={path}"], monkeypatch)
+    assert parsed.pruning.method == "harp"
+    assert parsed.pruning.learns_densities
+    assert parsed.pruning.learn == "both"
+    # Densities start at the default, a tenth in every layer.
+    assert parsed.pruning.rates is None
+    assert parsed.pruning.compression_gamma == 0.01
+    assert parsed.training.weight_decay == 5e-4
+    assert parsed.data.batch_size == 128
+    assert parsed.objective.epsilon == 8 / 255
+    assert parsed.pipeline.epochs == {
+        "pretrain": 100,
+        "prune": 20,
+        "finetune": 100,
+    }
+    return parsed
+
+
+@pytest.mark.parametrize("sparsity", ["99", "99.9"])
+@pytest.mark.parametrize(
+    "objective, flag",
+    [("pgd_at", "madry"), ("trades", "trades"), ("mart", "mart")],
+)
+@pytest.mark.parametrize("model", ["vgg16_bn", "resnet18"])
+@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
+def test_recipes_of_harp_have_their_settings(
+    dataset, model, objective, flag, sparsity, monkeypatch
+):
+    name = f"{dataset}_{model}_{objective}_harp_{sparsity}"
+    parsed = harp_preset(name, monkeypatch)
+    assert parsed.data.dataset.startswith(dataset)
+    assert parsed.model.model == model
+    assert parsed.objective.objective == flag
+    assert parsed.pruning.granularity == "weight"
+    assert parsed.pruning.compression_resource == "weights"
+    assert parsed.pruning.density == pytest.approx(1 - float(sparsity) / 100)
+
+
+@pytest.mark.parametrize("sparsity", [50, 75, 90])
+@pytest.mark.parametrize("model", ["vgg16_bn", "resnet18"])
+def test_recipes_of_harp_for_channels_have_their_settings(
+    model, sparsity, monkeypatch
+):
+    name = f"cifar10_{model}_pgd_at_harp_channel_{sparsity}"
+    parsed = harp_preset(name, monkeypatch)
+    assert parsed.model.model == model
+    assert parsed.pruning.granularity == "channel"
+    assert parsed.pruning.compression_resource == "flops"
+    assert parsed.pruning.density == pytest.approx(1 - sparsity / 100)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["--method=harp", "--granularity=2:4", "--allocation=erk", "--multistep"],
+)
+def test_recipe_of_hydra_takes_another_way_to_prune(change, monkeypatch):
+    preset = ROOT / "flags/presets/cifar10_vgg16_bn_trades_95.flags"
+    extra = ["--density=1/2"] if "2:4" in change else []
+    parsed = parse([f"--flagfile={preset}", change, *extra], monkeypatch)
+    name, _, value = change.removeprefix("--").partition("=")
+    assert getattr(parsed.pruning, name) == (value or True)
+
+
 def test_flags_after_the_preset_win(monkeypatch):
     preset = ROOT / "flags/presets/digits_demo.flags"
     parsed = parse(

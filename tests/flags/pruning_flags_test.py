@@ -1,0 +1,174 @@
+"""The flags of pruning together: what implies what, what excludes what."""
+
+import dataclasses
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from flags import allocation_flags
+from flags import pruning_flags
+from trainers import settings
+
+
+def parse(*arguments):
+    """Returns the pruning settings that a command line stands for."""
+    with flagsaver.flagsaver():
+        flags.FLAGS(["binary", "--output_dir=x", *arguments])
+        return settings.from_flags().pruning
+
+
+def test_harp_is_hydra_with_a_learned_allocation():
+    assert parse("--method=harp") == parse(
+        "--method=hydra", "--allocation=learned"
+    )
+    assert parse("--allocation=learned").method == "harp"
+    assert parse("--method=harp").learns_densities
+    assert parse().allocation == "uniform"
+    assert not parse("--allocation=erk").learns_densities
+
+
+@pytest.mark.parametrize(
+    "granularity, resource, density",
+    [
+        ("weight", "weights", 0.1),
+        ("channel", "flops", 0.1),
+        ("filter", "flops", 0.1),
+        ("2:4", "flops", 0.5),
+        ("3:8", "flops", 0.375),
+    ],
+)
+def test_granularity_implies_density_and_resource(
+    granularity, resource, density
+):
+    parsed = parse(f"--granularity={granularity}")
+    assert parsed.granularity == granularity
+    assert parsed.density == density
+    assert parsed.compression_resource == resource
+    # Said again, it is no contradiction.
+    again = parse(f"--granularity={granularity}", f"--density={density}")
+    assert again == parsed
+
+
+def test_resource_can_be_chosen():
+    parsed = parse("--granularity=channel", "--compression_resource=weights")
+    assert parsed.compression_resource == "weights"
+
+
+MISTAKES = {
+    "fixed_allocation_of_harp": (
+        "--method=harp --allocation=erk",
+        "--allocation=erk: .*--rates=erk.*--method=hydra",
+    ),
+    "learned_without_scores": (
+        "--method=lwm --allocation=learned",
+        "--allocation=learned: lwm trains no scores.*--method=harp",
+    ),
+    "rates_that_nothing_learns": (
+        "--method=hydra --rates=erk",
+        "--rates=erk: needs learned densities; pass --method=harp",
+    ),
+    "learn_that_nothing_learns": (
+        "--method=snip --learn=rates",
+        "--learn=rates: needs learned densities; pass --method=harp",
+    ),
+    "rates_above_1": (
+        "--method=harp --rates=1.5",
+        r"--rates=1.5: must be one of uniform, .* a density in \(0, 1\]",
+    ),
+    "misspelt_rates": ("--method=harp --rates=erq", "--rates=erq.*'erk'"),
+    "no_gamma": (
+        "--method=harp --compression_gamma=0",
+        "--compression_gamma=0: must be above 0",
+    ),
+    "misspelt_granularity": (
+        "--granularity=chanel",
+        "--granularity=chanel: .*Did you mean 'channel'",
+    ),
+    "more_than_there_are": ("--granularity=4:2", "4:2: .*with 0 < N < M"),
+    "all_that_there_are": ("--granularity=4:4", "4:4: .*with 0 < N < M"),
+    "none_of_them": ("--granularity=0:4", "0:4: .*with 0 < N < M"),
+    "density_of_n_of_m": (
+        "--granularity=2:4 --density=0.1",
+        "--density=0.1: --granularity=2:4 keeps 2 of 4.*--density=0.5",
+    ),
+    "allocation_of_n_of_m": (
+        "--granularity=2:4 --allocation=erk",
+        "--allocation=erk: --granularity=2:4 keeps 2 of 4",
+    ),
+    "harp_of_n_of_m": (
+        "--granularity=2:4 --method=harp",
+        "--method=harp: --granularity=2:4 .*no density to learn",
+    ),
+    "harp_compared_of_n_of_m": (
+        "--granularity=2:4 --compare=lwm,harp",
+        "--compare=harp: .*--granularity=2:4",
+    ),
+    "rounds_of_n_of_m": (
+        "--granularity=2:4 --compare=lwm_multistep",
+        "--granularity=2:4: .*no rounds",
+    ),
+    "file_of_rounds": (
+        "--multistep --allocation=x.json",
+        "--allocation=x.json: .*--multistep falls",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_contradiction_is_refused(case):
+    command, message = MISTAKES[case]
+    with pytest.raises(flags.Error, match=message):
+        parse(*command.split())
+
+
+def test_rates_may_serve_a_method_compared_with():
+    parsed = parse("--method=hydra", "--compare=harp", "--rates=erk")
+    assert not parsed.learns_densities
+    assert parsed.with_method("harp").learns_densities
+    assert parsed.with_method("harp").rates == "erk"
+
+
+def test_methods_compared_with_harp_have_densities_of_their_own():
+    parsed = parse("--method=harp", "--compare=lwm,hydra", "--rates=0.3")
+    for name in ("lwm", "hydra"):
+        other = parsed.with_method(name)
+        assert (other.method, other.allocation) == (name, "uniform")
+        assert other.density == parsed.density
+    kept = parse("--method=hydra", "--allocation=erk").with_method("lwm")
+    assert kept.allocation == "erk"
+
+
+@pytest.mark.parametrize("method", pruning_flags.METHODS)
+@pytest.mark.parametrize("main", ["harp --rates=0.3 --learn=rates", "lwm"])
+def test_flags_of_a_method_compared_with_stand_for_it(main, method):
+    other = parse(*f"--method={main}".split()).with_method(method)
+    arguments = [
+        f"--{name}={str(value).lower() if value in (True, False) else value}"
+        for name, value in other.as_flags().items()
+        if value is not None
+    ]
+    again = parse(*arguments)
+    used = set(other.in_use())
+    assert used == set(again.in_use())
+    for name, value in dataclasses.asdict(again).items():
+        if name in used:
+            assert value == getattr(other, name), name
+
+
+@pytest.mark.parametrize(
+    "rates, number", [("0.25", 0.25), ("1/8", 0.125), ("erk", None)]
+)
+def test_rates_are_a_number_or_a_name(rates, number):
+    assert allocation_flags.as_number(rates) == number
+    assert parse("--method=harp", f"--rates={rates}").rates == rates
+
+
+def test_steps_go_with_every_method():
+    for method in ("hydra", "harp", "random", "snip", "lwm"):
+        parsed = parse(f"--method={method}", "--multistep")
+        assert parsed.multistep and parsed.trains
+        assert "pruning_rounds" in parsed.in_use()
+    assert parse("--method=lwm_multistep").multistep
+    assert not parse("--method=lwm").multistep
+    assert "pruning_rounds" not in parse("--method=lwm").in_use()
