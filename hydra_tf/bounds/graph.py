@@ -203,7 +203,7 @@ class _Tracer:
                 )
         if call.constants:
             raise unsupported(name, operation, "it reads a constant")
-        shapes = [shape[1:] for shape in call.input_shapes]
+        shapes: list[tuple] = [shape[1:] for shape in call.input_shapes]
         operations = _apply_rule(name, operation, shapes)
         _check_inputs(name, operation, operations, shapes)
         numbers = tuple(map(self.number_of, call.inputs))

@@ -1,0 +1,293 @@
+"""Which channels of a network have to live or die together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.graph import Call
+from hydra_tf.graph import Value
+from hydra_tf.graph import Walk
+from hydra_tf.graph import walk
+from hydra_tf.pruning.channel_rules import KERNEL_RULES
+from hydra_tf.pruning.channel_rules import Rule
+from hydra_tf.pruning.channel_rules import activation_maps_entries
+from hydra_tf.pruning.channel_rules import has_kernel
+from hydra_tf.pruning.channel_rules import has_weights
+from hydra_tf.pruning.channel_rules import kernel_axes
+from hydra_tf.pruning.channel_rules import rule_of
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerChannels:
+    """The units at both sides of a layer's kernel.
+
+    Attributes:
+        name: The layer's name, after those of the nested models it is in.
+        layer: The layer.
+        inputs: Int array, the unit of each position of the kernel's input axis
+            (for a dense layer behind a flattening, of each of its entries).
+        outputs: Int array, the unit of each output channel. Those of a
+            depthwise convolution are its inputs' units, each repeated
+            `depth_multiplier` times.
+    """
+
+    name: str
+    layer: Any
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelFlow:
+    """The units of a network.
+
+    A unit is a set of channels that have to be kept or removed together, in all
+    the tensors where they appear. Units are numbered from 0 in graph order.
+
+    Attributes:
+        layers: The layers with kernels (Dense, Conv1D, Conv2D,
+            Conv2DTranspose, DepthwiseConv2D, and their masked counterparts) in
+            graph order, each once.
+        pinned: The units that can't be removed: they belong to the model's
+            inputs or outputs, or something reads or makes them that is not
+            prunable or not known to treat channels one by one.
+        values: For each value of the walk the units of its last axis; `None`
+            where its size is not known.
+        walk: The calls of the model's layers.
+    """
+
+    layers: list[LayerChannels]
+    pinned: set[int]
+    values: dict[int, np.ndarray | None]
+    walk: Walk
+
+
+def channel_flow(
+    model: keras.Model,
+    is_prunable: Callable[[Any], bool] = lambda layer: True,
+) -> ChannelFlow:
+    """Finds the units of a network from its graph.
+
+    Dense layers and convolutions end the channels that they read and begin
+    others. Depthwise convolutions, activations, batch normalisation, pooling,
+    padding and the like pass channels on; additions and other layers of several
+    inputs tie those of their inputs together, concatenations string them
+    together; flattening repeats them. Whatever else is met pins what it reads
+    and makes: grouped and `channels_first` convolutions, softmax, layer
+    normalisation, layers of others.
+
+    Args:
+        model: A built Functional or Sequential model, plain or masked.
+        is_prunable: Predicate of layers with kernels. What the others read and
+            make is pinned.
+
+    Raises:
+        InputError: If the model is neither Functional nor Sequential, or is not
+            built.
+    """
+    walked = walk(model)
+    tracer = _Tracer(is_prunable)
+    for value in walked.inputs:
+        tracer.set_pinned(value)
+    for call in walked.calls:
+        tracer.take_down(call)
+    for value in walked.outputs:
+        tracer.pin(tracer.values[value.number])
+    return tracer.result(walked)
+
+
+class _Tracer:
+    """Follows channels through calls; joins them with a union-find."""
+
+    def __init__(self, is_prunable: Callable[[Any], bool]) -> None:
+        self.values: dict[int, np.ndarray | None] = {}
+        self._is_prunable = is_prunable
+        self._parents: list[int] = []
+        self._pinned: list[np.ndarray] = []
+        # By identity: a layer that is called several times is one.
+        self._layers: dict[int, LayerChannels] = {}
+        self._weighted: dict[int, np.ndarray] = {}
+
+    # --- units ---------------------------------------------------------------
+
+    def _new(self, count: int) -> np.ndarray:
+        start = len(self._parents)
+        self._parents.extend(range(start, start + count))
+        return np.arange(start, start + count)
+
+    def _new_pinned(self, count: int) -> np.ndarray:
+        units = self._new(count)
+        self.pin(units)
+        return units
+
+    def pin(self, units: np.ndarray | None) -> None:
+        """Marks units as not to be removed."""
+        if units is not None:
+            self._pinned.append(units)
+
+    def set_pinned(self, value: Value) -> None:
+        """Gives a value units of its own that can't be removed."""
+        size = value.shape[-1] if len(value.shape) > 1 else None
+        self.values[value.number] = (
+            None if size is None else self._new_pinned(size)
+        )
+
+    def _find(self, unit: int) -> int:
+        parents = self._parents
+        while parents[unit] != unit:
+            parents[unit] = parents[parents[unit]]
+            unit = parents[unit]
+        return unit
+
+    def _join(self, first: np.ndarray, second: np.ndarray) -> None:
+        pairs = np.stack([first.ravel(), second.ravel()], axis=1)
+        for one, other in np.unique(pairs, axis=0):
+            one, other = self._find(int(one)), self._find(int(other))
+            # The earlier one stays, so that numbers follow the graph.
+            self._parents[max(one, other)] = min(one, other)
+
+    # --- calls ---------------------------------------------------------------
+
+    def take_down(self, call: Call) -> None:
+        """Gives the outputs of a call their units."""
+        units = [self.values[value.number] for value in call.inputs]
+        rule = rule_of(call)
+        if any(each is None for each in units) or len(call.outputs) != 1:
+            rule = Rule.OPAQUE
+        result = self._apply(rule, call, units)
+        if result is not None:
+            self.values[call.outputs[0].number] = result
+            return
+        for each in units:
+            self.pin(each)
+        for value in call.outputs:
+            self.set_pinned(value)
+        if has_kernel(call.operation):
+            self._add_layer(call, None, None)
+        # Other calls of the same layer keep what this one needs.
+        self.pin(self._weighted.get(id(call.operation)))
+
+    def _apply(
+        self, rule: Rule, call: Call, units: Sequence[Any]
+    ) -> np.ndarray | None:
+        """Returns the units of a call's output, `None` if they are pinned."""
+        if rule is Rule.OPAQUE:
+            return None
+        if rule in KERNEL_RULES:
+            return self._apply_kernel(rule, call, units[0])
+        if rule is Rule.CONCATENATE:
+            return np.concatenate(units)
+        if rule is Rule.RESHAPE:
+            return self._reshape(call, units[0])
+        size = call.output_shape[-1]
+        first, *others = [each for each in units if len(each) == size]
+        for each in others:
+            self._join(first, each)
+        for each in units:
+            if len(each) != size:  # One channel, which meets all the others.
+                self.pin(each)
+        if has_weights(call.operation):
+            # One weight a channel, the same in all calls.
+            self._tie_to_other_calls(call.operation, first)
+        return first
+
+    def _tie_to_other_calls(self, layer: Any, units: np.ndarray) -> None:
+        known = self._weighted.setdefault(id(layer), units)
+        if len(known) == len(units):
+            self._join(known, units)
+        else:
+            self.pin(known)
+            self.pin(units)
+
+    def _apply_kernel(
+        self, rule: Rule, call: Call, units: np.ndarray
+    ) -> np.ndarray:
+        layer = call.operation
+        known = self._layers.get(id(layer))
+        if known is not None:
+            self._join(known.inputs, units)
+            return known.outputs
+        outputs: np.ndarray
+        if rule is Rule.DEPTHWISE:
+            outputs = np.repeat(units, layer.depth_multiplier)
+        else:
+            outputs = self._new(layer.kernel.shape[kernel_axes(layer)[1]])
+        if not activation_maps_entries(layer.activation):
+            self.pin(outputs)
+        self._add_layer(call, units, outputs)
+        return outputs
+
+    def _add_layer(
+        self,
+        call: Call,
+        inputs: np.ndarray | None,
+        outputs: np.ndarray | None,
+    ) -> None:
+        layer = call.operation
+        known = self._layers.get(id(layer))
+        if known is not None:
+            self.pin(known.inputs)
+            self.pin(known.outputs)
+            return
+        if inputs is None or outputs is None:
+            # Treated as unknown: its channels are not those of its kernel.
+            before, after = kernel_axes(layer)
+            count = layer.kernel.shape[after]
+            if isinstance(layer, keras.layers.DepthwiseConv2D):
+                count *= layer.kernel.shape[before]
+            inputs = self._new_pinned(layer.kernel.shape[before])
+            outputs = self._new_pinned(count)
+        if not self._is_prunable(layer):
+            self.pin(inputs)
+            self.pin(outputs)
+        name = call.name
+        self._layers[id(layer)] = LayerChannels(name, layer, inputs, outputs)
+
+    def _reshape(self, call: Call, units: np.ndarray) -> np.ndarray:
+        shape: tuple = call.input_shapes[0][1:]
+        entries = np.broadcast_to(units, shape)
+        entries = entries.reshape(-1, call.output_shape[-1])
+        first = entries[0].copy()
+        # The remaining axes repeat the last, else no rectangle would remain.
+        for row in np.unique(entries, axis=0):
+            self._join(first, row)
+        if isinstance(call.operation, keras.layers.Reshape):
+            # Its target is the same in all calls.
+            self._tie_to_other_calls(call.operation, first)
+        return first
+
+    # --- result --------------------------------------------------------------
+
+    def result(self, walked: Walk) -> ChannelFlow:
+        """Returns the flow, its units numbered from 0."""
+        roots = np.array(
+            [self._find(unit) for unit in range(len(self._parents))], int
+        )
+        # Roots are the earliest of their units: sorted is in graph order.
+        _, numbers = np.unique(roots, return_inverse=True)
+
+        def final(units: np.ndarray | None) -> np.ndarray | None:
+            return None if units is None else numbers[units]
+
+        pinned = np.concatenate([np.zeros(0, int), *self._pinned])
+        return ChannelFlow(
+            layers=[
+                dataclasses.replace(
+                    each,
+                    inputs=numbers[each.inputs],
+                    outputs=numbers[each.outputs],
+                )
+                for each in self._layers.values()
+            ],
+            pinned=set(numbers[pinned].tolist()),
+            values={
+                number: final(units) for number, units in self.values.items()
+            },
+            walk=walked,
+        )
