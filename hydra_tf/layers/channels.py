@@ -94,13 +94,13 @@ class Channels:
 
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Returns the sum over each unit's channels, given one a channel."""
-        units = np.arange(self.size) if self.units is None else self.units
-        units = np.asarray(units)
-        result = np.zeros(self.num_units, np.float64)
-        np.add.at(
-            result, units[units != ALWAYS_KEPT], values[units != ALWAYS_KEPT]
+        if self.units is None:
+            return np.asarray(values, np.float64)
+        units = np.asarray(self.units)
+        counts = units != ALWAYS_KEPT
+        return np.bincount(
+            units[counts], weights=values[counts], minlength=self.num_units
         )
-        return result
 
     def fraction(self, density: Any) -> Any:
         """Returns the fraction of the channels kept, given that of units."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import ops
 
-from hydra_tf.layers.channels import Channels
+from hydra_tf.layers.kernel_axes import DepthwiseAxes
+from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.masked_layer import MaskedLayer
 
 
@@ -39,33 +38,8 @@ class MaskedDepthwiseConv2D(MaskedLayer, keras.layers.DepthwiseConv2D):
 
     plain_class = keras.layers.DepthwiseConv2D
 
-    @property
-    def fan_in(self) -> int:
-        # The kernel is (height, width, channels, multiplier); an output reads
-        # one channel.
-        return int(np.prod(self.kernel.shape[:2]))
-
-    # Each channel is read and computed by the same weights: in a network, they
-    # follow the mask of the layers that read what comes out.
-
-    def _owns_inputs(self) -> bool:
-        return self._is_connected or super()._owns_inputs()
-
-    def _other_channels(self) -> Channels | None:
-        return None
-
-    def _num_outputs(self) -> int:
-        return int(np.prod(self.kernel.shape[-2:]))
-
-    def _along_outputs(self, vector: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(vector, self.kernel.shape[-2:])
-
-    def _sum_over_channels(self, values: np.ndarray) -> np.ndarray:
-        sums = values.sum(axis=(0, 1))
-        return sums.sum(axis=1) if self._owns_inputs() else sums.reshape(-1)
-
-    def _acting_mask(self) -> tf.Tensor | None:
-        return None if self._is_connected else super()._acting_mask()
+    def _kernel_axes(self) -> KernelAxes:
+        return DepthwiseAxes(self.kernel.shape)
 
     def call(self, inputs):
         outputs = ops.depthwise_conv(

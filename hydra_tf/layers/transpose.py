@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
+from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.masked_layer import MaskedLayer
 
 
@@ -38,14 +38,9 @@ class MaskedConv2DTranspose(MaskedLayer, keras.layers.Conv2DTranspose):
 
     plain_class = keras.layers.Conv2DTranspose
 
-    # The kernel is (height, width, filters, channels).
-    input_axis = -1
-    output_axis = -2
-
-    @property
-    def fan_in(self) -> int:
-        height, width, _, channels = self.kernel.shape
-        return int(np.prod((height, width, channels)))
+    def _kernel_axes(self) -> KernelAxes:
+        # (height, width, filters, channels)
+        return KernelAxes(self.kernel.shape, input_axis=-1, output_axis=-2)
 
     def call(self, inputs):
         outputs = ops.conv_transpose(

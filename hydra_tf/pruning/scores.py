@@ -11,7 +11,7 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.layers.masked_layer import MaskedLayer
-from hydra_tf.layers.masked_layer import scaled_scores
+from hydra_tf.layers.scored_kernel import scaled_scores
 from hydra_tf.pruning.naming import prunable_layers
 
 METHODS = (
@@ -60,18 +60,10 @@ def init_scores(
     - [Sehwag et al., 2020](https://arxiv.org/abs/2002.10509), section 3.1
     - [Lee et al., 2019](https://arxiv.org/abs/1810.02340), SNIP
     """
-    if method not in METHODS:
-        raise InputError(
-            f"`method` is not a score initialisation: '{method}'. "
-            f"{close_matches(method, METHODS)}"
-        )
+    check_method(method, "method", data)
     layers = list(prunable_layers(model).values())
     if method == "snip":
-        if data is None:
-            raise InputError(
-                "method 'snip' needs one batch: data=(images, labels)"
-            )
-        scores = _snip(model, layers, *data)
+        scores = _snip(model, layers, *data)  # type: ignore[misc]
     else:
         streams = np.random.SeedSequence(seed).spawn(len(layers))
         scores = [
@@ -80,6 +72,25 @@ def init_scores(
         ]
     for layer, value in zip(layers, scores, strict=True):
         layer.scores.assign(value)
+
+
+def check_method(
+    method: Any, name: str = "method", data: tuple[Any, Any] | None = None
+) -> None:
+    """Raises `InputError` unless a score initialisation can be used.
+
+    Args:
+        method: Name of the method.
+        name: What the caller's argument is called.
+        data: The batch for methods that need one.
+    """
+    if method not in METHODS:
+        raise InputError(
+            f"`{name}` is not a score initialisation: '{method}'. "
+            f"{close_matches(str(method), METHODS)}"
+        )
+    if method == "snip" and data is None:
+        raise InputError("method 'snip' needs one batch: data=(images, labels)")
 
 
 def _scores(layer: MaskedLayer, method: str, seed: int) -> tf.Tensor:
