@@ -15,7 +15,7 @@ from hydra_tf.granularity import is_n_of_m
 from hydra_tf.granularity import n_of_m
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.kernel_axes import KernelAxes
-from hydra_tf.layers.scores import Scores
+from hydra_tf.layers.scores import Scoring
 from hydra_tf.masks import n_of_m_mask
 
 
@@ -27,16 +27,21 @@ class WeightMask:
 
     Attributes:
         axes: See above.
-        scores: The scores that belong to the layer; see `make_scores`.
-        other_scores: Those of the layers on its other side, which its mask
+        scoring: The scores that belong to the layer; see `make_scores`.
+        other_scoring: Those of the layers on its other side, which its mask
             depends on as well; `None` if it does not.
+        own: The channels that the scores belong to; `None` if they belong to
+            weights.
+        other: The channels on the other side, if they are masked as well.
     """
 
-    scores: Scores
-    other_scores: Scores | None = None
+    scoring: Scoring
+    other_scoring: Scoring | None = None
 
     def __init__(self, axes: KernelAxes) -> None:
         self.axes = axes
+        self.own: Channels | None = None
+        self.other: Channels | None = None
 
     def make_scores(
         self,
@@ -45,9 +50,9 @@ class WeightMask:
         min_density: float | None,
         other_min_density: float | None,
     ) -> None:
-        """Makes the variables; see `Scores`."""
+        """Makes the variables; see `Scoring`."""
         del other_min_density
-        self.scores = Scores(
+        self.scoring = Scoring(
             initializer, self._scores_shape(), density, min_density
         )
 
@@ -55,11 +60,11 @@ class WeightMask:
         return self.axes.shape
 
     @property
-    def sides(self) -> dict[str, Scores]:
+    def sides(self) -> dict[str, Scoring]:
         """All scores that the mask depends on, by the prefix of their names."""
-        sides = {"": self.scores}
-        if self.other_scores is not None:
-            sides["other_"] = self.other_scores
+        sides = {"": self.scoring}
+        if self.other_scoring is not None:
+            sides["other_"] = self.other_scoring
         return sides
 
     @property
@@ -74,7 +79,7 @@ class WeightMask:
 
     def mask(self) -> tf.Tensor:
         """Returns float32 zeros and ones of the kernel's shape."""
-        return self.scores.mask()
+        return self.scoring.mask()
 
     def acting_mask(self) -> tf.Tensor | None:
         """Returns what multiplies the kernel where scores train.
@@ -83,10 +88,18 @@ class WeightMask:
         """
         return self.mask()
 
+    @property
+    def chosen_sides(self) -> list[tuple[Channels, Scoring]]:
+        """See `MaskedLayer.chosen_sides`."""
+        return [(Channels(self.scoring.size), self.scoring)]
+
     def expected_density(self, density: Any = None) -> tf.Tensor:
         """See `MaskedLayer.expected_density`."""
-        value = self.scores.live_density if density is None else density
-        return tf.cast(value, tf.float32)
+        fraction = tf.ones([])
+        for channels, scores in self.chosen_sides:
+            value = scores.live_density if density is None else density
+            fraction *= channels.fraction(tf.cast(value, tf.float32))
+        return fraction
 
     def sum_over_units(self, values: np.ndarray) -> np.ndarray:
         """Sums up values of the kernel's shape for each score."""
@@ -119,8 +132,12 @@ class BlockMask(WeightMask):
         return False
 
     def mask(self) -> tf.Tensor:
-        values = self.scores.values.value
+        values = self.scoring.values.value
         return n_of_m_mask(values, self._n, self._m, self.axes.input_axis)
+
+    @property
+    def chosen_sides(self) -> list[tuple[Channels, Scoring]]:
+        return []
 
     def expected_density(self, density: Any = None) -> tf.Tensor:
         return tf.constant(self._n / self._m, tf.float32)
@@ -191,7 +208,7 @@ class ChannelMask(WeightMask):
         )
         if self.other is not None and self.other.prunable:
             # Until the layer shares those of the layers there.
-            self.other_scores = Scores(
+            self.other_scoring = Scoring(
                 lambda shape, dtype: tf.ones(shape, dtype),
                 (self.other.num_units,),
                 density,
@@ -232,22 +249,21 @@ class ChannelMask(WeightMask):
 
     def _mask_of(self, own: bool) -> tf.Tensor | None:
         channels = self.own if own else self.other
-        scores = self.scores if own else self.other_scores
+        scores = self.scoring if own else self.other_scoring
         if channels is None or scores is None or not channels.prunable:
             return None
         return channels.spread(scores.mask())
 
-    def expected_density(self, density: Any = None) -> tf.Tensor:
-        fraction = tf.ones([])
-        for channels, scores in (
-            (self.own, self.scores),
-            (self.other, self.other_scores),
-        ):
-            if channels is None or scores is None or not channels.prunable:
-                continue
-            value = scores.live_density if density is None else density
-            fraction *= channels.fraction(tf.cast(value, tf.float32))
-        return fraction
+    @property
+    def chosen_sides(self) -> list[tuple[Channels, Scoring]]:
+        return [
+            (channels, scores)
+            for channels, scores in (
+                (self.own, self.scoring),
+                (self.other, self.other_scoring),
+            )
+            if channels is not None and scores is not None and channels.prunable
+        ]
 
     def sum_over_units(self, values: np.ndarray) -> np.ndarray:
         if not self.prunable:

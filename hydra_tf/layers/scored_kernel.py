@@ -20,7 +20,7 @@ from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.kernel_masks import WeightMask
 from hydra_tf.layers.kernel_masks import kernel_mask
 from hydra_tf.layers.scores import DerivedVariable
-from hydra_tf.layers.scores import Scores
+from hydra_tf.layers.scores import Scoring
 from hydra_tf.layers.scores import check_learns
 from hydra_tf.masks import check_density
 from hydra_tf.rates import check_min_density
@@ -127,7 +127,7 @@ class ScoredKernel:
     def adopt_scores(self) -> None:
         """Makes the variables of its scores the layer's own, as they are now.
 
-        For `Scores`, when a rate comes or goes, or layers begin to share.
+        For `Scoring`, when a rate comes or goes, or layers begin to share.
         """
         # Keras locks a layer that is built against new variables.
         locked = self._tracker.locked
@@ -156,24 +156,39 @@ class ScoredKernel:
         if new is not None:
             setattr(self, name, new)
 
-    def share_scores(self, scores: Scores, *, other: bool = False) -> None:
+    def share_scores(self, scores: Scoring, *, other: bool = False) -> None:
         """Uses the scores, density and rate of another layer of its group.
 
         Args:
-            scores: The `own_scores` of that layer.
+            scores: The `scoring` of that layer.
             other: Whether they are for the channels on the other side of this
                 layer than its own.
         """
         if other:
-            self._mask.other_scores = scores
+            self._mask.other_scoring = scores
         else:
-            self._mask.scores = scores
+            self._mask.scoring = scores
         self.adopt_scores()
 
     @property
-    def own_scores(self) -> Scores:
-        """Scores, density and rate in one, which other layers may share."""
-        return self._mask.scores
+    def scoring(self) -> Scoring:
+        """Scoring, density and rate in one, which other layers may share."""
+        return self._mask.scoring
+
+    @property
+    def other_scoring(self) -> Scoring | None:
+        """Likewise of the layers on its other side, if the mask needs them."""
+        return self._mask.other_scoring
+
+    @property
+    def own_channels(self) -> Channels | None:
+        """The channels that scores belong to, `None` if to weights."""
+        return self._mask.own
+
+    @property
+    def other_channels(self) -> Channels | None:
+        """The channels on the other side, if they are masked as well."""
+        return self._mask.other
 
     def _kernel_axes(self) -> KernelAxes:
         """Says where the channels lie in the kernel."""
@@ -234,7 +249,7 @@ class ScoredKernel:
     @property
     def num_units(self) -> int:
         """Number of scores that compete."""
-        return self._mask.scores.size
+        return self._mask.scoring.size
 
     def unit_norms(self, values: Any = None) -> np.ndarray:
         """Returns the sum of absolute weights that each score stands for.
@@ -253,13 +268,13 @@ class ScoredKernel:
     @property
     def live_density(self) -> tf.Tensor:
         """The density now, whether learned or not; a scalar tensor."""
-        return self._mask.scores.live_density
+        return self._mask.scoring.live_density
 
     @property
     def min_density(self) -> float | None:
         """Least density that may be learned; `None` if it is not learned."""
         if self.built:
-            return self._mask.scores.min_density
+            return self._mask.scoring.min_density
         return self._initial_min_densities[0]
 
     @property
@@ -289,11 +304,21 @@ class ScoredKernel:
                     else "its channels cannot be removed"
                 )
             )
-        self._mask.scores.learn_density(min_density, density)
+        self._mask.scoring.learn_density(min_density, density)
 
     def stop_learning_density(self, density: float) -> None:
         """Makes `density` the group's density, which trains no more."""
-        self._mask.scores.stop_learning_density(density)
+        self._mask.scoring.stop_learning_density(density)
+
+    @property
+    def chosen_sides(self) -> list[tuple[Channels, Scoring]]:
+        """What densities choose of the kernel, one entry a side.
+
+        Pairs of the channels along that side and the scores that compete for
+        them, the layer's own first; single weights count as channels. Empty
+        if nothing can be chosen.
+        """
+        return self._mask.chosen_sides
 
     def expected_density(self, density: Any = None) -> tf.Tensor:
         """Returns the fraction of the kernel that the densities keep.
@@ -330,7 +355,7 @@ class ScoredKernel:
     def _other_min_density(self) -> float | None:
         if not self.built:
             return self._initial_min_densities[1]
-        other = self._mask.other_scores
+        other = self._mask.other_scoring
         return None if other is None else other.min_density
 
     def _apply_phase(self) -> None:
