@@ -121,6 +121,111 @@ def test_pruned_weights_stay_as_they_were_pruned():
         )
 
 
+@pytest.mark.parametrize(
+    ("method", "allocation"),
+    [
+        *(("magnitude", name) for name in ht.allocation.NAMES),
+        ("random", "uniform"),
+        ("random", "global"),
+        ("snip", "lamp"),
+        ("scaled", "erk"),
+    ],
+)
+def test_what_is_pruned_stays_pruned(method, allocation):
+    network, recorder = finetuned(
+        lambda epoch: (True, [0.3, 0.6, 0.8][epoch]),
+        3,
+        scores=method,
+        allocation=allocation,
+        data=(INPUTS, LABELS),
+        seed=1,
+    )
+    for before, after in zip(recorder.masks, recorder.masks[1:], strict=False):
+        for name, mask in after.items():
+            assert np.all(mask <= before[name])
+            assert mask.sum() < before[name].sum()
+    np.testing.assert_allclose(recorder.densities, [0.7, 0.4, 0.2], atol=0.01)
+    assert ht.sparsity_report(network).density == recorder.densities[-1]
+
+
+def pruned_once(method, seed=None, epoch=0):
+    network = ht.to_masked(networks.sequential())
+    ht.set_phase(network, "finetune")
+    ht.MultiStepPruning(
+        network,
+        lambda epoch: (True, 0.5),
+        scores=method,
+        data=(INPUTS, LABELS),
+        seed=seed,
+    ).on_epoch_begin(epoch)
+    return network
+
+
+@pytest.mark.parametrize("method", ["magnitude", "snip", "scaled"])
+def test_first_round_chooses_by_the_method(method):
+    network = pruned_once(method)
+    expected = ht.to_masked(networks.sequential(), density=0.5)
+    ht.init_scores(expected, method, data=(INPUTS, LABELS))
+    for name, layer in ht.masked_layers(network).items():
+        np.testing.assert_array_equal(layer.mask, expected.get_layer(name).mask)
+
+
+def test_random_rounds_draw_anew_from_the_seed_and_the_epoch():
+    def mask(seed, epoch):
+        return np.asarray(pruned_once("random", seed, epoch).layers[0].mask)
+
+    np.testing.assert_array_equal(mask(1, 3), mask(1, 3))
+    assert not np.array_equal(mask(1, 3), mask(1, 4))
+    assert not np.array_equal(mask(1, 3), mask(2, 3))
+
+
+def test_weights_come_back_in_their_order_when_the_density_rises():
+    network = pruned_once("magnitude")
+    ht.MultiStepPruning(network, lambda epoch: (True, 0.2)).on_epoch_begin(1)
+    for layer in ht.masked_layers(network).values():
+        np.testing.assert_array_equal(
+            layer.mask, ht.topk_mask(np.abs(layer.kernel), 0.8)
+        )
+
+
+def test_a_callable_chooses_scores_and_densities_itself():
+    calls = []
+
+    def choose(model, density):
+        report = ht.sparsity_report(model)
+        calls.append((density, report.density))
+        for layer in ht.masked_layers(model).values():
+            layer.scores.assign(-np.asarray(layer.scores))
+        ht.set_density(model, {"conv": 0.5})
+
+    network, recorder = finetuned(
+        lambda epoch: (epoch in (0, 2), 0.4 if epoch else 0.2),
+        3,
+        scores=choose,
+    )
+    # Called with the densities allocated.
+    assert [density for density, _ in calls] == [0.8, 0.6]
+    for density, found in calls:
+        np.testing.assert_allclose(found, density, atol=0.01)
+    layers = ht.masked_layers(network)
+    assert float(layers["conv"].density) == 0.5
+    assert float(layers["logits"].density) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scores": "magnitudes"}, "`scores` is not a score.*'magnitude'"),
+        ({"scores": "snip"}, r"data=\(images, labels\)"),
+        ({"allocation": "globl"}, "Did you mean 'global'"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    network = ht.to_masked(networks.sequential())
+    with pytest.raises(InputError, match=message):
+        ht.MultiStepPruning(network, lambda epoch: (True, 0.5), **arguments)
+
+
 def test_sparsity_of_one_is_refused():
     network = ht.to_masked(networks.sequential())
     callback = ht.MultiStepPruning(network, lambda epoch: (True, 1.0))

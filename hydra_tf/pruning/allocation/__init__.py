@@ -13,5 +13,8 @@ from hydra_tf.pruning.allocation.one_threshold import (
 )
 from hydra_tf.pruning.allocation.rules import NAMES as NAMES
 from hydra_tf.pruning.allocation.rules import allocate as allocate
+from hydra_tf.pruning.allocation.rules import (
+    check_allocation as check_allocation,
+)
 from hydra_tf.pruning.allocation.rules import check_complete as check_complete
 from hydra_tf.pruning.allocation.same_density import uniform as uniform

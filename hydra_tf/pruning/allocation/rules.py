@@ -43,11 +43,7 @@ def allocate(
             with others. Of no effect where the masks keep less than `density`
             anyway, and on `"uniform"`.
     """
-    if allocation not in NAMES:
-        raise InputError(
-            f"unknown `allocation` '{allocation}'. "
-            f"{close_matches(allocation, NAMES)}"
-        )
+    check_allocation(allocation)
     if allocation == "uniform":
         return uniform(model, density)
     check_density(density)
@@ -55,6 +51,15 @@ def allocate(
     if sum(pool.limit for pool in pools) < target_count(pools, density):
         pools = pools_of(model)
     return allocation_of(pools, _RULES[allocation](pools, density))
+
+
+def check_allocation(allocation: Any) -> None:
+    """Raises `InputError` unless `allocation` is the name of a rule."""
+    if allocation not in NAMES:
+        raise InputError(
+            f"unknown `allocation` '{allocation}'. "
+            f"{close_matches(str(allocation), NAMES)}"
+        )
 
 
 def check_complete(model: keras.Model, densities: Mapping[str, Any]) -> None:
