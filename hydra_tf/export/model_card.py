@@ -11,43 +11,7 @@ from typing import Any
 
 from hydra_tf import files
 from hydra_tf.export import markdown
-
-_OBJECTIVES = {
-    "natural": "natural images only",
-    "madry": "adversarial examples of PGD (Madry et al., 2018)",
-    "fgsm": "adversarial examples of a single gradient step (FGSM)",
-    "trades": "TRADES, accuracy traded against stability (Zhang et al., 2019)",
-    "mart": "MART, misclassification-aware (Wang et al., 2020)",
-    "ibp": "interval bounds of the margins (IBP, Gowal et al., 2018)",
-    "crown_ibp": "bounds of the margins between CROWN's and intervals' "
-    "(CROWN-IBP, Zhang et al., 2019)",
-    "mixtrain": "natural images, and symbolic interval bounds of some of them "
-    "(MixTrain, Wang et al., 2018)",
-    "smoothing": "stability under Gaussian noise, for randomised smoothing",
-}
-_PROOFS = {
-    "ibp": "interval bounds",
-    "crown_ibp": "CROWN over interval bounds",
-    "crown": "CROWN",
-    "symbolic": "symbolic intervals",
-    "best": "the larger one of interval and CROWN bounds",
-    "smoothing": "randomised smoothing of the network",
-}
-_METHODS = {
-    "hydra": "importance scores trained on the objective itself (HYDRA, "
-    "Sehwag et al., 2020)",
-    "lwm": "the weights of least magnitude removed (LWM)",
-    "lwm_multistep": "the weights of least magnitude removed in several "
-    "rounds, with training between them (multi-step LWM)",
-    "random": "weights removed at random, as a baseline",
-    "snip": "connection sensitivity on one batch (SNIP, Lee et al., 2019)",
-}
-_THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
-_PHASES = {
-    "pretrain": "pretrain (not pruned)",
-    "prune": "prune (before fine-tuning)",
-    "finetune": "finetune (the result)",
-}
+from hydra_tf.export import meanings
 
 
 def write_model_card(
@@ -154,7 +118,7 @@ def _results(metrics: Mapping[str, Any]) -> str:
         certified = _section(phase, "certified_accuracy")
         rows.append(
             [
-                _PHASES.get(name, name),
+                meanings.PHASES.get(name, name),
                 markdown.percent(phase.get("natural_accuracy")),
                 *(markdown.percent(robust.get(attack)) for attack in attacks),
                 *(markdown.percent(certified.get(proof)) for proof in proofs),
@@ -193,7 +157,7 @@ def _results(metrics: Mapping[str, Any]) -> str:
 
 def _proof(name: str, settings: Mapping[str, Any]) -> str:
     """Returns the list item that describes a method of certifying."""
-    meaning = _PROOFS.get(name.partition("@")[0], "")
+    meaning = meanings.PROOFS.get(name.partition("@")[0], "")
     return _attack(name, settings, [meaning] if meaning else [])
 
 
@@ -205,7 +169,7 @@ def _attack(
     words = list(words)
     threat_model = settings.pop("threat_model", None)
     if threat_model is not None:
-        words.append(_THREAT_MODELS.get(threat_model, threat_model))
+        words.append(meanings.THREAT_MODELS.get(threat_model, threat_model))
     for key in ("epsilon", "step_size"):
         if key in settings:
             value = markdown.fraction(settings.pop(key))
@@ -246,7 +210,10 @@ def _making(metrics: Mapping[str, Any]) -> str:
         elif key in ("epsilon", "step_size"):
             text = markdown.fraction(value)
         else:
-            known = {"objective": _OBJECTIVES, "method": _METHODS}.get(key, {})
+            known = {
+                "objective": meanings.OBJECTIVES,
+                "method": meanings.METHODS,
+            }.get(key, {})
             meaning = known.get(str(value).lower())
             text = f"`{value}`" + (f": {meaning}" if meaning else "")
         rows.append([key.replace("_", " "), text])
@@ -292,25 +259,42 @@ def _sparsity(metrics: Mapping[str, Any]) -> str:
         ("flops", markdown.number),
         ("effective_flops", markdown.number),
     ]
+    layers = sparsity.get("layers") or []
     rows = [
         [
             f"`{layer.get('name', markdown.UNKNOWN)}`",
             layer.get("type") or markdown.UNKNOWN,
+            *(show(layer.get(key)) for key, show in columns),
         ]
-        + [show(layer.get(key)) for key, show in columns]
-        for layer in sparsity.get("layers") or []
+        for layer in layers
     ]
     rows.append(
-        ["**all**", ""] + [show(sparsity.get(key)) for key, show in columns]
+        ["**all**", "", *(show(sparsity.get(key)) for key, show in columns)]
     )
     header = ["layer", "type", "weights", "kept", "density", "FLOPs"]
-    return "\n\n".join(
-        [
-            "## Sparsity",
-            "Weights that can be pruned, so neither biases nor normalisation. "
-            "Removed weights are exactly 0.0 in the SavedModel.",
-            markdown.table([*header, "FLOPs without zeros"], rows),
-        ]
+    header.append("FLOPs without zeros")
+    text = (
+        "Weights that can be pruned, so neither biases nor normalisation. "
+        "Removed weights are exactly 0.0 in the SavedModel."
+    )
+    if any(layer.get("units") for layer in layers):
+        text += (
+            " Whole channels were removed, in what reads them and in what "
+            "computes them."
+        )
+        header.append("channels kept")
+        for row, layer in zip(rows, [*layers, {}], strict=True):
+            row.append(_units(layer))
+    return "\n\n".join(["## Sparsity", text, markdown.table(header, rows)])
+
+
+def _units(layer: Mapping[str, Any]) -> str:
+    """Returns how many of a layer's channels stay."""
+    if not layer.get("units"):
+        return ""
+    return (
+        f"{markdown.number(layer.get('units_kept'))} of "
+        f"{markdown.number(layer['units'])}"
     )
 
 
@@ -330,6 +314,10 @@ def _artifacts(
             size += f"; {markdown.size(compressed)} compressed"
         path = markdown.relative(saved.get("path", "saved_model"), folder)
         rows.append([f"`{path}`", "TensorFlow SavedModel", size])
+    plot = _section(artifacts, "densities")
+    if plot:
+        path = markdown.relative(plot.get("path", "densities.png"), folder)
+        rows.append([f"`{path}`", "plot of what each layer keeps", ""])
     for phase, entry in _section(artifacts, "checkpoints").items():
         entry = entry if isinstance(entry, Mapping) else {"path": entry}
         path = markdown.relative(entry.get("path", ""), folder)
@@ -413,7 +401,11 @@ def _limits(metrics: Mapping[str, Any]) -> str:
         items.append(
             f"{name} changes an image by at most "
             f"{markdown.fraction(settings['epsilon'])}"
-            + (f" in {_THREAT_MODELS.get(model, model)} norm" if model else "")
+            + (
+                f" in {meanings.THREAT_MODELS.get(model, model)} norm"
+                if model
+                else ""
+            )
             + ", pixel values in [0, 1]. Nothing is known about larger or "
             "other changes, such as rotations, patches or blur."
         )

@@ -276,3 +276,25 @@ def test_what_is_proved_stands_beside_what_was_attacked():
     ):
         assert words in card, words
     assert "not proved" not in card
+
+
+def test_channels_and_plot_are_shown_where_there_are_any():
+    layer = {"type": "Conv2D", "weights": 80, "kept": 20, "density": 0.25}
+    metrics = {
+        **METRICS,
+        "sparsity": {
+            "weights": 160,
+            "kept": 100,
+            "density": 0.625,
+            "layers": [
+                {**layer, "name": "inner", "units": 8, "units_kept": 2},
+                {**layer, "name": "first", "units": None, "units_kept": None},
+            ],
+        },
+        "artifacts": {"densities": {"path": "densities.png", "bytes": 100}},
+    }
+    card = model_card(metrics)
+    assert "channels kept" in card and "| 2 of 8 |" in card
+    assert "`densities.png`" in card
+    plain = model_card(METRICS)
+    assert "channels" not in plain and "densities.png" not in plain
