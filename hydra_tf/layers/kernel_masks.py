@@ -191,8 +191,8 @@ class ChannelMask(WeightMask):
         self._owns_inputs = granularity == CHANNEL or follows
         inputs = inputs or Channels(axes.num_inputs)
         outputs = outputs or Channels(axes.num_outputs)
-        self.own = inputs if self._owns_inputs else outputs
-        self.other: Channels | None = None
+        self._own: Channels = inputs if self._owns_inputs else outputs
+        self.own = self._own
         if self._connected and not follows:
             self.other = outputs if self._owns_inputs else inputs
 
@@ -217,11 +217,11 @@ class ChannelMask(WeightMask):
             )
 
     def _scores_shape(self) -> tuple[int, ...]:
-        return (self.own.num_units if self.prunable else 0,)
+        return (self._own.num_units if self.prunable else 0,)
 
     @property
     def prunable(self) -> bool:
-        return self.own.prunable
+        return self._own.prunable
 
     @property
     def learnable(self) -> bool:
@@ -269,7 +269,7 @@ class ChannelMask(WeightMask):
         if not self.prunable:
             return np.zeros(0)
         values = super().sum_over_units(values)
-        return self.own.gather(
+        return self._own.gather(
             self.axes.sum_of_inputs(values)
             if self._owns_inputs
             else self.axes.sum_of_outputs(values)

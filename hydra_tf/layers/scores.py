@@ -73,7 +73,7 @@ class DerivedVariable(WatchedVariable):
         keras.Variable.assign(self, value)
 
 
-class Scores:
+class Scoring:
     """Scores that compete, and the density that decides how many stay.
 
     Args:

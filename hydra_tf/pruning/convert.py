@@ -8,9 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.granularity import STRUCTURED
+from hydra_tf.granularity import WEIGHT
+from hydra_tf.granularity import check_granularity
+from hydra_tf.granularity import is_n_of_m
 from hydra_tf.layers import MaskedConv1D
 from hydra_tf.layers import MaskedConv2D
 from hydra_tf.layers import MaskedConv2DTranspose
@@ -18,7 +23,12 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
+from hydra_tf.layers.scored_kernel import scaled_scores
 from hydra_tf.masks import check_density
+from hydra_tf.pruning.blocks import layers_without_blocks
+from hydra_tf.pruning.groups import assign_channels
+from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
 _MASKED_TWINS: dict[type, Any] = {
@@ -54,7 +64,11 @@ def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
 
 
 def to_masked(
-    model: keras.Model, exclude: Exclude = None, *, density: float = 1.0
+    model: keras.Model,
+    exclude: Exclude = None,
+    *,
+    density: float = 1.0,
+    granularity: str = WEIGHT,
 ) -> keras.Model:
     """Returns the masked twin of a model, with its weights and outputs.
 
@@ -68,7 +82,13 @@ def to_masked(
         exclude: Layers to leave plain: a list of names of layers (or of
             nested models, for all that is in them), or a predicate that gets
             a layer.
-        density: Float in (0, 1] that all masked layers get.
+        density: Float in (0, 1] that all masked layers get (not those with
+            granularity `"N:M"`, whose density is N / M).
+        granularity: What is pruned: `"weight"`, `"channel"` (input channels),
+            `"filter"` (output channels) or `"N:M"`, for instance `"2:4"`.
+            Which channels have to be removed together is found from the graph.
+            With N:M, depthwise layers stay plain, and those that read the
+            image if M does not divide its channels.
 
     Returns:
         A model of the same class, not compiled. Outputs are equal at density
@@ -87,16 +107,35 @@ def to_masked(
     ['MaskedDense']
     """
     check_density(density)
+    check_granularity(granularity)
     _check_convertible(model)
     is_excluded = _exclusion(model, exclude)
     skipped = _inside_named(model, exclude)
     num_masked = 0
+
+    def is_prunable(layer: keras.layers.Layer) -> bool:
+        return (
+            type(layer) in _MASKED_TWINS
+            and id(layer) not in skipped
+            and not is_excluded(layer)
+        )
+
+    channels: dict[int, Any] = {}
+    if granularity in STRUCTURED:
+        _check_not_masked(model, granularity)
+        channels = assign_channels(model, granularity, is_prunable)
+    kept_plain = (
+        layers_without_blocks(model, granularity, is_prunable)
+        if is_n_of_m(granularity)
+        else set()
+    )
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         nonlocal num_masked
         if (
             isinstance(layer, MaskedLayer)
             or id(layer) in skipped
+            or id(layer) in kept_plain
             or is_excluded(layer)
         ):
             return _clone_layer(layer)
@@ -116,7 +155,13 @@ def to_masked(
         config = layer.get_config()
         for key in ("lora_rank", "lora_alpha", "quantization_config"):
             config.pop(key, None)
-        return masked_class.from_config({**config, "density": density})
+        config["density"] = 1.0 if is_n_of_m(granularity) else density
+        config["granularity"] = granularity
+        if id(layer) in channels:
+            config["input_channels"], config["output_channels"] = (
+                each.to_config() for each in channels[id(layer)]
+            )
+        return masked_class.from_config(config)
 
     masked, pairs = _clone(model, convert)
     if not num_masked and not any(
@@ -129,6 +174,9 @@ def to_masked(
         )
     for old, new in pairs:
         _copy_weights(old, new)
+    if granularity in STRUCTURED:
+        _start_group_scores(masked)
+        connect_channels(masked, fresh=True)
     return masked
 
 
@@ -161,6 +209,23 @@ def strip_masks(model: keras.Model) -> keras.Model:
     for old, new in pairs:
         _copy_weights(old, new)
     return plain
+
+
+def _check_not_masked(model: keras.Model, granularity: str) -> None:
+    for layer in model._flatten_layers():
+        if isinstance(layer, MaskedLayer):
+            raise InputError(
+                f"layer '{layer.name}' is masked already: for granularity "
+                f"'{granularity}' pass a plain model (hydra_tf.strip_masks)"
+            )
+
+
+def _start_group_scores(model: keras.Model) -> None:
+    """Gives the layers of a group the scores of all their weights together."""
+    for group in channel_groups(model):
+        norms = tf.constant(group.unit_norms, tf.float32)
+        for layer in group.layers.values():
+            layer.scores.assign(scaled_scores(norms, 1))
 
 
 def _clone(

@@ -7,6 +7,7 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import check_phase
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import prunable_layers
 
 NORMALIZATIONS = (
@@ -49,6 +50,7 @@ def set_phase(
         raise InputError("`phase` must be one of pretrain, prune, finetune")
     check_phase(phase)
     prunable_layers(model)
+    connect_channels(model)
     for layer in model._flatten_layers():
         if isinstance(layer, MaskedLayer):
             layer.phase = phase

@@ -1,0 +1,57 @@
+"""Which layers can keep N of every M of their input channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from hydra_tf.errors import InputError
+from hydra_tf.granularity import n_of_m
+from hydra_tf.graph import walk
+
+
+def layers_without_blocks(
+    model: keras.Model,
+    granularity: str,
+    is_prunable: Callable[[Any], bool],
+) -> set[int]:
+    """Returns the `id` of the layers that N:M pruning leaves as they are.
+
+    Those are depthwise layers, whose outputs read a single channel, and layers
+    that read the image if M does not divide its channels, three for instance.
+
+    Args:
+        model: Built Functional or Sequential model.
+        granularity: `"N:M"`.
+        is_prunable: Predicate of the layers that would be masked.
+
+    Raises:
+        InputError: If M does not divide the input channels of another layer.
+    """
+    _, m = n_of_m(granularity)
+    walked = walk(model)
+    images = {value.number for value in walked.inputs}
+    left: set[int] = set()
+    for call in walked.calls:
+        layer = call.operation
+        reads_image = any(value.number in images for value in call.inputs)
+        if not is_prunable(layer):
+            if reads_image and getattr(layer, "kernel", None) is None:
+                # Scaling, augmentation: what comes out is still the image.
+                images.update(value.number for value in call.outputs)
+            continue
+        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        size = layer.kernel.shape[-1 if transposed else -2]
+        if isinstance(layer, keras.layers.DepthwiseConv2D) or (
+            reads_image and size % m
+        ):
+            left.add(id(layer))
+        elif size % m:
+            raise InputError(
+                f"granularity {granularity} needs input channels in blocks of "
+                f"{m}: layer '{call.name}' has {size}; leave it out with "
+                f"exclude=['{layer.name}']"
+            )
+    return left

@@ -1,0 +1,256 @@
+"""Groups of layers whose channels have to be removed together.
+
+Found from the graph when a network is masked (`assign_channels`), noted in
+the layers, and tied by shared variables (`connect_channels`), so that the masks
+of a group agree by construction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+from hydra_tf.granularity import CHANNEL
+from hydra_tf.layers import Channels
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.channels import ALWAYS_KEPT
+from hydra_tf.pruning.channel_flow import ChannelFlow
+from hydra_tf.pruning.channel_flow import LayerChannels
+from hydra_tf.pruning.channel_flow import channel_flow
+from hydra_tf.pruning.naming import masked_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelGroup:
+    """Layers that share their scores and density; often just one.
+
+    Attributes:
+        layers: The layers by name, in graph order. With the granularities
+            `"weight"` and `"N:M"` each is a group of its own.
+    """
+
+    layers: Mapping[str, MaskedLayer]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the layers, as in allocations."""
+        return tuple(self.layers)
+
+    @property
+    def leader(self) -> MaskedLayer:
+        """The first layer."""
+        return next(iter(self.layers.values()))
+
+    @property
+    def num_units(self) -> int:
+        """Number of scores that compete: weights or channels."""
+        return self.leader.num_units
+
+    @property
+    def density(self) -> float:
+        """The density, a learned one rounded to no count."""
+        return float(self.leader.live_density)
+
+    @property
+    def weights(self) -> int:
+        """Number of weights in the layers' kernels."""
+        return sum(
+            int(np.prod(layer.kernel.shape)) for layer in self.layers.values()
+        )
+
+    @functools.cached_property
+    def unit_norms(self) -> np.ndarray:
+        """Sum of the absolute weights of each unit, over all layers.
+
+        Float64, of the scores' shape.
+        """
+        norms = (layer.unit_norms() for layer in self.layers.values())
+        return functools.reduce(np.add, norms)
+
+
+def channel_groups(model: keras.Model) -> list[ChannelGroup]:
+    """Returns the prunable layers of a model in groups, in graph order.
+
+    Args:
+        model: Model with masked layers.
+    """
+    groups: dict[Any, dict[str, MaskedLayer]] = {}
+    for name, layer in masked_layers(model).items():
+        if not layer.prunable:
+            continue
+        group = _own_group(layer)
+        key = ("", name) if group is None else (group, None)
+        groups.setdefault(key, {})[name] = layer
+    return [ChannelGroup(layers) for layers in groups.values()]
+
+
+def connect_channels(model: keras.Model, *, fresh: bool = False) -> None:
+    """Lets the layers of a group share their variables again.
+
+    A model that was loaded or cloned has them once for each layer, with equal
+    values. `to_masked`, `set_phase` and `RobustModel` do this.
+
+    Args:
+        model: Model, with masked layers or without.
+        fresh: Whether the layers were just made, so that only the first of a
+            group has the values that count.
+
+    Raises:
+        InputError: If the scores of a group have come to differ.
+    """
+    layers = masked_layers(model).values()
+    leaders: dict[str, MaskedLayer] = {}
+    for layer in layers:
+        group = _own_group(layer)
+        if group is None or not layer.prunable:
+            continue
+        leader = leaders.setdefault(group, layer)
+        if layer.scoring is not leader.scoring:
+            if not fresh:
+                _check_equal(layer, layer.scoring, leader)
+            layer.share_scores(leader.scoring)
+    for layer in layers:
+        group, scores = _other_group(layer), layer.other_scoring
+        if group in leaders and scores is not None:
+            leader = leaders[group]
+            if scores is not leader.scoring:
+                if not fresh:
+                    _check_equal(layer, scores, leader)
+                layer.share_scores(leader.scoring, other=True)
+
+
+def assign_channels(
+    model: keras.Model,
+    granularity: str,
+    is_prunable: Callable[[Any], bool],
+) -> dict[int, tuple[Channels, Channels]]:
+    """Finds out which channels of a network may be removed together.
+
+    Args:
+        model: Plain or masked Functional or Sequential model.
+        granularity: `"channel"` or `"filter"`: whose scores decide.
+        is_prunable: Predicate of the layers that are going to be masked.
+
+    Returns:
+        The channels at the input and at the output of the layers that are
+        masked, by the `id` of the layer.
+    """
+    flow = channel_flow(model, is_prunable)
+    units = _Units(flow, granularity, is_prunable)
+    return {
+        id(entry.layer): (
+            units.channels(entry.inputs),
+            units.channels(entry.outputs),
+        )
+        for entry in flow.layers
+        if is_prunable(entry.layer)
+    }
+
+
+class _Units:
+    """Numbers the units of each group from 0."""
+
+    def __init__(
+        self,
+        flow: ChannelFlow,
+        granularity: str,
+        is_prunable: Callable[[Any], bool],
+    ) -> None:
+        layers = [each for each in flow.layers if is_prunable(each.layer)]
+        owned = self._owned(layers, granularity) - flow.pinned
+        self._group: dict[int, int] = {}
+        self._members: list[list[int]] = []
+        self._names: list[str] = []
+        for entry in layers:
+            for units in (entry.inputs, entry.outputs):
+                self._join(
+                    entry.name, [u for u in _unique(units) if u in owned]
+                )
+        self._number = {
+            unit: number
+            for members in self._members
+            for number, unit in enumerate(members)
+        }
+
+    @staticmethod
+    def _owned(layers: list[LayerChannels], granularity: str) -> set[int]:
+        """The units that are read somewhere, and that scores stand for."""
+        read: set[int] = set()
+        made: set[int] = set()
+        for entry in layers:
+            if isinstance(entry.layer, keras.layers.DepthwiseConv2D):
+                continue
+            read.update(entry.inputs.tolist())
+            made.update(entry.outputs.tolist())
+        return read if granularity == CHANNEL else read & made
+
+    def _join(self, name: str, units: list[int]) -> None:
+        """Makes the units of one side members of one group."""
+        if not units:
+            return
+        known = sorted({self._group[u] for u in units if u in self._group})
+        if not known:
+            known = [len(self._members)]
+            self._members.append([])
+            self._names.append(name)
+        first = known[0]
+        for other in known[1:]:
+            self._members[first] += self._members[other]
+            self._members[other] = []
+        self._members[first] += [u for u in units if u not in self._group]
+        for unit in self._members[first]:
+            self._group[unit] = first
+
+    def channels(self, units: np.ndarray) -> Channels:
+        """Returns the channels of one side of a layer."""
+        numbers = [self._number.get(int(u), ALWAYS_KEPT) for u in units]
+        groups = {self._group[int(u)] for u in units if int(u) in self._group}
+        if not groups:
+            return Channels(0, tuple(numbers))
+        (group,) = groups
+        size = len(self._members[group])
+        name = f"channels of {self._names[group]}"
+        if numbers == list(range(size)):
+            return Channels(size, None, name)
+        return Channels(size, tuple(numbers), name)
+
+
+def _unique(units: np.ndarray) -> list[int]:
+    """The different units in the order of their channels."""
+    return list(dict.fromkeys(units.tolist()))
+
+
+def _own_group(layer: MaskedLayer) -> str | None:
+    channels = layer.own_channels
+    return None if channels is None else channels.group
+
+
+def _other_group(layer: MaskedLayer) -> str | None:
+    channels = layer.other_channels
+    return None if channels is None else channels.group
+
+
+def _check_equal(layer: MaskedLayer, scoring: Any, leader: MaskedLayer) -> None:
+    theirs = leader.scoring
+    same = scoring.values.shape == theirs.values.shape and all(
+        (one is None) == (other is None)
+        and (one is None or np.array_equal(np.asarray(one), np.asarray(other)))
+        for one, other in (
+            (scoring.values, theirs.values),
+            (scoring.density, theirs.density),
+            (scoring.rate, theirs.rate),
+        )
+    )
+    if not same:
+        raise InputError(
+            f"the layers '{leader.name}' and '{layer.name}' share their "
+            "channels, but have different scores or densities: give both the "
+            "same"
+        )
