@@ -1,0 +1,121 @@
+"""What a model's kept weights cost, as a function of whole counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from hydra_tf.granularity import is_n_of_m
+from hydra_tf.granularity import n_of_m
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.channels import Channels
+from hydra_tf.layers.scores import Scoring
+from hydra_tf.pruning.compression import layer_cost
+from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.pruning.naming import masked_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class _Factor:
+    """The fraction of a kernel that the count of one group decides.
+
+    Attributes:
+        group: Its index.
+        channels: The parts that the kernel has.
+        kept: How many of them stay, by the number of units that stay; `None`
+            where each unit is a channel.
+    """
+
+    group: int
+    channels: Channels
+    kept: np.ndarray | None
+
+    @property
+    def size(self) -> int:
+        return self.channels.size
+
+    def parts(self, count: int) -> int:
+        return count if self.kept is None else int(self.kept[count])
+
+    def fraction(self, density: float) -> float:
+        return float(self.channels.fraction(density))
+
+
+class UnitCosts:
+    """The cost of what masks keep, exactly as a sparsity report counts it.
+
+    A channel counts with all weights that read or compute it. Where channels
+    are joined, one unit may be more channels than another: which units stay
+    at a count follows from the scores as they are now.
+
+    Args:
+        model: Model with masked layers, built.
+        resource: `"weights"` or `"flops"`.
+
+    Attributes:
+        groups: The groups of layers that share a density, in graph order.
+        total: Integer, cost of all units.
+    """
+
+    def __init__(self, model: keras.Model, resource: str = "weights") -> None:
+        connect_channels(model)
+        self.groups = channel_groups(model)
+        index = {
+            id(group.leader.scoring): number
+            for number, group in enumerate(self.groups)
+        }
+        self._layers = [
+            (
+                _chosen_cost(name, layer, resource),
+                [
+                    _factor(index[id(scoring)], channels, scoring)
+                    for channels, scoring in layer.chosen_sides
+                ],
+            )
+            for name, layer in masked_layers(model).items()
+        ]
+        self.total = self.of([group.num_units for group in self.groups])
+
+    def of(self, counts: Sequence[int]) -> int:
+        """Returns the cost of keeping so many units of every group."""
+        return sum(
+            cost
+            * math.prod(f.parts(counts[f.group]) for f in factors)
+            // math.prod(f.size for f in factors)
+            for cost, factors in self._layers
+        )
+
+    def at(self, density: float) -> float:
+        """Returns the cost at one density of all groups, counts not rounded."""
+        return sum(
+            cost * math.prod(f.fraction(density) for f in factors)
+            for cost, factors in self._layers
+        )
+
+
+def _chosen_cost(name: str, layer: MaskedLayer, resource: str) -> int:
+    """The cost of a layer whose density is not a matter of N of M."""
+    cost = layer_cost(name, layer, resource)
+    if is_n_of_m(layer.granularity):
+        n, m = n_of_m(layer.granularity)
+        return cost * n // m
+    return cost
+
+
+def _factor(group: int, channels: Channels, scoring: Scoring) -> _Factor:
+    kept = None
+    if channels.units is not None:
+        magnitudes = np.abs(keras.ops.convert_to_numpy(scoring.values))
+        # As in a mask: ties go to the lower index.
+        order = np.argsort(-magnitudes, kind="stable")
+        per_unit: np.ndarray = channels.gather(np.ones(channels.size)).astype(
+            np.int64
+        )
+        always = channels.size - channels.num_removable
+        kept = always + np.concatenate([[0], np.cumsum(per_unit[order])])
+    return _Factor(group, channels, kept)
