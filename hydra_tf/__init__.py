@@ -16,6 +16,7 @@ from hydra_tf.masks import kept_count
 from hydra_tf.masks import topk_mask
 from hydra_tf.pruning import LayerSparsity
 from hydra_tf.pruning import MultiStepPruning
+from hydra_tf.pruning import ShrinkReport
 from hydra_tf.pruning import SparsityReport
 from hydra_tf.pruning import allocation
 from hydra_tf.pruning import init_scores
@@ -23,6 +24,8 @@ from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning import register_masked_twin
 from hydra_tf.pruning import set_density
 from hydra_tf.pruning import set_phase
+from hydra_tf.pruning import shrink
+from hydra_tf.pruning import shrink_report
 from hydra_tf.pruning import sparsity_report
 from hydra_tf.pruning import strip_masks
 from hydra_tf.pruning import to_masked
@@ -35,6 +38,7 @@ __all__ = [
     "LayerSparsity",
     "MultiStepPruning",
     "RobustModel",
+    "ShrinkReport",
     "SparsityReport",
     "allocation",
     "attacks",
@@ -52,6 +56,8 @@ __all__ = [
     "schedules",
     "set_density",
     "set_phase",
+    "shrink",
+    "shrink_report",
     "smoothing",
     "sparsity_report",
     "strip_masks",

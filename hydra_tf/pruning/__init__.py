@@ -11,16 +11,22 @@ from hydra_tf.pruning.report import LayerSparsity
 from hydra_tf.pruning.report import SparsityReport
 from hydra_tf.pruning.report import sparsity_report
 from hydra_tf.pruning.scores import init_scores
+from hydra_tf.pruning.shrinking import ShrinkReport
+from hydra_tf.pruning.shrinking import shrink
+from hydra_tf.pruning.shrinking import shrink_report
 
 __all__ = [
     "LayerSparsity",
     "MultiStepPruning",
+    "ShrinkReport",
     "SparsityReport",
     "init_scores",
     "masked_layers",
     "register_masked_twin",
     "set_density",
     "set_phase",
+    "shrink",
+    "shrink_report",
     "sparsity_report",
     "strip_masks",
     "to_masked",

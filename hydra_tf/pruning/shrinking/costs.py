@@ -1,0 +1,196 @@
+"""What a network costs: weights, operations and time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hydra_tf.errors import InputError
+from hydra_tf.graph import Call
+from hydra_tf.graph import walk
+from hydra_tf.layers.traversal import find_masked
+from hydra_tf.pruning.channel_rules import has_kernel
+from hydra_tf.pruning.convert import strip_masks
+
+# Calls before those that are timed: tracing, allocation, caches.
+_WARMUP = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCosts:
+    """The figures of one model.
+
+    Attributes:
+        weights: Number of weights, biases and normalisation included, zeros
+            too; scores and masks are not.
+        flops: Floating-point operations of dense layers and convolutions for
+            one example (two per weight and position), zeros included; `None`
+            if the size of the input is open.
+        seconds: Median seconds of one call on a batch.
+    """
+
+    weights: int
+    flops: int | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ShrinkReport:
+    """What shrinking a model has brought.
+
+    `str(report)` is a table for people, `to_dict()` plain data for files.
+
+    Attributes:
+        before: The figures of the given model.
+        after: Those of the smaller one.
+        batch_size: Examples in the batch that was timed.
+    """
+
+    before: ModelCosts
+    after: ModelCosts
+    batch_size: int
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster the smaller model is."""
+        return self.before.seconds / self.after.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the figures by name."""
+        return {**dataclasses.asdict(self), "speedup": self.speedup}
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("", "before", "after", "ratio")]
+        for name, scale, form in (
+            ("weights", 1, "{:,.0f}"),
+            ("flops", 1e-6, "{:,.2f} M"),
+            ("seconds", 1e3, "{:,.2f} ms"),
+        ):
+            old, new = getattr(self.before, name), getattr(self.after, name)
+            if old is not None and new is not None:
+                cells = (form.format(each * scale) for each in (old, new))
+                rows.append((name, *cells, f"{new / max(old, 1e-12):.3f}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if index else cell.ljust(width)
+                for index, (cell, width) in enumerate(
+                    zip(row, widths, strict=True)
+                )
+            ).rstrip()
+            for row in rows
+        )
+
+
+def shrink_report(
+    before: keras.Model,
+    after: keras.Model,
+    *,
+    batch_size: int = 1,
+    repeats: int = 15,
+) -> ShrinkReport:
+    """Counts the weights and operations of two models, and times them.
+
+    Both run in inference mode, compiled by `tf.function`, in turn, so that a
+    busy machine slows them down alike.
+
+    Args:
+        before: Functional or Sequential model, masked or plain.
+        after: The model to compare it with, as from `hydra_tf.shrink`.
+        batch_size: Positive integer, examples in the batch that is timed.
+        repeats: Positive integer, timed calls of each; the median counts.
+
+    Raises:
+        InputError: If a number is not positive, a model is neither Functional
+            nor Sequential, or its input has open sizes.
+    """
+    for name, number in (("batch_size", batch_size), ("repeats", repeats)):
+        if number < 1:
+            raise InputError(
+                f"`{name}` must be a positive integer. Received: "
+                f"{name}={number}"
+            )
+    calls = [_timed_call(each, batch_size) for each in (before, after)]
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for round_number in range(_WARMUP + repeats):
+        for call, times in zip(calls, seconds, strict=True):
+            start = time.perf_counter()
+            call()
+            if round_number >= _WARMUP:
+                times.append(time.perf_counter() - start)
+    return ShrinkReport(
+        _costs(before, statistics.median(seconds[0])),
+        _costs(after, statistics.median(seconds[1])),
+        batch_size,
+    )
+
+
+def _costs(model: keras.Model, seconds: float) -> ModelCosts:
+    plain = strip_masks(model) if find_masked(model) else model
+    return ModelCosts(
+        weights=sum(
+            math.prod(variable.shape)
+            for variable in plain.weights
+            if "seed_generator" not in variable.path
+        ),
+        flops=_flops(plain),
+        seconds=seconds,
+    )
+
+
+def _flops(model: keras.Model) -> int | None:
+    total = 0
+    for call in walk(model).calls:
+        if has_kernel(call.operation):
+            positions = _positions(call)
+            if None in positions:
+                return None
+            weights = math.prod(call.operation.kernel.shape)
+            total += 2 * weights * math.prod(positions)
+    return total
+
+
+def _positions(call: Call) -> tuple:
+    """Returns the axes of the positions at which a kernel is applied."""
+    layer = call.operation
+    if isinstance(layer, keras.layers.Dense):
+        return call.output_shape[1:-1]
+    # A transposed convolution applies its kernel at every input position.
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+    shape = call.input_shapes[0] if transposed else call.output_shape
+    return shape[1:-1] if layer.data_format == "channels_last" else shape[2:]
+
+
+def _timed_call(model: keras.Model, batch_size: int) -> Callable[[], Any]:
+    walk(model)  # Raises what is to be raised about the model.
+    tensors = []
+    for tensor in model.inputs:
+        shape = (batch_size, *tensor.shape[1:])
+        if None in shape:
+            raise InputError(
+                f"model '{model.name}' must have inputs of fixed size to be "
+                f"timed. Received: input shape={tuple(tensor.shape)}"
+            )
+        # Not zeros, which some kernels multiply faster.
+        values = tf.random.stateless_uniform(shape, seed=[0, 1])
+        tensors.append(tf.cast(values, tensor.dtype))
+    structure = getattr(model, "_inputs_struct", None)
+    inputs = (
+        tensors[0]
+        if structure is None
+        else keras.tree.pack_sequence_as(structure, tensors)
+    )
+    function = tf.function(lambda x: model(x, training=False), autograph=False)
+
+    def call() -> None:
+        for output in keras.tree.flatten(function(inputs)):
+            output.numpy()
+
+    return call

@@ -1,0 +1,204 @@
+"""Building a network anew with fewer channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.graph import Call
+from hydra_tf.graph import Value
+from hydra_tf.pruning.channel_flow import ChannelFlow
+from hydra_tf.pruning.channel_flow import LayerChannels
+from hydra_tf.pruning.channel_rules import Rule
+from hydra_tf.pruning.channel_rules import has_weights
+from hydra_tf.pruning.channel_rules import kernel_axes
+from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.shrinking.liveness import Liveness
+
+
+def rebuild(
+    model: keras.Model, flow: ChannelFlow, liveness: Liveness
+) -> keras.Model:
+    """Returns a network of the channels that stay, with their weights.
+
+    Args:
+        model: Plain Functional or Sequential model; it is left as it is.
+        flow: Its channels.
+        liveness: Which of them stay.
+    """
+    builder = _Builder(flow, liveness)
+    is_flat = type(model) is keras.Sequential and not any(
+        "/" in call.name for call in flow.walk.calls
+    )
+    if is_flat:
+        layers = [_input_layer(model.inputs[0])]
+        layers += [builder.twin(call) for call in flow.walk.calls]
+        smaller = keras.Sequential(layers, name=model.name)
+    else:
+        tensors = {}
+        for value, tensor in zip(flow.walk.inputs, model.inputs, strict=True):
+            tensors[value.number] = _input_layer(tensor).output
+        inputs = list(tensors.values())
+        for call in flow.walk.calls:
+            builder.call(call, tensors)
+        outputs = [tensors[value.number] for value in flow.walk.outputs]
+        smaller = keras.Model(
+            _packed(model, "_inputs_struct", inputs),
+            _packed(model, "_outputs_struct", outputs),
+            name=model.name,
+        )
+    if not model.trainable:
+        smaller.trainable = False
+    builder.assign_weights()
+    return smaller
+
+
+def _input_layer(tensor: Any) -> Any:
+    layer = tensor._keras_history.operation
+    return type(layer).from_config(layer.get_config())
+
+
+def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
+    """Returns tensors in the structure of a model's inputs or outputs."""
+    if isinstance(model, keras.Sequential):
+        return tensors[0]
+    return keras.tree.pack_sequence_as(getattr(model, name), list(tensors))
+
+
+class _Builder:
+    """Makes the smaller twins of layers, and calls them as the originals."""
+
+    def __init__(self, flow: ChannelFlow, liveness: Liveness) -> None:
+        self._flow = flow
+        self._liveness = liveness
+        self._channels = {id(each.layer): each for each in flow.layers}
+        # By identity of the original; it is called as often as that.
+        self._twins: dict[int, Any] = {}
+        self._pairs: list[tuple[Call, Any]] = []
+        self._names: set[str] = set()
+
+    def call(self, call: Call, tensors: dict[int, Any]) -> None:
+        """Repeats a call; adds its outputs to the tensors by number."""
+
+        def given(argument: Any) -> Any:
+            if isinstance(argument, Value):
+                return tensors[argument.number]
+            return argument
+
+        args, kwargs = keras.tree.map_structure(given, (call.args, call.kwargs))
+        outputs = keras.tree.flatten(self.twin(call)(*args, **kwargs))
+        for value, output in zip(call.outputs, outputs, strict=True):
+            tensors[value.number] = output
+
+    def twin(self, call: Call) -> Any:
+        """Returns the smaller twin of the layer or operation of a call."""
+        operation = call.operation
+        if id(operation) not in self._twins:
+            config = {**operation.get_config(), **self._changes(call)}
+            if "name" in config:
+                config["name"] = self._unique_name(call)
+            self._twins[id(operation)] = type(operation).from_config(config)
+            self._pairs.append((call, self._twins[id(operation)]))
+        return self._twins[id(operation)]
+
+    def assign_weights(self) -> None:
+        """Gives the twins the weights that stay. They have to be built."""
+        for call, twin in self._pairs:
+            if id(call.operation) in self._channels:
+                channels = self._channels[id(call.operation)]
+                self._assign_kernel(channels, twin)
+            elif has_weights(call.operation):
+                self._assign_others(call, twin)
+
+    # --- configuration -------------------------------------------------------
+
+    def _changes(self, call: Call) -> dict[str, Any]:
+        """Returns what the twin's configuration has that is different."""
+        layer = call.operation
+        if id(layer) in self._channels:
+            return self._changes_of_kernel(self._channels[id(layer)])
+        changes: dict[str, Any] = {}
+        kept = self._kept(call.outputs[0])
+        if rule_of(call) is Rule.RESHAPE and not kept.all():
+            shape = (*call.output_shape[1:-1], int(np.count_nonzero(kept)))
+            if isinstance(layer, keras.layers.Reshape):
+                changes["target_shape"] = shape
+            elif not isinstance(layer, keras.layers.Flatten):
+                changes["newshape"] = (-1, *shape)
+        return changes
+
+    def _changes_of_kernel(self, channels: LayerChannels) -> dict[str, Any]:
+        layer = channels.layer
+        changes: dict[str, Any] = {}
+        folded = self._liveness.folded.get(id(layer))
+        if folded is not None and folded.any() and not layer.use_bias:
+            changes["use_bias"] = True
+        if not self._kept_units(channels.outputs).all():
+            count = int(np.count_nonzero(self._kept_units(channels.outputs)))
+            if isinstance(layer, keras.layers.Dense):
+                changes["units"] = count
+            elif not isinstance(layer, keras.layers.DepthwiseConv2D):
+                changes["filters"] = count
+        return changes
+
+    def _unique_name(self, call: Call) -> str:
+        """Returns the layer's name, or the path to it if that is taken."""
+        name = call.operation.name
+        if name in self._names:
+            name = call.name.replace("/", "_").replace(":", "_")
+        stem, count = name, 1
+        while name in self._names:
+            count += 1
+            name = f"{stem}_{count}"
+        self._names.add(name)
+        return name
+
+    # --- weights -------------------------------------------------------------
+
+    def _kept(self, value: Value) -> np.ndarray:
+        units = self._flow.values.get(value.number)
+        return np.ones(0, bool) if units is None else self._kept_units(units)
+
+    def _kept_units(self, units: np.ndarray) -> np.ndarray:
+        return self._liveness.kept[units]
+
+    def _assign_kernel(self, channels: LayerChannels, twin: Any) -> None:
+        layer = channels.layer
+        inputs = self._kept_units(channels.inputs)
+        outputs = self._kept_units(channels.outputs)
+        kernel = np.array(keras.ops.convert_to_numpy(layer.kernel))
+        before, after = kernel_axes(layer)
+        kernel = np.moveaxis(kernel, (before, after), (-2, -1))
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            kernel = kernel[..., inputs, :]
+        else:
+            # A channel that only stays because one has to is not read.
+            kernel[..., ~self._liveness.live[channels.inputs], :] = 0
+            kernel[..., ~self._liveness.live[channels.outputs]] = 0
+            kernel = kernel[..., inputs, :][..., outputs]
+        twin.kernel.assign(np.moveaxis(kernel, (-2, -1), (before, after)))
+        if not twin.use_bias:
+            return
+        bias = 0.0
+        if layer.use_bias:
+            bias = keras.ops.convert_to_numpy(layer.bias)
+        folded = self._liveness.folded.get(id(layer))
+        if folded is not None:
+            bias = (bias + folded).astype(kernel.dtype)
+        twin.bias.assign(np.broadcast_to(bias, outputs.shape)[outputs])
+
+    def _assign_others(self, call: Call, twin: Any) -> None:
+        """Weights along the last axis lose channels, as those of PReLU."""
+        kept: np.ndarray = np.ones(0, bool)
+        if rule_of(call) is Rule.ELEMENTWISE:
+            kept = self._kept(call.outputs[0])
+        for old, new in zip(
+            call.operation.variables, twin.variables, strict=True
+        ):
+            value = keras.ops.convert_to_numpy(old)
+            if value.shape != tuple(new.shape):
+                value = value[..., kept]
+            new.assign(value)

@@ -1,0 +1,66 @@
+"""From a network with channels that do nothing to a smaller one."""
+
+from __future__ import annotations
+
+import keras
+
+from hydra_tf.graph import walk
+from hydra_tf.layers.traversal import find_masked
+from hydra_tf.pruning.channel_flow import channel_flow
+from hydra_tf.pruning.convert import strip_masks
+from hydra_tf.pruning.shrinking.liveness import find_live
+from hydra_tf.pruning.shrinking.rebuild import rebuild
+
+
+def shrink(model: keras.Model) -> keras.Model:
+    """Returns a smaller plain model with the same outputs.
+
+    Channels that have no part in the outputs are removed from the weights of
+    all the layers that they pass through: convolutions, depthwise convolutions,
+    dense layers (behind flattening, too), batch normalisation, additions,
+    concatenations and the like. A channel goes if
+
+    * every layer that reads it has zeros for it, or reads it only for channels
+      that go themselves: this is what masks of granularity `"channel"` and
+      `"filter"` leave; or
+    * it is the same number everywhere, for every image, and that number can
+      become a part of the biases of the layers that read it (a layer without
+      one gets one).
+
+    Every tensor keeps at least one channel. Zeros here and there, as those of
+    masks of single weights or N:M, leave whole channels in use: there is little
+    or nothing to remove from such models. Channels of the model's inputs and
+    outputs, and those next to grouped or `channels_first` convolutions,
+    softmax, layer normalisation, layers of others and the like, stay.
+
+    Args:
+        model: Built Functional or Sequential model, masked (the masks are
+            stripped first, see `strip_masks`) or plain. It is left as it is.
+
+    Returns:
+        A model of Keras' own layers (and of those custom layers that the given
+        one holds), not compiled, with the names of inputs, layers and outputs.
+        Nested models become a part of one graph; where layers in them share a
+        name, it gets the names of what is around it in front. Outputs are equal
+        up to rounding.
+
+    Raises:
+        InputError: If the model is neither Functional nor Sequential, is not
+            built, or a custom layer holds masked layers.
+
+    Example:
+
+    >>> import hydra_tf
+    >>> model = keras.Sequential([
+    ...     keras.Input((4,)),
+    ...     keras.layers.Dense(3, activation="relu", name="hidden"),
+    ...     keras.layers.Dense(2, name="logits")])
+    >>> _ = model.get_layer("logits").kernel.assign([[1, 2], [0, 0], [3, 4]])
+    >>> hydra_tf.shrink(model).get_layer("hidden").units
+    2
+    """
+    walk(model)  # Raises where `strip_masks` would speak of masks.
+    if find_masked(model):
+        model = strip_masks(model)
+    flow = channel_flow(model)
+    return rebuild(model, flow, find_live(flow))
