@@ -38,27 +38,15 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     return names
 
 
-def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
-    """Returns those of `masked_layers(model)` that have a density to choose.
-
-    Masked layers without are those whose channels cannot be removed, such as
-    the channels of the image.
+def layers_with_masks(model: keras.Model) -> dict[str, MaskedLayer]:
+    """Returns `masked_layers(model)`.
 
     Raises:
         InputError: If there are none, or none is built.
     """
     layers = masked_layers(model)
     if layers:
-        prunable = {
-            name: layer for name, layer in layers.items() if layer.prunable
-        }
-        if not prunable:
-            raise InputError(
-                f"model '{model.name}' has no channels that can be removed: "
-                "those of the image, of the outputs, and of layers that are "
-                "not masked have to stay"
-            )
-        return prunable
+        return layers
     if any(isinstance(inner, MaskedLayer) for inner in model._flatten_layers()):
         raise InputError(
             f"the masked layers of model '{model.name}' are not built: "
@@ -67,6 +55,29 @@ def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     raise InputError(
         f"model '{model.name}' has nothing to prune: it holds no masked "
         "layer (hydra_tf.to_masked makes a masked twin)"
+    )
+
+
+def prunable_layers(model: keras.Model) -> dict[str, MaskedLayer]:
+    """Returns the masked layers that have a density to choose.
+
+    Those without are layers whose channels cannot be removed, such as the
+    channels of the image.
+
+    Raises:
+        InputError: If there are none, or none is built.
+    """
+    prunable = {
+        name: layer
+        for name, layer in layers_with_masks(model).items()
+        if layer.prunable
+    }
+    if prunable:
+        return prunable
+    raise InputError(
+        f"model '{model.name}' has no channels that can be removed: those of "
+        "the image, of the outputs, and of layers that are not masked have to "
+        "stay"
     )
 
 

@@ -8,7 +8,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import check_phase
 from hydra_tf.pruning.groups import connect_channels
-from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.pruning.naming import layers_with_masks
 
 NORMALIZATIONS = (
     keras.layers.BatchNormalization,
@@ -49,7 +49,7 @@ def set_phase(
     if phase is None:
         raise InputError("`phase` must be one of pretrain, prune, finetune")
     check_phase(phase)
-    prunable_layers(model)
+    layers_with_masks(model)
     connect_channels(model)
     for layer in model._flatten_layers():
         if isinstance(layer, MaskedLayer):

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf.granularity import STRUCTURED
 from hydra_tf.layers.masked_layer import MaskedLayer
-from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.pruning.naming import layers_with_masks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +22,17 @@ class LayerSparsity:
         name: Layer name, as in allocations.
         type: Class name of the plain layer.
         weights: Number of kernel entries.
-        kept: Number of entries that the mask keeps.
+        kept: Number of entries that the mask keeps. Of channels and filters,
+            those whose input and output channels both stay.
         density: `kept / weights`.
         flops: Floating-point operations of one call on one example (a
             multiplication and an addition per weight and output position);
             `None` if the input size is unknown.
         effective_flops: The same for the kept weights only.
+        units: Number of channels (input channels or filters, by granularity;
+            those of the layer's whole group) that the density is about; `None`
+            where single weights or no channels are removed.
+        units_kept: How many of them stay.
     """
 
     name: str
@@ -36,6 +42,8 @@ class LayerSparsity:
     density: float
     flops: int | None
     effective_flops: int | None
+    units: int | None = None
+    units_kept: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +94,13 @@ class SparsityReport:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [
             ("layer", "type", "weights", "kept", "density")
-            + ("MFLOPs", "effective")
+            + ("MFLOPs", "effective", "channels")
         ]
         for layer in self.layers:
             rows.append(_row(layer.name, layer.type, layer))
         rows.append(_row("total", "", self))
+        if all(layer.units is None for layer in self.layers):
+            rows = [row[:-1] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(
@@ -124,7 +134,7 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
     return SparsityReport(
         tuple(
             _layer_sparsity(name, layer)
-            for name, layer in prunable_layers(model).items()
+            for name, layer in layers_with_masks(model).items()
         )
     )
 
@@ -133,6 +143,10 @@ def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
     mask = keras.ops.convert_to_numpy(layer.mask)
     kept = int(np.count_nonzero(mask))
     uses = uses_per_weight(layer)
+    units = units_kept = None
+    if layer.granularity in STRUCTURED and layer.prunable:
+        units = layer.num_units
+        units_kept = int(np.count_nonzero(layer.unit_norms(mask)))
     return LayerSparsity(
         name=name,
         type=layer.plain_class.__name__,
@@ -141,6 +155,8 @@ def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
         density=kept / mask.size,
         flops=None if uses is None else 2 * uses * mask.size,
         effective_flops=None if uses is None else 2 * uses * kept,
+        units=units,
+        units_kept=units_kept,
     )
 
 
@@ -185,4 +201,11 @@ def _row(name: str, kind: str, figures: Any) -> tuple[str, ...]:
             "-" if value is None else f"{value / 1e6:,.2f}"
             for value in (figures.flops, figures.effective_flops)
         ),
+        _channels(figures),
     )
+
+
+def _channels(figures: Any) -> str:
+    if getattr(figures, "units", None) is None:
+        return ""
+    return f"{figures.units_kept}/{figures.units}"
