@@ -14,16 +14,19 @@ from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
 from hydra_tf.masks import kept_count
 from hydra_tf.masks import topk_mask
+from hydra_tf.pruning import CompressionLoss
 from hydra_tf.pruning import LayerSparsity
 from hydra_tf.pruning import MultiStepPruning
 from hydra_tf.pruning import ShrinkReport
 from hydra_tf.pruning import SparsityReport
 from hydra_tf.pruning import allocation
 from hydra_tf.pruning import init_scores
+from hydra_tf.pruning import learn_densities
 from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning import register_masked_twin
 from hydra_tf.pruning import set_density
 from hydra_tf.pruning import set_phase
+from hydra_tf.pruning import settle_densities
 from hydra_tf.pruning import shrink
 from hydra_tf.pruning import shrink_report
 from hydra_tf.pruning import sparsity_report
@@ -34,6 +37,7 @@ from hydra_tf.training import RobustModel
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompressionLoss",
     "InputError",
     "LayerSparsity",
     "MultiStepPruning",
@@ -49,6 +53,7 @@ __all__ = [
     "init_scores",
     "kept_count",
     "layers",
+    "learn_densities",
     "masked_layers",
     "models",
     "objectives",
@@ -58,6 +63,7 @@ __all__ = [
     "set_phase",
     "shrink",
     "shrink_report",
+    "settle_densities",
     "smoothing",
     "sparsity_report",
     "strip_masks",

@@ -1,9 +1,12 @@
 """From a plain model to a masked one, through the phases, and back."""
 
+from hydra_tf.pruning.compression import CompressionLoss
 from hydra_tf.pruning.convert import register_masked_twin
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.convert import to_masked
 from hydra_tf.pruning.density import set_density
+from hydra_tf.pruning.learned import learn_densities
+from hydra_tf.pruning.learned import settle_densities
 from hydra_tf.pruning.multistep import MultiStepPruning
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.phases import set_phase
@@ -16,17 +19,20 @@ from hydra_tf.pruning.shrinking import shrink
 from hydra_tf.pruning.shrinking import shrink_report
 
 __all__ = [
+    "CompressionLoss",
     "LayerSparsity",
     "MultiStepPruning",
     "ShrinkReport",
     "SparsityReport",
     "init_scores",
+    "learn_densities",
     "masked_layers",
     "register_masked_twin",
     "set_density",
     "set_phase",
     "shrink",
     "shrink_report",
+    "settle_densities",
     "sparsity_report",
     "strip_masks",
     "to_masked",
