@@ -124,6 +124,8 @@ def test_plain_data_for_files():
         "density": 1.0,
         "flops": 640,
         "effective_flops": 640,
+        "units": None,
+        "units_kept": None,
     }
 
 
