@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -57,24 +59,26 @@ class EpochClock:
         return int(self._batches.numpy())
 
 
-class EpochStarts(keras.callbacks.Callback):
-    """Starts every epoch of `fit` on the model's clock.
+class EpochTurns(keras.callbacks.Callback):
+    """Tells a model when the epochs of `fit` start and end.
 
     Args:
-        clock: The clock to set.
+        model: A `hydra_tf.RobustModel`, or what has its methods `start_epoch`
+            and `end_epoch`.
     """
 
-    def __init__(self, clock: EpochClock) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self._clock = clock
+        self._told = model
         self._steps: int | None = None
 
     def on_train_begin(self, logs=None):
         self._steps = (self.params or {}).get("steps")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._clock.start_epoch(epoch, self._steps)
+        self._told.start_epoch(epoch, self._steps)
 
     def on_epoch_end(self, epoch, logs=None):
+        batches = self._told.end_epoch()
         # A dataset of unknown length has been counted by now.
-        self._steps = self._steps or self._clock.batches
+        self._steps = self._steps or batches

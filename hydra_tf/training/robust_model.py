@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,17 +9,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import call_loss
 from hydra_tf.objectives.base import call_perturb
+from hydra_tf.training.arguments import check_arguments
+from hydra_tf.training.arguments import check_attack_can_be_saved
+from hydra_tf.training.arguments import check_network
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_labels
+from hydra_tf.training.compression import FIGURES as COMPRESSION_FIGURES
+from hydra_tf.training.compression import Compression
+from hydra_tf.training.compression import CompressionState
 from hydra_tf.training.epoch_clock import EpochClock
-from hydra_tf.training.epoch_clock import EpochStarts
+from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.recording import RecordingView
 from hydra_tf.training.running_statistics import merge_running_statistics
 
@@ -58,6 +62,12 @@ class RobustModel(keras.Model):
             objective draws the same noise at every evaluation, and can be
             saved with the model.
         seed: Integer from 0 to 2**31 - 1.
+        compression: A `hydra_tf.training.Compression` for a network that
+            learns its densities (`ht.learn_densities`), or `None`.
+
+    Attributes:
+        compression_state: Its gamma, a layer with variables that are saved
+            with the model; `None` without compression.
 
     Example:
         ```python
@@ -81,43 +91,24 @@ class RobustModel(keras.Model):
         *,
         attack: Objective | Callable[..., Any] | None = None,
         seed: int = 0,
+        compression: Compression | None = None,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(network, keras.Layer):
-            raise InputError(
-                "`network` must be a Keras model from images to logits. "
-                f"Received: {network!r}"
-            )
+        check_network(network)
         super().__init__(**{"dtype": _precision(network), **kwargs})
-        check_ends_in_logits(network, "`network`")
-        for method in ("perturb", "loss"):
-            if not callable(getattr(objective, method, None)):
-                raise InputError(
-                    "`objective` must have the methods `perturb` and `loss` "
-                    "(derive it from hydra_tf.objectives.Objective). "
-                    f"Received: {objective!r}"
-                )
-        if not (
-            attack is None or callable(attack) or hasattr(attack, "perturb")
-        ):
-            raise InputError(
-                "`attack` must be an objective, or a callable "
-                f"(model, images, labels) -> images. Received: {attack!r}"
-            )
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-            raise InputError(
-                "`seed` must be an integer from 0 to 2**31 - 1. "
-                f"Received: seed={seed}"
-            )
-        check_network = getattr(objective, "check_network", None)
-        if check_network is not None:
-            check_network(network)
+        check_arguments(network, objective, attack, seed, compression)
         self.network = network
         self.objective = objective
         self.attack = attack
         self.seed = int(seed)
+        self.compression = compression
+        self.compression_state: CompressionState | None = None
+        if compression is not None:
+            self.compression_state = CompressionState(compression)
         self._term_names = tuple(getattr(objective, "term_names", ()))
         self._figure_names = tuple(getattr(objective, "figure_names", ()))
+        if compression is not None:
+            self._figure_names += COMPRESSION_FIGURES
         self._perturbs = bool(getattr(objective, "perturbs", True))
         robust = ("robust_accuracy",)
         self._means = {
@@ -212,6 +203,8 @@ class RobustModel(keras.Model):
         if self.train_function is None:
             # A network that is built by its first batch was not, in compile.
             self.freeze_pruned_weights()
+            if self.compression_state is not None:
+                self.compression_state.watch(self.network)
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
@@ -257,13 +250,13 @@ class RobustModel(keras.Model):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         check_labels(self.network, y)
-        starts = EpochStarts(self._clock)
+        turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            starts.set_params(callbacks.params)
-            callbacks.callbacks.insert(0, starts)
+            turns.set_params(callbacks.params)
+            callbacks.callbacks.insert(0, turns)
         else:
             # Before the user's own, which may read schedules in their turn.
-            callbacks = [starts, *keras.tree.flatten(callbacks or [])]
+            callbacks = [turns, *keras.tree.flatten(callbacks or [])]
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
         )
@@ -286,6 +279,29 @@ class RobustModel(keras.Model):
                 batch by batch; without, they stand still until the next call.
         """
         self._clock.start_epoch(epoch, steps_per_epoch)
+        if self.compression_state is not None:
+            self.compression_state.start_epoch(epoch)
+
+    def end_epoch(self) -> int:
+        """Takes note of the densities that an epoch has led to.
+
+        `fit` does this; a loop of one's own calls it after each epoch.
+
+        Returns:
+            The number of batches since the epoch started.
+        """
+        if self.compression_state is not None:
+            self.compression_state.end_epoch()
+        return self._clock.batches
+
+    @property
+    def target_reached(self) -> bool:
+        """Whether learned densities are at their target now, or below.
+
+        True without `compression`.
+        """
+        state = self.compression_state
+        return state is None or state.is_reached()
 
     def train_step(self, data: Any) -> dict[str, Any]:
         batch = Batch(data)
@@ -309,6 +325,8 @@ class RobustModel(keras.Model):
                 epoch=self._clock.now(),
                 seed=seed,
             )
+            if self.compression_state is not None:
+                loss += self.compression_state.weighted_loss()
             # Gradients are summed over replicas.
             scaled = self.optimizer.scale_loss(loss * batch.share)
             with tape.stop_recording():
@@ -318,6 +336,8 @@ class RobustModel(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         merge_running_statistics(self.network, batch.share)
         self._clock.tick()
+        if self.compression_state is not None:
+            view.record_figures(self.compression_state.figures())
         return self._update(
             batch, loss, view, natural, robust if self._perturbs else None
         )
@@ -417,10 +437,12 @@ class RobustModel(keras.Model):
 
     def get_metrics_result(self) -> dict[str, Any]:
         results = super().get_metrics_result()
-        if not self._perturbs and "robust_accuracy" in results:
-            # Evaluation attacks, training does not.
-            if not np.any(np.asarray(self._means["robust_accuracy"].count)):
-                results.pop("robust_accuracy")
+        # Evaluation attacks where training may not, and compresses nothing.
+        for name in ("robust_accuracy", *COMPRESSION_FIGURES):
+            if name in self._means and not np.any(
+                np.asarray(self._means[name].count)
+            ):
+                results.pop(name, None)
         return results
 
     def compute_metrics(
@@ -432,24 +454,15 @@ class RobustModel(keras.Model):
         return {}
 
     def get_config(self) -> dict[str, Any]:
-        attack = self.attack
-        if not (
-            attack is None
-            or inspect.isfunction(attack)
-            or hasattr(attack, "get_config")
-        ):
-            raise InputError(
-                "this `attack` cannot be saved with the model: pass an "
-                "objective or a function, or save the weights only. "
-                f"Received: attack={attack!r}"
-            )
+        check_attack_can_be_saved(self.attack)
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
             "network": serialize(self.network),
             "objective": serialize(self.objective),
-            "attack": None if attack is None else serialize(attack),
+            "attack": serialize(self.attack),
             "seed": self.seed,
+            "compression": serialize(self.compression),
         }
 
     @classmethod
@@ -457,8 +470,9 @@ class RobustModel(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> RobustModel:
         config = dict(config)
-        for key in ("network", "objective", "attack"):
-            if config[key] is not None:
+        for key in ("network", "objective", "attack", "compression"):
+            # Files of earlier versions have no compression.
+            if config.get(key) is not None:
                 config[key] = keras.saving.deserialize_keras_object(
                     config[key], custom_objects=custom_objects
                 )

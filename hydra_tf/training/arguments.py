@@ -1,0 +1,88 @@
+"""What `RobustModel` accepts as its arguments."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.errors import InputError
+from hydra_tf.training.compression import Compression
+
+
+def check_network(network: Any) -> None:
+    """Raises `InputError` unless a value is a model or layer.
+
+    Args:
+        network: The argument `network`.
+    """
+    if not isinstance(network, keras.Layer):
+        raise InputError(
+            "`network` must be a Keras model from images to logits. "
+            f"Received: {network!r}"
+        )
+
+
+def check_arguments(
+    network: keras.Model,
+    objective: Any,
+    attack: Any,
+    seed: Any,
+    compression: Any,
+) -> None:
+    """Raises `InputError` for the first argument that is wrong.
+
+    Args:
+        network: A Keras model; see `RobustModel` for all of them.
+        objective: See there.
+        attack: See there.
+        seed: See there.
+        compression: See there.
+    """
+    check_ends_in_logits(network, "`network`")
+    for method in ("perturb", "loss"):
+        if not callable(getattr(objective, method, None)):
+            raise InputError(
+                "`objective` must have the methods `perturb` and `loss` "
+                "(derive it from hydra_tf.objectives.Objective). "
+                f"Received: {objective!r}"
+            )
+    if not (attack is None or callable(attack) or hasattr(attack, "perturb")):
+        raise InputError(
+            "`attack` must be an objective, or a callable "
+            f"(model, images, labels) -> images. Received: {attack!r}"
+        )
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+        raise InputError(
+            "`seed` must be an integer from 0 to 2**31 - 1. "
+            f"Received: seed={seed}"
+        )
+    if not (compression is None or isinstance(compression, Compression)):
+        raise InputError(
+            "`compression` must be a hydra_tf.training.Compression. "
+            f"Received: {compression!r}"
+        )
+    check_trainable = getattr(objective, "check_network", None)
+    if check_trainable is not None:
+        check_trainable(network)
+
+
+def check_attack_can_be_saved(attack: Any) -> None:
+    """Raises `InputError` if a file cannot describe an attack.
+
+    Args:
+        attack: The argument `attack`.
+    """
+    if not (
+        attack is None
+        or inspect.isfunction(attack)
+        or hasattr(attack, "get_config")
+    ):
+        raise InputError(
+            "this `attack` cannot be saved with the model: pass an "
+            "objective or a function, or save the weights only. "
+            f"Received: attack={attack!r}"
+        )

@@ -1,0 +1,152 @@
+"""Keeping the weights of the best epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+
+# What is better known of a network comes first.
+_MONITORS = ("certified_accuracy", "robust_accuracy", "natural_accuracy")
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Ends a `fit` with the weights of its best epoch.
+
+    With learned densities only those epochs count at whose end the target was
+    reached: an epoch that kept more than it may is no rival. If there is none,
+    the last weights stay, and `hydra_tf.settle_densities` cuts what is above
+    the target.
+
+    Weights are those of the network alone; the optimiser keeps its state of
+    the last epoch.
+
+    Args:
+        monitor: Name of the log to compare, larger is better. By default
+            `certified_accuracy`, `robust_accuracy` or `natural_accuracy`,
+            the first that is logged, on the validation data where there is
+            some. (Figures of training follow the schedules of the objective:
+            a ramp of epsilon makes its first epochs look better than they are.
+            Then count from its end on, or use validation data.)
+        is_eligible: Function without arguments that says at the end of an
+            epoch whether it counts; by default `target_reached` of the model
+            that is fitted, or true if it has no such attribute.
+        start_from_epoch: Integer, the first epoch that counts, from 0.
+
+    Attributes:
+        epoch: Number of the best epoch so far, from 0; `None` before there is
+            one.
+        value: What the monitor was then.
+
+    Example:
+        ```python
+        best = hydra_tf.training.BestWeights()
+        robust.fit(images, labels, epochs=20, callbacks=[best])
+        print(best.epoch, best.value)
+        ```
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        *,
+        is_eligible: Callable[[], bool] | None = None,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self._is_eligible = is_eligible
+        self.start_from_epoch = start_from_epoch
+        self.epoch: int | None = None
+        self.value = -math.inf
+        self._weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        value = float(logs[self._choose_monitor(logs or {})])
+        # A value that is no number is not better than any.
+        if (
+            epoch >= self.start_from_epoch
+            and value > self.value
+            and self._counts()
+        ):
+            self.epoch = epoch
+            self.value = value
+            self._weights = [
+                np.array(weight) for weight in self._network().weights
+            ]
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Gives the network the weights of the best epoch, if there is one."""
+        if self.epoch is None:
+            return
+        for weight, value in zip(
+            self._network().weights, self._weights, strict=True
+        ):
+            weight.assign(value)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns what a later `set_state` needs, as arrays by name.
+
+        For a checkpoint, from which a run may go on.
+        """
+        if self.epoch is None:
+            return {}
+        return {
+            "epoch": np.asarray(self.epoch),
+            "value": np.asarray(self.value),
+            **{
+                f"weight_{index:05d}": weight
+                for index, weight in enumerate(self._weights)
+            },
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `get_state` returned.
+
+        Args:
+            state: Arrays by name.
+
+        Raises:
+            InputError: If they are not such a state.
+        """
+        if not state:
+            self.epoch, self.value, self._weights = None, -math.inf, []
+            return
+        weights = sorted(name for name in state if name.startswith("weight_"))
+        if set(state) != {"epoch", "value", *weights}:
+            raise InputError(
+                "`state` must be what BestWeights.get_state returned. "
+                f"Received: {', '.join(sorted(state))}"
+            )
+        self.epoch = int(state["epoch"])
+        self.value = float(state["value"])
+        self._weights = [np.asarray(state[name]) for name in weights]
+
+    def _choose_monitor(self, logs: Mapping[str, Any]) -> str:
+        names = [prefix + name for prefix in ("val_", "") for name in _MONITORS]
+        if self.monitor is not None:
+            names = [self.monitor]
+        for name in names:
+            if name in logs:
+                return name
+        raise InputError(
+            f"`monitor` must be a log of training: {', '.join(logs)}. "
+            f"Received: monitor={self.monitor!r}"
+        )
+
+    def _counts(self) -> bool:
+        if self._is_eligible is not None:
+            return bool(self._is_eligible())
+        return bool(getattr(self.model, "target_reached", True))
+
+    def _network(self) -> Any:
+        return getattr(self.model, "network", self.model)
