@@ -12,6 +12,7 @@ from typing import Any
 from hydra_tf import files
 from hydra_tf.export import markdown
 from hydra_tf.export import meanings
+from hydra_tf.export import sparsity_section
 
 
 def write_model_card(
@@ -54,7 +55,7 @@ def model_card(
         _summary(metrics),
         _results(metrics),
         _making(metrics),
-        _sparsity(metrics),
+        sparsity_section.write(_section(metrics, "sparsity")),
         _artifacts(metrics, folder),
         _usage(metrics),
         _limits(metrics),
@@ -246,56 +247,6 @@ def _making(metrics: Mapping[str, Any]) -> str:
             )
         parts.append(f"Data: {', '.join(words)}.")
     return "\n\n".join(parts)
-
-
-def _sparsity(metrics: Mapping[str, Any]) -> str:
-    sparsity = _section(metrics, "sparsity")
-    if not sparsity:
-        return ""
-    columns = [
-        ("weights", markdown.number),
-        ("kept", markdown.number),
-        ("density", markdown.percent),
-        ("flops", markdown.number),
-        ("effective_flops", markdown.number),
-    ]
-    layers = sparsity.get("layers") or []
-    rows = [
-        [
-            f"`{layer.get('name', markdown.UNKNOWN)}`",
-            layer.get("type") or markdown.UNKNOWN,
-            *(show(layer.get(key)) for key, show in columns),
-        ]
-        for layer in layers
-    ]
-    rows.append(
-        ["**all**", "", *(show(sparsity.get(key)) for key, show in columns)]
-    )
-    header = ["layer", "type", "weights", "kept", "density", "FLOPs"]
-    header.append("FLOPs without zeros")
-    text = (
-        "Weights that can be pruned, so neither biases nor normalisation. "
-        "Removed weights are exactly 0.0 in the SavedModel."
-    )
-    if any(layer.get("units") for layer in layers):
-        text += (
-            " Whole channels were removed, in what reads them and in what "
-            "computes them."
-        )
-        header.append("channels kept")
-        for row, layer in zip(rows, [*layers, {}], strict=True):
-            row.append(_units(layer))
-    return "\n\n".join(["## Sparsity", text, markdown.table(header, rows)])
-
-
-def _units(layer: Mapping[str, Any]) -> str:
-    """Returns how many of a layer's channels stay."""
-    if not layer.get("units"):
-        return ""
-    return (
-        f"{markdown.number(layer.get('units_kept'))} of "
-        f"{markdown.number(layer['units'])}"
-    )
 
 
 def _artifacts(

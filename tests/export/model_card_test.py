@@ -298,3 +298,19 @@ def test_channels_and_plot_are_shown_where_there_are_any():
     assert "`densities.png`" in card
     plain = model_card(METRICS)
     assert "channels" not in plain and "densities.png" not in plain
+
+
+def test_learned_densities_are_told_of():
+    learned = {
+        "target": 0.01,
+        "resource": "weights",
+        "gamma_frozen_at_epoch": 7,
+        "best_epoch": 18,
+    }
+    metrics = {**METRICS, "sparsity": {"density": 0.0099, "learned": learned}}
+    card = " ".join(model_card(metrics).split())
+    assert "with a target of 1.0 %, first met in epoch 7;" in card
+    assert "the densities are those of epoch 18." in card
+    learned.update(gamma_frozen_at_epoch=None, best_epoch=None)
+    card = " ".join(model_card(metrics).split())
+    assert "with a target of 1.0 %." in card
