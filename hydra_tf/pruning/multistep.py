@@ -12,6 +12,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_allocation
 from hydra_tf.pruning.density import set_density
+from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.pruning.nesting import kept_now
 from hydra_tf.pruning.nesting import rank_below
 from hydra_tf.pruning.scores import check_method
@@ -100,6 +101,7 @@ class MultiStepPruning(keras.callbacks.Callback):
         self.data = data
         self.seed = seed
         self.on_prune = on_prune
+        self._last_density: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         should_prune, sparsity = self.schedule(epoch)
@@ -115,19 +117,30 @@ class MultiStepPruning(keras.callbacks.Callback):
             self.scores(self.masked_model, density)
         else:
             self._prune_by_name(self.scores, density, epoch)
+        self._last_density = density
         if self.on_prune is not None:
             self.on_prune()
 
     def _prune_by_name(self, method: str, density: float, epoch: int) -> None:
         model = self.masked_model
         # Both look at the masks of the round before.
-        densities = allocate(model, density, self.allocation, nested=True)
+        densities = allocate(
+            model, density, self.allocation, nested=not self._rises(density)
+        )
         kept = kept_now(model)
         init_scores(
             model, method, seed=_seed_of(self.seed, epoch), data=self.data
         )
         rank_below(model, kept)
         set_density(model, densities)
+
+    def _rises(self, density: float) -> bool:
+        """Whether the schedule lets pruned weights come back."""
+        if self._last_density is not None:
+            return density > self._last_density
+        # The first round of a run that may have been interrupted.
+        layers = prunable_layers(self.masked_model).values()
+        return density > max(float(layer.live_density) for layer in layers)
 
 
 def _seed_of(seed: int | None, epoch: int) -> int | None:

@@ -352,11 +352,11 @@ def test_nested_does_not_compare_pruned_weights():
 
 
 @pytest.mark.parametrize("rule", ["global", "erk", "lamp"])
-def test_nested_gives_way_to_a_higher_density(rule):
+def test_nested_keeps_what_is_left_at_a_higher_density(rule):
     model = dense_chain([6, 6, 6])
-    expected = allocation.allocate(model, 0.5, rule)
     ht.set_density(model, 0.25)
-    assert allocation.allocate(model, 0.5, rule, nested=True) == expected
+    densities = allocation.allocate(model, 0.5, rule, nested=True)
+    assert set(densities.values()) == {0.25}
 
 
 @pytest.mark.parametrize("rule", allocation.NAMES)

@@ -11,32 +11,44 @@ import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from hydra_tf.masks import check_density
 from hydra_tf.pruning.allocation.pools import Pool
-from hydra_tf.pruning.allocation.pools import allocation_of
-from hydra_tf.pruning.allocation.pools import pools_of
+from hydra_tf.pruning.allocation.pools import Pools
+from hydra_tf.pruning.allocation.pools import check_leaves_channels
+from hydra_tf.pruning.allocation.settling import counts_of_units
 from hydra_tf.pruning.allocation.settling import settle
 
 
 def erk(model: keras.Model, density: float) -> dict[str, float]:
     """Erdos-Renyi-Kernel: small layers keep more than large ones.
 
+    Layers that share channels count as one, with the sums of their kernels'
+    dimensions and sizes.
+
     Args:
         model: Model with masked layers.
-        density: Float in (0, 1] of all prunable weights.
+        density: Float in (0, 1] of all prunable weights, or of channels; see
+            `hydra_tf.allocation.allocate`.
 
     Reference:
 
     - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), section 3
     """
-    pools = pools_of(model)
-    return allocation_of(pools, erk_counts(pools, density))
+    check_leaves_channels(model, density)
+    pools = Pools(model)
+    return pools.allocation(erk_counts(pools, density))
 
 
-def erk_counts(pools: Sequence[Pool], density: float) -> list[int]:
+def erk_counts(pools: Pools, density: float) -> list[int]:
     """Returns how many entries each pool keeps."""
-    shapes = [tuple(pool.layers[0].kernel.shape) for pool in pools]
+    check_density(density)
+    if pools.structured:
+        return counts_of_units(
+            pools, density, [_thresholds(pool) for pool in pools]
+        )
+    shapes = [tuple(pool.group.leader.kernel.shape) for pool in pools]
     counts = [
         round(fraction * pool.size)
         for fraction, pool in zip(
@@ -44,6 +56,17 @@ def erk_counts(pools: Sequence[Pool], density: float) -> list[int]:
         )
     ]
     return settle(counts, pools, density)
+
+
+def _thresholds(pool: Pool) -> np.ndarray:
+    """The inverse of the scale from which on each channel is kept.
+
+    A pool of `n` channels keeps `round(scale * ratio * n)`, so the one of
+    number `j` (from 1) once that is `j - 1/2`.
+    """
+    shapes = [layer.kernel.shape for layer in pool.group.layers.values()]
+    ratio = sum(map(sum, shapes)) / pool.group.weights
+    return ratio * pool.size / (np.arange(pool.limit) + 0.5)
 
 
 def erk_densities(

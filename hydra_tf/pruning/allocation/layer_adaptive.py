@@ -7,19 +7,15 @@ Reference:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from hydra_tf.masks import check_density
 from hydra_tf.pruning.allocation.pools import Pool
-from hydra_tf.pruning.allocation.pools import allocation_of
-from hydra_tf.pruning.allocation.pools import pools_of
-from hydra_tf.pruning.allocation.settling import count_largest
-from hydra_tf.pruning.allocation.settling import settle
-from hydra_tf.pruning.allocation.settling import target_count
+from hydra_tf.pruning.allocation.pools import Pools
+from hydra_tf.pruning.allocation.pools import check_leaves_channels
+from hydra_tf.pruning.allocation.settling import counts_by_value
 
 
 def lamp(model: keras.Model, density: float) -> dict[str, float]:
@@ -27,30 +23,31 @@ def lamp(model: keras.Model, density: float) -> dict[str, float]:
 
     A weight's score says how much of its layer, as far as that is still
     there, would go with it (see `lamp_scores`). No layer runs empty, because
-    the largest weight of each has the score 1.
+    the largest weight of each has the score 1. Channels are compared in the
+    same way, by the sums of their weights' magnitudes.
 
     Args:
         model: Model with masked layers.
-        density: Float in (0, 1] of all prunable weights.
+        density: Float in (0, 1] of all prunable weights, or of channels; see
+            `hydra_tf.allocation.allocate`.
 
     Reference:
 
     - [Lee et al., 2021](https://arxiv.org/abs/2010.07611), section 2
     """
-    pools = pools_of(model)
-    return allocation_of(pools, lamp_counts(pools, density))
+    check_leaves_channels(model, density)
+    pools = Pools(model)
+    return pools.allocation(lamp_counts(pools, density))
 
 
-def lamp_counts(pools: Sequence[Pool], density: float) -> list[int]:
+def lamp_counts(pools: Pools, density: float) -> list[int]:
     """Returns how many entries each pool keeps."""
-    check_density(density)
-    scores = []
-    for pool in pools:
-        # Scores fall with the magnitudes: how many are kept says which.
-        descending = np.sort(pool.magnitudes())[::-1]
-        scores.append(_scores_of_sorted(descending))
-    counts = count_largest(scores, target_count(pools, density))
-    return settle(counts, pools, density)
+    return counts_by_value(pools, density, _scores_of_pool)
+
+
+def _scores_of_pool(pool: Pool) -> np.ndarray:
+    # Scores fall with the magnitudes: how many are kept says which.
+    return _scores_of_sorted(np.sort(pool.magnitudes())[::-1])
 
 
 def lamp_scores(kernel: Any) -> np.ndarray:

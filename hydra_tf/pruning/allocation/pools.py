@@ -1,8 +1,10 @@
-"""What an allocation gives a density to: the weights of one layer."""
+"""What an allocation gives densities to: weights, or channels of a group."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,26 +12,39 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.layers import MaskedLayer
-from hydra_tf.masks import topk_mask
+from hydra_tf.granularity import STRUCTURED
+from hydra_tf.granularity import is_n_of_m
+from hydra_tf.masks import check_density
+from hydra_tf.pruning.groups import ChannelGroup
+from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import prunable_layers
+
+# A density of 1 / 49 stands for one of 49 channels, in floats as well.
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Entries that compete for one density.
+    """Entries that compete for one density: weights or channels.
 
     Attributes:
-        names: Names of the layers that share the density.
-        layers: The layers.
-        size: Number of entries.
+        group: The layers that share the density.
         alive: `None`, or which entries may be kept at all: bool vector.
     """
 
-    names: tuple[str, ...]
-    layers: tuple[MaskedLayer, ...]
-    size: int
+    group: ChannelGroup
     alive: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.group.num_units
+
+    @property
+    def structured(self) -> bool:
+        """Whether the entries are channels."""
+        return self.group.leader.granularity in STRUCTURED
 
     @property
     def limit(self) -> int:
@@ -37,52 +52,119 @@ class Pool:
         return self.size if self.alive is None else int(self.alive.sum())
 
     def magnitudes(self) -> np.ndarray:
-        """Magnitudes of the entries that may be kept, as a vector."""
-        return self._values(self.layers[0].kernel)
+        """Magnitudes of the entries that may be kept, as a vector.
+
+        That of a channel is the sum of the magnitudes of its weights.
+        """
+        if self.structured:
+            return self._checked(self.group.unit_norms, "weights")
+        return self._checked(self.group.leader.kernel, "weights")
 
     def score_magnitudes(self) -> np.ndarray:
         """The same of their scores."""
-        return self._values(self.layers[0].scores)
+        return self._checked(self.group.leader.scores, "scores")
 
-    def _values(self, variable: Any) -> np.ndarray:
-        values = np.abs(np.ravel(keras.ops.convert_to_numpy(variable)))
+    def _checked(self, values: Any, what: str) -> np.ndarray:
+        values = np.abs(np.ravel(keras.ops.convert_to_numpy(values)))
         if not np.all(np.isfinite(values)):
             raise InputError(
-                f"layer '{self.names[0]}' holds infinite or NaN "
-                f"{variable.name}: no allocation can be made of them"
+                f"layer '{self.group.names[0]}' holds infinite or NaN {what}: "
+                "no allocation can be made of them"
             )
         return values if self.alive is None else values[self.alive]
 
 
-def pools_of(model: keras.Model, *, nested: bool = False) -> list[Pool]:
-    """Returns the pools of a model, in graph order.
+class Pools(Sequence[Pool]):
+    """The pools of a model, in graph order.
 
     Args:
         model: Model with masked layers.
         nested: Whether only what the masks keep now may be kept.
+
+    Attributes:
+        model: See above.
+        structured: Whether the pools are of channels.
+
+    Raises:
+        InputError: If allocations do not apply to the model's granularity.
     """
-    return [
-        Pool(
-            names=(name,),
-            layers=(layer,),
-            size=int(np.prod(layer.scores.shape)),
-            alive=_alive(layer) if nested else None,
-        )
-        for name, layer in prunable_layers(model).items()
-    ]
+
+    def __init__(self, model: keras.Model, *, nested: bool = False) -> None:
+        layers = prunable_layers(model)
+        for name, layer in layers.items():
+            if is_n_of_m(layer.granularity):
+                raise InputError(
+                    f"layer '{name}' keeps {layer.granularity} weights: only "
+                    "the uniform allocation applies, with that density"
+                )
+        connect_channels(model)
+        self.model = model
+        self._pools = [
+            Pool(group, _alive(group) if nested else None)
+            for group in channel_groups(model)
+        ]
+        self.structured = self._pools[0].structured
+        for pool in self._pools:
+            if pool.structured != self.structured:
+                first = self._pools[0].group
+                raise InputError(
+                    "allocations compare weights or channels, not both: layer "
+                    f"'{first.names[0]}' has granularity "
+                    f"'{first.leader.granularity}', '{pool.group.names[0]}' "
+                    f"has '{pool.group.leader.granularity}'"
+                )
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pools[index]
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(self._pools)
+
+    def allocation(self, counts: Sequence[int]) -> dict[str, float]:
+        """Returns the densities by layer name that keep so many entries."""
+        densities = {
+            name: count / pool.size
+            for pool, count in zip(self._pools, counts, strict=True)
+            for name in pool.group.names
+        }
+        return {name: densities[name] for name in prunable_layers(self.model)}
 
 
-def _alive(layer: MaskedLayer) -> np.ndarray:
-    mask = topk_mask(layer.scores.value, float(layer.density))
-    return np.ravel(mask) > 0
+def _alive(group: ChannelGroup) -> np.ndarray:
+    return np.ravel(group.leader.scoring.mask()) > 0
 
 
-def allocation_of(
-    pools: Sequence[Pool], counts: Sequence[int]
-) -> dict[str, float]:
-    """Returns the densities by layer name that keep so many entries."""
-    return {
-        name: count / pool.size
-        for pool, count in zip(pools, counts, strict=True)
-        for name in pool.names
-    }
+def check_leaves_channels(model: keras.Model, density: float) -> None:
+    """Raises `InputError` if a density removes all channels of a layer.
+
+    Args:
+        model: Model with masked layers, of any granularity.
+        density: Float in (0, 1].
+    """
+    check_density(density)
+    check_each_leaves_channels(
+        model, dict.fromkeys(prunable_layers(model), density), "density"
+    )
+
+
+def check_each_leaves_channels(
+    model: keras.Model, densities: dict[str, float], argument: str
+) -> None:
+    """Likewise for one density a layer."""
+    pools = [Pool(group) for group in channel_groups(model)]
+    sizes = [pool.size for pool in pools if pool.structured]
+    for pool in pools:
+        name = pool.group.names[0]
+        density = float(densities[name])
+        if pool.structured and density * pool.size < 1.0 - _ROUNDING:
+            # Rounded up, so that the number can be used as it stands.
+            least = math.ceil(1e6 / min(sizes)) / 1e6
+            raise InputError(
+                f"`{argument}` would remove a whole layer: {density:g} of "
+                f"{pool.size} channels of layer '{name}' is less than one. "
+                f"The least density that all layers of this model allow is "
+                f"{least:g}"
+            )

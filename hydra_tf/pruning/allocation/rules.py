@@ -13,11 +13,13 @@ from hydra_tf.masks import check_density
 from hydra_tf.pruning.allocation.erdos_renyi import erk_counts
 from hydra_tf.pruning.allocation.layer_adaptive import lamp_counts
 from hydra_tf.pruning.allocation.one_threshold import global_counts
-from hydra_tf.pruning.allocation.pools import allocation_of
-from hydra_tf.pruning.allocation.pools import pools_of
+from hydra_tf.pruning.allocation.pools import Pools
+from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
+from hydra_tf.pruning.allocation.pools import check_leaves_channels
 from hydra_tf.pruning.allocation.same_density import uniform
-from hydra_tf.pruning.allocation.settling import target_count
+from hydra_tf.pruning.groups import channel_groups
 from hydra_tf.pruning.naming import check_layer_names
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 
 _RULES = {"global": global_counts, "erk": erk_counts, "lamp": lamp_counts}
@@ -31,26 +33,44 @@ def allocate(
     allocation: str,
     *,
     nested: bool = False,
+    strict: bool = True,
 ) -> dict[str, float]:
     """Splits a density over the layers by the name of the rule.
 
+    Where masks remove single weights, rules other than `"uniform"` keep
+    exactly `ceil(density * weights)` of all prunable weights, and at least one
+    in each layer.
+
+    Where masks remove channels, `density` is the fraction of the channels of
+    each layer that a uniform allocation keeps; of the weights, that leaves
+    about the square. The other rules keep other numbers of channels, but in
+    total no more weights than that, and as many as whole channels allow.
+    Layers that share channels get the same density.
+
     Args:
         model: Model with masked layers.
-        density: Float in (0, 1] of all prunable weights.
+        density: Float in (0, 1].
         allocation: `"uniform"`, `"global"`, `"erk"` or `"lamp"`.
         nested: Whether what the masks prune now is out of the question: no
-            layer gets more than it keeps, and pruned weights are not compared
-            with others. Of no effect where the masks keep less than `density`
-            anyway, and on `"uniform"`.
+            layer gets more than it keeps (the total may fall short of the
+            target then), and pruned weights are not compared with others.
+            Without effect on `"uniform"`.
+        strict: Whether a density that is less than one channel of some layer
+            is an error. If not, such a layer keeps one (without effect on
+            `"uniform"`).
+
+    Raises:
+        InputError: If an argument is wrong, or layers keep N of M weights and
+            the allocation is another than `"uniform"` with that density.
     """
     check_allocation(allocation)
     if allocation == "uniform":
         return uniform(model, density)
+    if strict:
+        check_leaves_channels(model, density)
     check_density(density)
-    pools = pools_of(model, nested=nested)
-    if sum(pool.limit for pool in pools) < target_count(pools, density):
-        pools = pools_of(model)
-    return allocation_of(pools, _RULES[allocation](pools, density))
+    pools = Pools(model, nested=nested)
+    return pools.allocation(_RULES[allocation](pools, density))
 
 
 def check_allocation(allocation: Any) -> None:
@@ -68,7 +88,13 @@ def check_complete(model: keras.Model, densities: Mapping[str, Any]) -> None:
     For allocations from a file: one made for another model is an error.
     """
     layers = prunable_layers(model)
-    check_layer_names(densities, layers, "allocation")
+    check_layer_names(densities, masked_layers(model), "allocation")
+    for name in densities:
+        if name not in layers:
+            raise InputError(
+                f"`allocation` names layer '{name}', whose channels cannot be "
+                "removed: leave it out"
+            )
     for name in layers:
         if name not in densities:
             raise InputError(
@@ -76,3 +102,13 @@ def check_complete(model: keras.Model, densities: Mapping[str, Any]) -> None:
                 "every masked layer of the model"
             )
         check_density(densities[name], f"allocation[{name!r}]")
+    for group in channel_groups(model):
+        first = group.names[0]
+        for name in group.names[1:]:
+            if float(densities[name]) != float(densities[first]):
+                raise InputError(
+                    f"`allocation` gives layer '{first}' the density "
+                    f"{densities[first]} and '{name}' {densities[name]}: they "
+                    "share their channels, so both need the same"
+                )
+    check_each_leaves_channels(model, dict(densities), "allocation")
