@@ -155,7 +155,8 @@ class PruningSettings:
             method=method,
             allocation=allocation,
             scores_init=default_scores(method),
-            multistep=self.multistep or method == "lwm_multistep",
+            multistep=method == "lwm_multistep"
+            or (self.multistep and self.method != "lwm_multistep"),
         )
 
     def as_flags(self) -> dict[str, Any]:

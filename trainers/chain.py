@@ -19,7 +19,9 @@ def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
     run = experiment.Experiment(parsed)
-    run.begin(_epochs(run))
+    main_method = parsed.pruning.method
+    others = [name for name in parsed.pipeline.compare if name != main_method]
+    run.begin(_epochs(run), others)
     pretrained = _pretrain(run)
     unpruned_size = run.unpruned_size(pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
@@ -30,8 +32,6 @@ def run() -> None:
             unpruned_size,
         )
     ]
-    main_method = parsed.pruning.method
-    others = [name for name in parsed.pipeline.compare if name != main_method]
     for method in (main_method, *others):
         folder = (
             run.folder
@@ -62,6 +62,7 @@ def run() -> None:
         console.say(
             f"  of {method}: {run.folder.comparison(method).saved_model}"
         )
+    console.say(f"Densities:    {run.folder.density_plot}")
     console.say(f"All figures:  {run.folder.metrics}")
     console.say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
 
@@ -106,10 +107,11 @@ def _prune_and_finetune(
     """
     pipeline = run.settings.pipeline
     where: dict[str, Any] = {"method": method, "folder": folder}
+    epochs = pipeline.epochs["prune"] if _trains(run, method) else 0
     network = run.run_phase(
         "prune",
-        functools.partial(run.start_pruning, pretrained, method),
-        pipeline.epochs["prune"] if _trains(run, method) else 0,
+        functools.partial(run.start_pruning, pretrained, epochs, method),
+        epochs,
         origin=digest,
         **where,
     )

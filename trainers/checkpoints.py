@@ -9,11 +9,13 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from hydra_tf import training
 from hydra_tf.errors import InputError
 from trainers import run_folder
 from trainers import stops
@@ -28,8 +30,14 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
     _write_atomically(path, write)
 
 
+_FURTHER = "further_"
+
+
 def save_state(
-    path: pathlib.Path, variables: list[keras.Variable], epoch: int
+    path: pathlib.Path,
+    variables: list[keras.Variable],
+    epoch: int,
+    further: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes the values of variables and the number of epochs they have seen.
 
@@ -37,11 +45,14 @@ def save_state(
         path: A `.npz` file.
         variables: Those of the network and of the optimiser, in their order.
         epoch: Number of epochs that are done.
+        further: Arrays to keep with them, by name.
     """
     values = {
         f"{index:05d}": np.asarray(variable)
         for index, variable in enumerate(variables)
     }
+    for name, array in (further or {}).items():
+        values[_FURTHER + name] = array
 
     def write(partial: pathlib.Path) -> None:
         with open(partial, "wb") as file:
@@ -50,11 +61,13 @@ def save_state(
     _write_atomically(path, write)
 
 
-def restore_state(path: pathlib.Path, variables: list[keras.Variable]) -> int:
+def restore_state(
+    path: pathlib.Path, variables: list[keras.Variable]
+) -> tuple[int, dict[str, np.ndarray]]:
     """Gives variables the values that `save_state` wrote.
 
     Returns:
-        The number of epochs that are done.
+        The number of epochs that are done, and the arrays kept with them.
 
     Raises:
         InputError: If the file is damaged or of other variables.
@@ -62,7 +75,12 @@ def restore_state(path: pathlib.Path, variables: list[keras.Variable]) -> int:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             values = [arrays[f"{index:05d}"] for index in range(len(variables))]
-            fits = len(arrays.files) == len(variables) + 1
+            further = {
+                name.removeprefix(_FURTHER): arrays[name]
+                for name in arrays.files
+                if name.startswith(_FURTHER)
+            }
+            fits = len(arrays.files) == len(variables) + 1 + len(further)
             epoch = int(arrays["epoch"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -78,7 +96,7 @@ def restore_state(path: pathlib.Path, variables: list[keras.Variable]) -> int:
         )
     for value, variable in zip(values, variables, strict=True):
         variable.assign(value)
-    return epoch
+    return epoch, further
 
 
 def _write_atomically(
@@ -108,6 +126,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
         phase: Name of the phase.
         variables: All that has to be kept.
         history: Figures of the epochs so far; is appended to.
+        best: What holds the weights of the best epoch, if anything does. It
+            has to have seen an epoch before this callback does.
     """
 
     def __init__(
@@ -116,8 +136,10 @@ class EpochCheckpoint(keras.callbacks.Callback):
         phase: str,
         variables: list[keras.Variable],
         history: list[dict[str, float]],
+        best: training.BestWeights | None = None,
     ):
         super().__init__()
+        self._best = best
         self._folder = folder
         self._phase = phase
         self._variables = variables
@@ -131,9 +153,16 @@ class EpochCheckpoint(keras.callbacks.Callback):
         figures = {key: float(value) for key, value in (logs or {}).items()}
         figures["epoch"] = epoch + 1
         figures["seconds"] = round(time.monotonic() - self._start, 3)
+        further: dict[str, np.ndarray] = {}
+        if self._best is not None:
+            further = self._best.get_state()
+            if self._best.epoch is not None:
+                figures["best_epoch"] = self._best.epoch + 1
         self.history.append(figures)
         self._folder.write_history(self._phase, self.history)
-        save_state(self._folder.state(self._phase), self._variables, epoch + 1)
+        save_state(
+            self._folder.state(self._phase), self._variables, epoch + 1, further
+        )
 
 
 class FiniteGuard(keras.callbacks.Callback):

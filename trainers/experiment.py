@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from hydra_tf import files
 from hydra_tf.errors import InputError
 from trainers import console
 from trainers import datasets
+from trainers import density_plot
 from trainers import environment
 from trainers import evaluation
 from trainers import methods
@@ -83,11 +85,14 @@ class Experiment:
             self.settings.evaluation.num_examples,
         )
 
-    def begin(self, epochs: Mapping[str, int]) -> None:
+    def begin(
+        self, epochs: Mapping[str, int], compared: Sequence[str] = ()
+    ) -> None:
         """Takes the folder and writes `flags.txt`.
 
         Args:
             epochs: The phases of the run, each with its epochs.
+            compared: Methods that prune the same network for comparison.
 
         Raises:
             InputError: If the settings or the network cannot be trained, or
@@ -107,12 +112,33 @@ class Experiment:
             or not self.folder.finished(first).is_file()
         ):
             self._first_network = self._make_first_network()
+            # Before hours of training, not after them.
+            self._check_prunable(self._first_network, first, epochs, compared)
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase, record in settings.items():
             self.folder.compare_settings(phase, record)
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
+
+    def _check_prunable(
+        self,
+        network: keras.Model,
+        first: str,
+        epochs: Mapping[str, int],
+        compared: Sequence[str],
+    ) -> None:
+        """Checks that a network has the masks it needs, or can get them."""
+        if first == "finetune" and not networks.is_masked(network):
+            raise InputError(
+                f"--source={self.source_path} holds a network without masks; "
+                "prune it first with `python -m trainers.prune`"
+            )
+        if "prune" not in epochs:
+            return
+        each = [self._pruning(name) for name in (None, *compared)]
+        for settings in {one.learns_densities: one for one in each}.values():
+            methods.check(network, settings)
 
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
@@ -126,15 +152,22 @@ class Experiment:
         return self._make_first_network() if network is None else network
 
     def start_pruning(
-        self, network: keras.Model, method: str | None = None
+        self, network: keras.Model, epochs: int, method: str | None = None
     ) -> keras.Model:
-        """Returns the masked twin of a network as pruning begins."""
+        """Returns the masked twin of a network as pruning begins.
+
+        Args:
+            network: The network.
+            epochs: Epochs of the prune phase.
+            method: Pruning method, if not that of the flags.
+        """
         batch = next(self.train_data.dataset().as_numpy_iterator())
         return methods.start_pruning(
             network,
             self._pruning(method),
             batch,
             self.settings.training.seed,
+            epochs,
         )
 
     def run_phase(
@@ -248,11 +281,20 @@ class Experiment:
             and files.recover_directory(folder.saved_model)
             and artifacts.get("exported_checkpoint") == digest
             and folder.readme.is_file()
+            and folder.density_plot.is_file() == (phase != "pretrain")
         ):
             return
         self.worked = True
         exported = networks.write_saved_model(network, folder.saved_model)
         sparsity = networks.sparsity(network)
+        choice = self._pruning(method)
+        if "prune" in self._epochs and choice.learns_densities:
+            sparsity["learned"] = records.compression(
+                choice, sparsity, folder.read_history("prune")
+            )
+        plots = {}
+        if phase != "pretrain":
+            plots["densities"] = self._plot_densities(folder, sparsity, method)
         metrics = folder.merge_metrics(
             {
                 "run": records.run(
@@ -269,6 +311,7 @@ class Experiment:
                         **exported.to_dict(),
                         "path": folder.saved_model.name,
                     },
+                    **plots,
                     "checkpoints": folder.describe_checkpoints(),
                     "exported_checkpoint": digest,
                 },
@@ -297,6 +340,26 @@ class Experiment:
             }
             self.folder.merge_metrics({"artifacts": known})
         return known["unpruned"]
+
+    def _plot_densities(
+        self, folder: RunFolder, sparsity: dict[str, Any], method: str | None
+    ) -> dict[str, Any]:
+        """Draws what each layer keeps, and returns the record of that."""
+        settings = self._pruning(method)
+        model = self.settings.model.model or "network"
+        words = [f"{model} on {self.info.name}"]
+        if list(self._epochs) != ["finetune"]:
+            words.append(settings.method)
+        density_plot.write(
+            folder.density_plot,
+            sparsity,
+            None if len(words) == 1 else settings.density,
+            ", ".join(words),
+        )
+        return {
+            "path": folder.density_plot.name,
+            "bytes": folder.density_plot.stat().st_size,
+        }
 
     def _make_first_network(self) -> keras.Model:
         return source.load_or_create(

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from flags import allocation_flags
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import allocation
@@ -20,11 +21,48 @@ if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings
 
 
+def check(network: keras.Model, settings: PruningSettings) -> None:
+    """Checks that a network can be pruned as settings say, before training.
+
+    Args:
+        network: The network, of whatever weights.
+        settings: Method, density and so on.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    if settings.multistep and settings.trains_scores:
+        raise InputError(f"--multistep does not know {settings.method} yet")
+    masked = masked_twin(network, settings)
+    if settings.learns_densities:
+        learn_densities(masked, settings)
+        compression(masked, settings)
+    else:
+        # Where the weights decide, those to come may decide otherwise, but
+        # what is possible is the same.
+        densities(masked, settings)
+
+
+def masked_twin(network: keras.Model, settings: PruningSettings) -> keras.Model:
+    """Returns the masked twin of a network, at density 1.
+
+    Args:
+        network: The network. Masks that it may have are made permanent first.
+        settings: Granularity and excluded layers.
+    """
+    if networks.is_masked(network):
+        network = pruning.strip_masks(network)
+    return pruning.to_masked(
+        network, exclude=settings.exclude, granularity=settings.granularity
+    )
+
+
 def start_pruning(
     network: keras.Model,
     settings: PruningSettings,
     batch: tuple[np.ndarray, np.ndarray],
     seed: int,
+    epochs: int,
 ) -> keras.Model:
     """Returns the masked twin of a network as the prune phase begins.
 
@@ -34,13 +72,16 @@ def start_pruning(
         settings: Method, density and so on.
         batch: Images and labels, for scores that depend on the loss.
         seed: Seed of random scores.
+        epochs: Epochs of the phase.
     """
-    if networks.is_masked(network):
-        network = pruning.strip_masks(network)
-    masked = pruning.to_masked(network, exclude=settings.exclude)
+    masked = masked_twin(network, settings)
     pruning.init_scores(masked, settings.scores_init, seed=seed, data=batch)
-    # In several steps the density falls while the weights train.
-    if not settings.multistep:
+    if settings.multistep and epochs:
+        # The density falls while the weights train.
+        return masked
+    if settings.learns_densities:
+        learn_densities(masked, settings)
+    else:
         pruning.set_density(masked, densities(masked, settings))
     return masked
 
@@ -57,9 +98,45 @@ def densities(
     Raises:
         InputError: If a file of densities does not fit the network.
     """
-    if settings.allocation.endswith(".json"):
-        return _read_densities(settings.allocation, network)
+    if allocation_flags.is_file(settings.allocation):
+        return _read_densities("allocation", settings.allocation, network)
     return allocation.allocate(network, settings.density, settings.allocation)
+
+
+def learn_densities(network: keras.Model, settings: PruningSettings) -> None:
+    """Makes the densities of a masked network trainable.
+
+    Args:
+        network: The network.
+        settings: Target, where the densities start, and what trains.
+
+    Raises:
+        InputError: If a file of densities does not fit the network.
+    """
+    rates = settings.rates or "uniform"
+    number = allocation_flags.as_number(rates)
+    initial: str | dict[str, float] = "uniform" if number else rates
+    if allocation_flags.is_file(rates):
+        initial = _read_densities("rates", rates, network)
+    try:
+        pruning.learn_densities(
+            network,
+            settings.density,
+            initial=initial,
+            initial_density=number,
+            learns=settings.learn,
+        )
+    except InputError as error:
+        raise InputError(f"--rates={rates}: {error}") from error
+
+
+def compression(
+    network: keras.Model, settings: PruningSettings
+) -> pruning.CompressionLoss:
+    """Returns the loss that learned densities are drawn to the target by."""
+    return pruning.CompressionLoss(
+        network, settings.density, settings.compression_resource
+    )
 
 
 def multistep_schedule(
@@ -92,22 +169,24 @@ def multistep_schedule(
     return lambda epoch: schedule(epoch + frequency)
 
 
-def _read_densities(name: str, network: keras.Model) -> dict[str, float]:
-    """Returns the content of a file given as `--allocation`."""
+def _read_densities(
+    flag: str, name: str, network: keras.Model
+) -> dict[str, float]:
+    """Returns the content of a file of densities, given by a flag."""
     try:
         content = json.loads(pathlib.Path(name).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"--allocation={name} does not exist") from error
+        raise InputError(f"--{flag}={name} does not exist") from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"--allocation={name} cannot be read as JSON: {error}"
+            f"--{flag}={name} cannot be read as JSON: {error}"
         ) from error
     if not isinstance(content, dict):
         raise InputError(
-            f"--allocation={name} must hold an object: densities by layer name"
+            f"--{flag}={name} must hold an object: densities by layer name"
         )
     try:
         allocation.check_complete(network, content)
     except InputError as error:
-        raise InputError(f"--allocation={name}: {error}") from error
+        raise InputError(f"--{flag}={name}: {error}") from error
     return content

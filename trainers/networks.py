@@ -58,7 +58,9 @@ def sparsity(network: keras.Model) -> dict[str, Any]:
     """Returns the sparsity of a network, also of one that has no masks."""
     if not is_masked(network):
         network = _masked_where_possible(network)
-    return pruning.sparsity_report(network).to_dict()
+    granularity = find_masked(network)[0].granularity
+    report = pruning.sparsity_report(network)
+    return {"granularity": granularity, **report.to_dict()}
 
 
 def write_saved_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra_tf import training
 from hydra_tf.errors import InputError
 from trainers import checkpoints
 from trainers import console
+from trainers import copies
 from trainers import methods
 from trainers import progress
 from trainers import stops
@@ -122,6 +124,8 @@ def train(
         network = _fit(phase, network, data, folder, strategy)
     else:
         _set_phase(network, phase)
+    if _learns_densities(phase):
+        _settle(network, phase)
     network = with_precision(network, "float32")
     checkpoints.save_model(network, folder.finished(phase.name))
     folder.state(phase.name).unlink(missing_ok=True)
@@ -143,7 +147,10 @@ def _fit(
         network = _replicated(result, strategy)
         _set_phase(network, phase)
         model = training.RobustModel(
-            network, phase.objective.build(), seed=phase.training.seed
+            network,
+            phase.objective.build(),
+            seed=phase.training.seed,
+            compression=_compression(phase),
         )
         model.compile(
             optimizer=_optimizer(phase, data.steps_per_epoch),
@@ -152,18 +159,31 @@ def _fit(
         )
         model.optimizer.build(model.trainable_variables)
     variables = [*network.variables, *model.optimizer.variables]
+    best = None
+    if model.compression_state is not None:
+        variables += model.compression_state.variables
+        best = training.BestWeights(
+            # Before that, objectives with a ramp are easier than they will be.
+            start_from_epoch=math.ceil(phase.objective.ramp_end)
+        )
+        best.set_model(model)
     history: list[dict[str, float]] = []
     first_epoch = 0
     if folder.state(phase.name).is_file():
-        first_epoch = checkpoints.restore_state(
+        first_epoch, further = checkpoints.restore_state(
             folder.state(phase.name), variables
         )
+        if best is not None:
+            best.set_state(further)
         history = folder.read_history(phase.name)[:first_epoch]
         console.say(f"  going on after epoch {first_epoch} of {phase.epochs}")
-    keeper = checkpoints.EpochCheckpoint(folder, phase.name, variables, history)
+    keeper = checkpoints.EpochCheckpoint(
+        folder, phase.name, variables, history, best
+    )
     callbacks = [
-        *_method_callbacks(phase, model),
+        *_method_callbacks(phase, model, data),
         checkpoints.FiniteGuard(phase.name, network.weights),
+        *([] if best is None else [best]),
         keeper,
         progress.EpochLines(
             phase.name,
@@ -180,6 +200,7 @@ def _fit(
             phase.labels,
             phase.objective,
             phase.training.seed,
+            densities_change=_learns_densities(phase) or _is_multistep(phase),
         ),
     ]
     if first_epoch < phase.epochs:
@@ -206,8 +227,11 @@ def _fit(
         finally:
             keras.config.set_dtype_policy("float32")
     keras.config.set_dtype_policy("float32")
+    if best is not None:
+        # Also where all epochs were done before.
+        best.restore()
     if network is not result:
-        _copy_variables(network, result)
+        copies.copy_weights(network, result)
         _set_phase(result, phase)
     return result
 
@@ -219,13 +243,8 @@ def _replicated(
     if strategy.num_replicas_in_sync == 1:
         return network
     copy = keras.models.clone_model(network)
-    _copy_variables(network, copy)
+    copies.copy_weights(network, copy)
     return copy
-
-
-def _copy_variables(source: keras.Model, target: keras.Model) -> None:
-    for new, old in zip(target.variables, source.variables, strict=True):
-        new.assign(np.asarray(old))
 
 
 def _set_phase(network: keras.Model, phase: Phase) -> None:
@@ -269,19 +288,52 @@ def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
 
 
 def _method_callbacks(
-    phase: Phase, model: training.RobustModel
+    phase: Phase, model: training.RobustModel, data: Pipeline
 ) -> list[keras.callbacks.Callback]:
     """Returns what the pruning method does between epochs."""
     if phase.pruning is None or not _is_multistep(phase):
         return []
+    batch = next(data.dataset().as_numpy_iterator())
     return [
         pruning.MultiStepPruning(
             model.network,
             methods.multistep_schedule(phase.pruning, phase.epochs),
+            scores=phase.pruning.scores_init,
             allocation=phase.pruning.allocation,
+            data=batch,
+            seed=phase.training.seed,
             on_prune=model.freeze_pruned_weights,
         )
     ]
+
+
+def _compression(phase: Phase) -> training.Compression | None:
+    """Returns what draws the densities that are learned to their target."""
+    if phase.pruning is None or not _learns_densities(phase):
+        return None
+    return training.Compression(
+        phase.pruning.density,
+        gamma_step=phase.pruning.compression_gamma,
+        resource=phase.pruning.compression_resource,
+    )
+
+
+def _settle(network: keras.Model, phase: Phase) -> None:
+    """Turns the densities that were learned into counts within the target."""
+    if phase.pruning is not None:
+        pruning.settle_densities(
+            network, phase.pruning.density, phase.pruning.compression_resource
+        )
+
+
+def _learns_densities(phase: Phase) -> bool:
+    """Whether the phase itself learns densities, not a round within it."""
+    return (
+        phase.name == "prune"
+        and phase.pruning is not None
+        and phase.pruning.learns_densities
+        and not _is_multistep(phase)
+    )
 
 
 def _is_multistep(phase: Phase) -> bool:
@@ -289,4 +341,5 @@ def _is_multistep(phase: Phase) -> bool:
         phase.name == "prune"
         and phase.pruning is not None
         and phase.pruning.multistep
+        and phase.epochs > 0
     )

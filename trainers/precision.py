@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from trainers import copies
+
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:
     """Returns the model with all its layers under another dtype policy.
@@ -29,8 +31,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     converted = type(model).from_config(replaced)
     if not converted.built:
         converted.build(model.input_shape)
-    for new, old in zip(converted.variables, model.variables, strict=True):
-        new.assign(old)
+    copies.copy_weights(model, converted)
     return converted
 
 

@@ -71,6 +71,8 @@ class EpochLines(keras.callbacks.Callback):
         if "epsilon" in (logs or {}):
             # Of objectives that let the radius grow.
             figures.append(f"epsilon {float(logs['epsilon']):.4f}")
+        if "density" in (logs or {}):
+            figures.append(f"density {float(logs['density']):.4f}")
         console.say(
             f"  {self._label(epoch)}  loss {float(logs['loss']):7.4f}  "
             f"{'  '.join(figures)}  {now - self._epoch_start:5.1f} s"

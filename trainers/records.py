@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 from hydra_tf.data import DatasetInfo
@@ -16,6 +18,9 @@ from trainers import source
 from trainers import startup
 from trainers.run_folder import RunFolder
 from trainers.settings import Settings
+
+if TYPE_CHECKING:
+    from flags.pruning_flags import PruningSettings
 
 
 def is_measured(
@@ -119,6 +124,52 @@ def run(
         "precision": settings.model.precision,
         "replicas": replicas,
     }
+
+
+def compression(
+    pruning: PruningSettings,
+    sparsity: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+) -> dict[str, Any]:
+    """Returns how learned densities came to their target.
+
+    Args:
+        pruning: The target.
+        sparsity: What is left of the network.
+        history: Figures of each epoch of the prune phase, perhaps none.
+    """
+    record: dict[str, Any] = {
+        "target": pruning.density,
+        "resource": pruning.compression_resource,
+        "achieved_weights": sparsity["density"],
+        "achieved_flops": _ratio(
+            sparsity["effective_flops"], sparsity["flops"]
+        ),
+    }
+    if not history:
+        return record
+    last = history[-1]
+    return {
+        **record,
+        "gamma": last["gamma"],
+        # As training decides it: when the loss is 0 to four decimals.
+        "gamma_frozen_at_epoch": next(
+            (
+                int(epoch["epoch"])
+                for epoch in history
+                if round(epoch["compression_loss"], 4) == 0
+            ),
+            None,
+        ),
+        "best_epoch": int(last["best_epoch"]) if "best_epoch" in last else None,
+        "density_before_settling": history[
+            int(last.get("best_epoch", last["epoch"])) - 1
+        ]["density"],
+    }
+
+
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def dataset(

@@ -8,6 +8,7 @@ checkpoints/<phase>.settings.json     what the phase is made with
 compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 saved_model/                          the network for serving
+densities.png                         what each layer of it keeps
 certify.tsv  certify.png              what is proved of each test image
 flags.txt  metrics.json  README.md
 ```
@@ -32,6 +33,7 @@ _ENTRIES = (
     "compare",
     "events",
     "saved_model",
+    "densities.png",
     "certify.tsv",
     "certify.png",
     "flags.txt",
@@ -66,6 +68,10 @@ class RunFolder:
     @property
     def flagfile(self) -> pathlib.Path:
         return self.path / "flags.txt"
+
+    @property
+    def density_plot(self) -> pathlib.Path:
+        return self.path / "densities.png"
 
     @property
     def readme(self) -> pathlib.Path:

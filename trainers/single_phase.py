@@ -6,7 +6,6 @@ from flags import phase_flags
 from hydra_tf.errors import InputError
 from trainers import console
 from trainers import experiment
-from trainers import networks
 from trainers import results
 from trainers import settings
 from trainers import source
@@ -30,7 +29,7 @@ def run(phase: str) -> None:
     run.begin({phase: epochs})
     network = run.run_phase(
         phase,
-        lambda: _network(phase, run),
+        lambda: _network(phase, run, epochs),
         epochs,
         origin=source.fingerprint(run.source_path) if run.source_path else None,
     )
@@ -48,19 +47,14 @@ def run(phase: str) -> None:
     ]
     console.say(f"\n{results.table(rows)}\n")
     console.say(f"SavedModel: {run.folder.saved_model}")
+    if run.folder.density_plot.is_file():
+        console.say(f"Densities: {run.folder.density_plot}")
     console.say(f"All figures: {run.folder.metrics}")
 
 
-def _network(phase: str, run: experiment.Experiment):
+def _network(phase: str, run: experiment.Experiment, epochs: int):
     """Returns the network that the phase starts from."""
     network = run.first_network()
-    if phase == "pretrain":
-        return network
     if phase == "prune":
-        return run.start_pruning(network)
-    if not networks.is_masked(network):
-        raise InputError(
-            f"--source={run.source_path} holds a network without masks; prune "
-            "it first with `python -m trainers.prune`"
-        )
+        return run.start_pruning(network, epochs)
     return network

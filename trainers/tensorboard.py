@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
-from hydra_tf.layers.traversal import find_masked
+from hydra_tf import pruning
 
 if TYPE_CHECKING:
     from flags.objective_flags import ObjectiveSettings
@@ -33,6 +33,7 @@ class PhaseEvents(keras.callbacks.Callback):
         labels: Their classes.
         settings: The attack.
         seed: Seed of its random start.
+        densities_change: Whether those of the layers are written, too.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class PhaseEvents(keras.callbacks.Callback):
         labels: np.ndarray,
         settings: ObjectiveSettings,
         seed: int,
+        densities_change: bool = False,
     ):
         super().__init__()
         self._folder = folder
@@ -51,6 +53,7 @@ class PhaseEvents(keras.callbacks.Callback):
         self._labels = labels
         self._settings = settings
         self._seed = seed
+        self._densities_change = densities_change
         self._writer: Any = None
         self._attack: Any = None
 
@@ -61,11 +64,13 @@ class PhaseEvents(keras.callbacks.Callback):
         step = epoch + 1
         with self._writer.as_default(step=step):
             for name, value in (logs or {}).items():
+                # Perhaps of FLOPs; that of weights comes below.
+                name = "compression_density" if name == "density" else name
                 tf.summary.scalar(name, float(value))
             tf.summary.scalar(
                 "learning_rate", float(self.model.optimizer.learning_rate)
             )
-            tf.summary.scalar("density", _density(self._network))
+            self._write_densities()
             if len(self._images):
                 tf.summary.image(
                     "natural, adversarial, difference",
@@ -76,6 +81,17 @@ class PhaseEvents(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._writer.close()
+
+    def _write_densities(self) -> None:
+        """Writes what is kept, of each layer where that changes."""
+        total = _density(self._network)
+        tf.summary.scalar("density", total)
+        if not self._densities_change:
+            return
+        tf.summary.scalar("density/total", total)
+        for name, layer in pruning.masked_layers(self._network).items():
+            if layer.prunable:
+                tf.summary.scalar(f"density/{name}", float(layer.live_density))
 
     def _strips(self) -> np.ndarray:
         """Returns the images beside their adversarial twins, enlarged."""
@@ -111,12 +127,12 @@ class PhaseEvents(keras.callbacks.Callback):
 
 def _density(network: keras.Model) -> float:
     """Returns the fraction of the prunable weights that is in use."""
-    layers = find_masked(network)
+    layers = pruning.masked_layers(network).values()
     weights = sum(int(np.prod(layer.kernel.shape)) for layer in layers)
     if not weights:
         return 1.0
     kept = sum(
-        float(np.asarray(layer.density)) * int(np.prod(layer.kernel.shape))
+        float(layer.expected_density()) * int(np.prod(layer.kernel.shape))
         for layer in layers
     )
     return kept / weights

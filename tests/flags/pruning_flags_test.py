@@ -172,3 +172,10 @@ def test_steps_go_with_every_method():
     assert parse("--method=lwm_multistep").multistep
     assert not parse("--method=lwm").multistep
     assert "pruning_rounds" not in parse("--method=lwm").in_use()
+
+
+def test_steps_that_a_method_implies_are_its_own():
+    parsed = parse("--method=lwm_multistep", "--compare=lwm")
+    assert not parsed.with_method("lwm").multistep
+    assert parse("--multistep").with_method("lwm").multistep
+    assert parse().with_method("lwm_multistep").multistep

@@ -18,10 +18,23 @@ def test_state_comes_back_bit_by_bit(tmp_path):
     values = [np.float32(0.1), np.arange(6.0).reshape(2, 3), np.int32(7)]
     checkpoints.save_state(path, variables(values), epoch=3)
     restored = variables([np.zeros_like(value) for value in values])
-    assert checkpoints.restore_state(path, restored) == 3
+    assert checkpoints.restore_state(path, restored) == (3, {})
     for value, variable in zip(values, restored, strict=True):
         np.testing.assert_array_equal(value.astype(variable.dtype), variable)
     assert [each.name for each in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_further_arrays_are_kept_by_name(tmp_path):
+    path = tmp_path / "state.npz"
+    further = {"epoch": np.asarray(2), "weight_0": np.float32([0.1, 0.2])}
+    checkpoints.save_state(path, variables([1.0]), 3, further)
+    restored = variables([0.0])
+    epoch, again = checkpoints.restore_state(path, restored)
+    assert (epoch, float(restored[0])) == (3, 1.0)
+    assert again.keys() == further.keys()
+    for name, array in further.items():
+        np.testing.assert_array_equal(again[name], array)
+        assert again[name].dtype == array.dtype
 
 
 @pytest.mark.parametrize(
@@ -52,7 +65,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save_state(path, variables([2.0]), epoch=2)
-    assert checkpoints.restore_state(path, variables([0.0])) == 1
+    assert checkpoints.restore_state(path, variables([0.0])) == (1, {})
     assert [each.name for each in tmp_path.iterdir()] == ["state.npz"]
 
 

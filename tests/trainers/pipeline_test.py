@@ -64,6 +64,7 @@ def test_folder_holds_what_it_should(whole):
     assert names == {
         "checkpoints",
         "compare",
+        "densities.png",
         "events",
         "flags.txt",
         "metrics.json",
