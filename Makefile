@@ -47,8 +47,8 @@ format: $(development)  ## Format the code and sort the imports.
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-benchmarks: $(runtime)  ## Measure HYDRA against LWM and random pruning.
-	$(python) -m benchmarks.digits_table $(ARGS)
+benchmarks: $(runtime)  ## Measure pruning methods against each other.
+	$(python) -m benchmarks.methods_table $(ARGS)
 
 build-files: $(development)  ## Write the Bazel BUILD files anew.
 	$(python) tools/build_files.py
