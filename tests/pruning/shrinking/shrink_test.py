@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck
+from hypothesis import Phase
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -82,8 +83,10 @@ def num_weights(model):
 
 PROPERTY = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=30,
     derandomize=True,
+    # Making a failing network smaller would take minutes.
+    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -97,6 +100,8 @@ def test_any_network_keeps_its_outputs_and_loses_its_dead_channels(data):
     assert_equal_outputs(model, smaller)
     assert num_weights(smaller) <= num_weights(model)
     flow = channel_flow(model)
+    # Each tensor that would lose all channels keeps one of them.
+    emptied = sum(dead >= set(units.tolist()) for units in flow.values.values())
     for before, after in zip(
         flow.layers, channel_flow(smaller).layers, strict=True
     ):
@@ -105,8 +110,8 @@ def test_any_network_keeps_its_outputs_and_loses_its_dead_channels(data):
             (before.outputs, after.outputs),
         ):
             alive = np.count_nonzero(~np.isin(units, list(dead)))
-            positions = np.count_nonzero(units == units[0])
-            assert len(left) <= max(alive, positions)
+            positions = np.unique(units, return_counts=True)[1].max()
+            assert len(left) <= alive + emptied * positions
 
 
 @PROPERTY
