@@ -113,15 +113,6 @@ def _starts(
                 f"Received: initial_density={initial_density!r}"
             )
         check_complete(model, initial)
-        for group in channel_groups(model):
-            first, *others = group.names
-            for name in others:
-                if initial[name] != initial[first]:
-                    raise InputError(
-                        f"`initial` has {initial[first]} for layer '{first}' "
-                        f"and {initial[name]} for '{name}': layers that share "
-                        "channels have one density"
-                    )
         return {name: float(value) for name, value in initial.items()}
     if initial_density is None:
         initial_density = max(_USUAL_START, float(density))
@@ -261,7 +252,8 @@ def cut_counts(
         else:
             high = middle
     result = scaled(low)
-    parts = [low * count % 1.0 for count in counts]
+    # Rounded, so that a tie goes to the first and not to a rounding error.
+    parts = [round(low * count % 1.0, 6) for count in counts]
     for index in sorted(range(len(counts)), key=lambda i: (-parts[i], i)):
         if result[index] < counts[index]:
             result[index] += 1

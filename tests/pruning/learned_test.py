@@ -1,0 +1,345 @@
+"""Learned densities start where they should and settle within the target."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+import hydra_tf as ht
+from hydra_tf.errors import InputError
+from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.learned import cut_counts
+from hydra_tf.pruning.unit_costs import UnitCosts
+from tests.pruning import networks
+
+EXAMPLES = settings(deadline=None, max_examples=10)
+
+
+def residual():
+    """Channels that an addition and a concatenation join, and a depthwise."""
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", name="stem")(inputs)
+    y = keras.layers.Conv2D(5, 3, padding="same", name="inner")(x)
+    y = keras.layers.ReLU()(y)
+    y = keras.layers.Conv2D(6, 3, padding="same", name="outer")(y)
+    x = keras.layers.Add()([x, y])
+    z = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = keras.layers.Concatenate()([x, z, x])
+    x = keras.layers.Conv2D(4, 2, strides=2, name="down")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(7, name="hidden", activation="relu")(x)
+    outputs = keras.layers.Dense(3, name="logits")(x)
+    return networks.shake(keras.Model(inputs, outputs))
+
+
+MODELS = {
+    granularity: ht.to_masked(residual(), granularity=granularity)
+    for granularity in ("weight", "channel", "filter")
+}
+
+
+def learn(granularity, rates, density=0.3):
+    """Returns the network with these rates; there may be more than groups."""
+    model = MODELS[granularity]
+    ht.learn_densities(model, density)
+    for group, rate in zip(channel_groups(model), rates, strict=False):
+        group.leader.rate.assign(rate)
+    return model
+
+
+def kept_of(model, resource="weights"):
+    report = ht.sparsity_report(model)
+    return report.kept if resource == "weights" else report.effective_flops
+
+
+def target_of(model, density, resource):
+    """What the target allows, by the report's figures and the loss's target."""
+    report = ht.sparsity_report(model)
+    total = report.weights if resource == "weights" else report.flops
+    return ht.CompressionLoss(model, density, resource).target * total
+
+
+RATES = st.lists(
+    st.floats(-12, 12, allow_nan=False, width=32), min_size=7, max_size=7
+)
+
+
+@pytest.mark.parametrize("resource", ["weights", "flops"])
+@pytest.mark.parametrize("granularity", MODELS)
+@given(RATES, st.floats(0.25, 1.0), st.integers(0, 2**16))
+@EXAMPLES
+def test_any_rates_settle_within_the_target(
+    granularity, resource, rates, density, seed
+):
+    model = learn(granularity, rates, density)
+    rng = np.random.default_rng(seed)
+    for group in channel_groups(model):
+        scores = group.leader.scores
+        scores.assign(rng.normal(size=scores.shape))
+    groups = channel_groups(model)
+    live = [np.count_nonzero(g.leader.scoring.mask()) for g in groups]
+    before = kept_of(model, resource)
+    target = target_of(model, density, resource)
+    densities = ht.settle_densities(model, density, resource)
+    after = kept_of(model, resource)
+    counts = [np.count_nonzero(g.leader.scoring.mask()) for g in groups]
+    if granularity == "weight" and resource == "weights":
+        total = ht.sparsity_report(model).weights
+        exact = ht.kept_count(density, total)
+        assert after == min(before, exact)
+    else:
+        assert after <= target * (1 + 1e-6)
+        if before <= target * (1 - 1e-6):
+            assert after == before
+    for group, count, learned in zip(groups, counts, live, strict=True):
+        assert 1 <= count <= learned
+        assert group.leader.rate is None
+        for name in group.names:
+            assert densities[name] == count / group.num_units
+    # The same rates and scores again.
+    learn(granularity, rates, density)
+    assert ht.settle_densities(model, density, resource) == densities
+
+
+@pytest.mark.parametrize("resource", ["weights", "flops"])
+@pytest.mark.parametrize("granularity", MODELS)
+def test_costs_are_what_the_report_counts(granularity, resource):
+    model = MODELS[granularity]
+    rng = np.random.default_rng(0)
+    groups = channel_groups(model)
+    for _ in range(5):
+        for group in groups:
+            scores = group.leader.scores
+            scores.assign(rng.normal(size=scores.shape))
+        counts = [int(rng.integers(1, g.num_units + 1)) for g in groups]
+        for group, count in zip(groups, counts, strict=True):
+            group.leader.density = count / group.num_units
+        costs = UnitCosts(model, resource)
+        assert costs.of(counts) == kept_of(model, resource)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10**7), st.integers(1, 50)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.floats(0.0, 1.1),
+)
+@settings(deadline=None)
+def test_counts_are_cut_in_proportion(counts_and_prices, part):
+    counts = [count for count, _ in counts_and_prices]
+    prices = [price for _, price in counts_and_prices]
+
+    def cost(values):
+        return sum(v * p for v, p in zip(values, prices, strict=True))
+
+    least = [1] * len(counts)
+    budget = max(int(part * cost(counts)), cost(least))
+    cut = cut_counts(counts, least, cost, budget)
+    assert cost(cut) <= budget
+    if cost(counts) <= budget:
+        assert cut == counts
+        return
+    # All lost the same part, up to one unit, unless only one is left.
+    scales = [
+        ((value - 1) / count, (value + 1) / count)
+        for value, count in zip(cut, counts, strict=True)
+        if value > 1
+    ]
+    if scales:
+        assert max(low for low, _ in scales) <= min(h for _, h in scales)
+    # Where each costs the same, the budget is used up.
+    if len(set(prices)) == 1:
+        assert budget - cost(cut) < prices[0]
+
+
+def test_counts_are_cut_by_hand():
+    # At 0.6 and at 0.7 of each; the last keeps its one.
+    assert cut_counts([10, 4, 1], [1, 1, 1], sum, 9) == [6, 2, 1]
+    assert cut_counts([10, 4, 1], [1, 1, 1], sum, 10) == [7, 2, 1]
+    # At 0.75 both would get one more, but there is room for one.
+    assert cut_counts([8, 4, 1], [1, 1, 1], sum, 9) == [6, 2, 1]
+    assert cut_counts([10, 4, 1], [10, 1, 1], sum, 12) == [10, 1, 1]
+
+
+def model_by_hand(granularity="weight"):
+    """Kernels of 40, 20, 8 and 2 weights."""
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(5, name="a"),
+            keras.layers.Dense(4, name="b"),
+            keras.layers.Dense(2, name="c"),
+            keras.layers.Dense(1, name="d"),
+        ]
+    )
+    return ht.to_masked(model, granularity=granularity)
+
+
+# --- the start --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("density", "given", "start"),
+    [(0.01, None, 0.1), (0.3, None, 0.3), (0.3, 0.7, 0.7)],
+)
+def test_densities_start_uniform(density, given, start):
+    model = model_by_hand()
+    ht.learn_densities(model, density, initial_density=given)
+    for layer in ht.masked_layers(model).values():
+        assert float(layer.live_density) == pytest.approx(start, rel=1e-5)
+        assert layer.min_density == 0.1 * density
+        assert layer.learns == "both"
+
+
+@pytest.mark.parametrize("name", ["erk", "lamp", "global"])
+def test_densities_start_at_an_allocation(name):
+    model = model_by_hand()
+    ht.learn_densities(model, 0.1, initial=name, initial_density=0.4)
+    allocation = ht.allocation.allocate(model, 0.4, name)
+    for layer, density in allocation.items():
+        # Rates of densities near the ends are clipped.
+        assert float(ht.masked_layers(model)[layer].live_density) == (
+            pytest.approx(min(density, 0.999), abs=2e-4)
+        )
+
+
+def test_densities_start_at_a_mapping():
+    model = model_by_hand()
+    initial = {"a": 0.2, "b": 0.5, "c": 0.9, "d": 0.5}
+    ht.learn_densities(model, 0.1, initial=initial, learns="rates")
+    for name, layer in ht.masked_layers(model).items():
+        assert float(layer.live_density) == pytest.approx(initial[name])
+        assert layer.learns == "rates"
+
+
+def test_learning_again_starts_anew():
+    model = model_by_hand()
+    ht.learn_densities(model, 0.1)
+    model.get_layer("a").rate.assign(5.0)
+    ht.learn_densities(model, 0.2)
+    layer = model.get_layer("a")
+    assert float(layer.live_density) == pytest.approx(0.2)
+    assert layer.min_density == pytest.approx(0.02)
+
+
+def test_layers_that_share_channels_share_a_rate():
+    model = MODELS["channel"]
+    ht.learn_densities(model, 0.2)
+    (group,) = (g for g in channel_groups(model) if "inner" in g.names)
+    assert len(group.names) > 1
+    assert len({id(layer.rate) for layer in group.layers.values()}) == 1
+
+
+def test_a_mapping_that_divides_a_group_is_a_clear_error():
+    model = MODELS["channel"]
+    (group,) = (g for g in channel_groups(model) if "inner" in g.names)
+    initial = {n: 0.5 for g in channel_groups(model) for n in g.names}
+    initial[group.names[-1]] = 0.25
+    with pytest.raises(InputError, match="they share their channels"):
+        ht.learn_densities(model, 0.2, initial=initial)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"density": 0.0}, r"`density` must be in \(0, 1\]"),
+        ({"learns": "nothing"}, "`learns` must be one of both, scores, rates"),
+        ({"initial": "erkk"}, "Did you mean 'erk'"),
+        ({"initial": {"a": 0.5}}, "`allocation` has no density for layer 'b'"),
+        ({"initial": {"x": 0.5}}, "names 'x', which is no masked layer"),
+        ({"initial_density": 2}, r"`initial_density` must be in \(0, 1\]"),
+        (
+            {"initial": {}, "initial_density": 0.1},
+            "`initial_density` is split by a named allocation",
+        ),
+    ],
+)
+def test_wrong_arguments_change_nothing(arguments, message):
+    model = model_by_hand()
+    with pytest.raises(InputError, match=message):
+        ht.learn_densities(model, **{"density": 0.1, **arguments})
+    assert all(layer.rate is None for layer in ht.masked_layers(model).values())
+
+
+def test_n_of_m_has_no_density_to_learn():
+    model = ht.to_masked(
+        keras.Sequential(
+            [
+                keras.Input((8,)),
+                keras.layers.Dense(8),
+                keras.layers.Dense(3, name="second"),
+            ]
+        ),
+        granularity="2:4",
+    )
+    with pytest.raises(InputError, match="there is no density to learn"):
+        ht.learn_densities(model, 0.5)
+
+
+# --- settling ---------------------------------------------------------------
+
+
+def test_settled_by_hand():
+    model = model_by_hand()
+    # 49 of 70 weights are learned, and 35 may stay.
+    initial = {"a": 0.8, "b": 0.5, "c": 0.75, "d": 0.5}
+    ht.learn_densities(model, 0.5, initial=initial)
+    assert ht.sparsity_report(model).kept == 32 + 10 + 6 + 1
+    densities = ht.settle_densities(model, 0.5)
+    # Times 0.72 that is 23, 7, 4 and one.
+    assert densities == {"a": 23 / 40, "b": 7 / 20, "c": 4 / 8, "d": 1 / 2}
+    report = ht.sparsity_report(model)
+    assert report.kept == 35
+    for layer in ht.masked_layers(model).values():
+        assert layer.rate is None
+        assert layer.min_density is None
+    assert ht.allocation.check_complete(model, densities) is None
+
+
+def test_what_is_below_the_target_stays():
+    model = model_by_hand()
+    ht.learn_densities(model, 0.5, initial=dict.fromkeys("abcd", 0.25))
+    before = ht.sparsity_report(model).to_dict()
+    ht.settle_densities(model, 0.5)
+    assert ht.sparsity_report(model).to_dict() == before
+
+
+def test_masks_of_the_finetune_phase_follow():
+    model = model_by_hand()
+    ht.learn_densities(model, 0.5, initial=dict.fromkeys("abcd", 0.9))
+    ht.set_phase(model, "finetune")
+    assert ht.sparsity_report(model).kept > 35
+    ht.settle_densities(model, 0.5)
+    assert ht.sparsity_report(model).kept == 35
+
+
+def test_settled_densities_are_saved_with_the_model(tmp_path):
+    model = model_by_hand()
+    ht.learn_densities(model, 0.5, initial=dict.fromkeys("abcd", 0.9))
+    model.save(tmp_path / "learning.keras")
+    densities = ht.settle_densities(model, 0.5)
+    model.save(tmp_path / "settled.keras")
+    learning = keras.saving.load_model(tmp_path / "learning.keras")
+    assert ht.settle_densities(learning, 0.5) == densities
+    settled = keras.saving.load_model(tmp_path / "settled.keras")
+    assert ht.sparsity_report(settled).kept == 35
+    with pytest.raises(InputError, match="has no learned density to settle"):
+        ht.settle_densities(settled, 0.5)
+
+
+@pytest.mark.parametrize("resource", ["weights", "flops"])
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+def test_a_target_below_one_unit_a_layer_is_a_clear_error(
+    granularity, resource
+):
+    model = model_by_hand(granularity)
+    ht.learn_densities(model, 0.01)
+    with pytest.raises(InputError, match="`density` is too small: 0.01 of the"):
+        ht.settle_densities(model, 0.01, resource)
+    # Nothing has changed.
+    groups = channel_groups(model)
+    assert all(group.leader.rate is not None for group in groups)
