@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from flags import export_flags
 from flags.certification_methods import SMOOTHING
 from hydra_tf import export as saved_models
 from hydra_tf import files
@@ -17,6 +18,7 @@ from trainers import evaluation
 from trainers import networks
 from trainers import results
 from trainers import settings
+from trainers import shrunk_export
 from trainers import source
 from trainers import startup
 from trainers.run_folder import RunFolder
@@ -83,14 +85,26 @@ def evaluate() -> None:
 
 
 def export() -> None:
-    """Exports `--source` as a SavedModel."""
+    """Exports `--source` as a SavedModel, with `--shrink` a smaller one."""
     parsed = settings.from_flags()
+    changes = export_flags.export_from_flags()
     info = datasets.info(parsed.data.dataset)
     network, path = _load(parsed, info)
     folder = RunFolder(parsed.run.output_dir)
+    exported_network, shrunk = network, None
+    if changes.shrink:
+        exported_network, shrunk = shrunk_export.shrink(
+            network, f"--source={path}", changes
+        )
     folder.open()
     _write_flags(folder)
-    exported = networks.write_saved_model(network, folder.saved_model)
+    exported = networks.write_saved_model(exported_network, folder.saved_model)
+    # An export without --shrink replaces what an earlier one with it wrote.
+    smaller_file = None
+    if shrunk is not None:
+        smaller_file = shrunk_export.write(exported_network, folder.path)
+    else:
+        (folder.path / shrunk_export.FILE_NAME).unlink(missing_ok=True)
     metrics = folder.merge_metrics(
         {
             **(
@@ -99,11 +113,13 @@ def export() -> None:
                 else _common(parsed, info, path, folder)
             ),
             "sparsity": networks.sparsity(network),
+            "shrink": shrunk,
             "artifacts": {
                 "saved_model": {
                     **exported.to_dict(),
                     "path": folder.saved_model.name,
-                }
+                },
+                "shrunk": smaller_file,
             },
         }
     )

@@ -33,6 +33,7 @@ _ENTRIES = (
     "compare",
     "events",
     "saved_model",
+    "shrunk.keras",
     "densities.png",
     "certify.tsv",
     "certify.png",

@@ -70,7 +70,7 @@ class ShrinkReport:
         rows: list[tuple[str, ...]] = [("", "before", "after", "ratio")]
         for name, scale, form in (
             ("weights", 1, "{:,.0f}"),
-            ("flops", 1e-6, "{:,.2f} M"),
+            ("flops", 1, "{:,.0f}"),
             ("seconds", 1e3, "{:,.2f} ms"),
         ):
             old, new = getattr(self.before, name), getattr(self.after, name)

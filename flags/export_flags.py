@@ -1,0 +1,38 @@
+"""Flags of an export: what is done to the network before it is written."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from absl import flags
+
+from flags import parsing
+
+_SHRINK = flags.DEFINE_bool(
+    "shrink",
+    False,
+    "Whether channels that have no part in the outputs are removed before the "
+    "network is written, as a SavedModel and as shrunk.keras. For networks "
+    "pruned with --granularity=channel or filter.",
+)
+_SHRINK_BATCH_SIZE = parsing.DEFINE_count(
+    "shrink_batch_size",
+    1,
+    "Images per call when the network is timed before and after --shrink.",
+    lower=1,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """What is done before a network is written; the fields are flags."""
+
+    shrink: bool
+    shrink_batch_size: int
+
+
+def export_from_flags() -> ExportSettings:
+    """Returns the settings that the parsed flags stand for."""
+    return ExportSettings(
+        shrink=_SHRINK.value, shrink_batch_size=_SHRINK_BATCH_SIZE.value
+    )

@@ -1,0 +1,74 @@
+"""Removing channels from a network before it is exported."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from flags import export_flags
+from hydra_tf import pruning
+from hydra_tf.errors import InputError
+from trainers import checkpoints
+from trainers import console
+from trainers import networks
+
+FILE_NAME = "shrunk.keras"
+# Images on which the outputs before and after are compared.
+_NUM_COMPARED = 8
+
+
+def shrink(
+    network: keras.Model,
+    where: str,
+    settings: export_flags.ExportSettings,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Returns the smaller network, and the record of what it saves.
+
+    Args:
+        network: The network, masked or not.
+        where: What to call it in a message, such as `--source=x.keras`.
+        settings: The flags.
+
+    Raises:
+        InputError: If nothing can be removed.
+    """
+    plain = networks.stripped(network)
+    smaller = pruning.shrink(plain)
+    if smaller.count_params() >= plain.count_params():
+        raise InputError(
+            f"--shrink finds no channel to remove in {where}: zeros left by "
+            "--granularity=weight or N:M (and by no pruning) are spread over "
+            "channels that are in use, and cannot be cut out; prune with "
+            "--granularity=channel or filter, or leave --shrink out"
+        )
+    report = pruning.shrink_report(
+        plain, smaller, batch_size=settings.shrink_batch_size
+    )
+    difference = _largest_difference(plain, smaller)
+    console.say(
+        f"Shrunk, timed on {settings.shrink_batch_size} image(s) a call:\n\n"
+        f"{report}\n\n"
+        f"Largest difference of the logits: {difference:.1e}\n"
+    )
+    return smaller, {**report.to_dict(), "largest_difference": difference}
+
+
+def write(network: keras.Model, folder: pathlib.Path) -> dict[str, Any]:
+    """Writes the smaller network as a Keras file; returns its record."""
+    path = folder / FILE_NAME
+    checkpoints.save_model(network, path)
+    return {"path": FILE_NAME, "bytes": path.stat().st_size}
+
+
+def _largest_difference(before: keras.Model, after: keras.Model) -> float:
+    shape = (_NUM_COMPARED, *before.inputs[0].shape[1:])
+    images = np.random.default_rng(0).uniform(size=shape).astype("float32")
+    outputs = [
+        keras.ops.convert_to_numpy(model(images, training=False))
+        for model in (before, after)
+    ]
+    first, second = (each.astype(np.float64) for each in outputs)
+    return float(np.abs(first - second).max())
