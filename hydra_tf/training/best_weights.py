@@ -20,7 +20,9 @@ class BestWeights(keras.callbacks.Callback):
     """Ends a `fit` with the weights of its best epoch.
 
     With learned densities only those epochs count at whose end the target was
-    reached: an epoch that kept more than it may is no rival. If there is none,
+    reached: an epoch that kept more than it may is no rival. And where figures
+    of training are compared, which were taken during the epoch, the target
+    must have been reached at its start already. If there is no such epoch,
     the last weights stay, and `hydra_tf.settle_densities` cuts what is above
     the target.
 
@@ -34,8 +36,8 @@ class BestWeights(keras.callbacks.Callback):
             some. (Figures of training follow the schedules of the objective:
             a ramp of epsilon makes its first epochs look better than they are.
             Then count from its end on, or use validation data.)
-        is_eligible: Function without arguments that says at the end of an
-            epoch whether it counts; by default `target_reached` of the model
+        is_eligible: Function without arguments that says at the start and the
+            end of an epoch whether it counts; by default `target_reached` of the model
             that is fitted, or true if it has no such attribute.
         start_from_epoch: Integer, the first epoch that counts, from 0.
 
@@ -66,14 +68,20 @@ class BestWeights(keras.callbacks.Callback):
         self.epoch: int | None = None
         self.value = -math.inf
         self._weights: list[np.ndarray] = []
+        self._counted_before = True
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._counted_before = self._counts()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        value = float(logs[self._choose_monitor(logs or {})])
+        monitor = self._choose_monitor(logs or {})
+        value = float(logs[monitor])
         # A value that is no number is not better than any.
         if (
             epoch >= self.start_from_epoch
             and value > self.value
             and self._counts()
+            and (self._counted_before or monitor.startswith("val_"))
         ):
             self.epoch = epoch
             self.value = value

@@ -160,8 +160,11 @@ def test_fit_ends_with_the_best_epoch_at_the_target():
     ).history
     reached = np.round(np.float32(history["compression_loss"]), 4) == 0
     assert not reached[0]
-    assert reached[best.epoch]
-    values = np.where(reached, history["natural_accuracy"], -1)
+    # The figures of the first epoch at whose end the target is reached are
+    # those of a larger network.
+    counts = reached & np.concatenate([[False], reached[:-1]])
+    assert counts.any()
+    values = np.where(counts, history["natural_accuracy"], -1)
     assert best.epoch == np.argmax(values)
     # Rates and scores of that epoch, which meets the target.
     layer = robust.network.layers[-1]
