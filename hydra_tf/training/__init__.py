@@ -6,6 +6,7 @@ from hydra_tf.schedules import Ramp as Ramp
 from hydra_tf.schedules import SmoothedRamp as SmoothedRamp
 from hydra_tf.training.best_weights import BestWeights as BestWeights
 from hydra_tf.training.compression import Compression as Compression
+from hydra_tf.training.multistep import TrainedScores as TrainedScores
 from hydra_tf.training.optimizers import SGD as SGD
 from hydra_tf.training.optimizers import Adam as Adam
 from hydra_tf.training.optimizers import RMSprop as RMSprop
