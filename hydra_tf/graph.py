@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,21 @@ class Call:
     kwargs: dict[str, Any]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+
+    def arguments(
+        self, tensors: Mapping[int, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns `args` and `kwargs` with tensors in the place of values.
+
+        Args:
+            tensors: By the numbers of the values.
+        """
+        return keras.tree.map_structure(
+            lambda each: (
+                tensors[each.number] if isinstance(each, Value) else each
+            ),
+            (self.args, self.kwargs),
+        )
 
     @property
     def input_shapes(self) -> list[tuple[int | None, ...]]:

@@ -7,7 +7,6 @@ from keras import layers
 from keras import ops
 
 from hydra_tf.errors import InputError
-from hydra_tf.graph import Value
 from hydra_tf.graph import redefines
 from hydra_tf.graph import walk
 
@@ -188,12 +187,7 @@ def test_calls_can_be_repeated_from_their_arguments():
     given = [rng.normal(size=(2, 4, 3)).astype("float32") for _ in range(2)]
     tensors = dict(enumerate(given))
     for call in walked.calls:
-        args, kwargs = keras.tree.map_structure(
-            lambda each: (
-                tensors[each.number] if isinstance(each, Value) else each
-            ),
-            (call.args, call.kwargs),
-        )
+        args, kwargs = call.arguments(tensors)
         tensors[call.outputs[0].number] = call.operation(*args, **kwargs)
     np.testing.assert_array_equal(
         tensors[walked.outputs[0].number], model(given)

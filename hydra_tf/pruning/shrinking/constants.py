@@ -176,14 +176,11 @@ def _apply_elementwise(call: Call, inputs: Sequence[Constants]) -> Constants:
         known = known & each.known
     if not known.any():
         return unknown(size)
-    tensors = iter(
-        _as_tensor(call, value, each)
+    tensors = {
+        value.number: _as_tensor(call, value, each)
         for value, each in zip(call.inputs, inputs, strict=True)
-    )
-    args, kwargs = keras.tree.map_structure(
-        lambda each: next(tensors) if isinstance(each, Value) else each,
-        (call.args, call.kwargs),
-    )
+    }
+    args, kwargs = call.arguments(tensors)
     # Not a call of the layer, which would add to its losses.
     numbers = _to_numpy(call.operation.call(*args, **kwargs))
     numbers = numbers.reshape(-1, size)

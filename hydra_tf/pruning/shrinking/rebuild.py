@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.pruning.channel_flow import ChannelFlow
 from hydra_tf.pruning.channel_flow import LayerChannels
+from hydra_tf.pruning.channel_rules import KERNEL_RULES
 from hydra_tf.pruning.channel_rules import Rule
 from hydra_tf.pruning.channel_rules import has_weights
 from hydra_tf.pruning.channel_rules import kernel_axes
@@ -30,6 +33,7 @@ def rebuild(
         liveness: Which of them stay.
     """
     builder = _Builder(flow, liveness)
+    builder.reserve(_producer(tensor).name for tensor in model.inputs)
     is_flat = type(model) is keras.Sequential and not any(
         "/" in call.name for call in flow.walk.calls
     )
@@ -44,7 +48,12 @@ def rebuild(
         inputs = list(tensors.values())
         for call in flow.walk.calls:
             builder.call(call, tensors)
-        outputs = [tensors[value.number] for value in flow.walk.outputs]
+        outputs = [
+            builder.named(tensors[value.number], tensor)
+            for value, tensor in zip(
+                flow.walk.outputs, model.outputs, strict=True
+            )
+        ]
         smaller = keras.Model(
             _packed(model, "_inputs_struct", inputs),
             _packed(model, "_outputs_struct", outputs),
@@ -57,8 +66,13 @@ def rebuild(
 
 
 def _input_layer(tensor: Any) -> Any:
-    layer = tensor._keras_history.operation
+    layer = _producer(tensor)
     return type(layer).from_config(layer.get_config())
+
+
+def _producer(tensor: Any) -> Any:
+    """Returns the layer or operation that a symbolic tensor comes from."""
+    return tensor._keras_history.operation
 
 
 def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
@@ -66,6 +80,19 @@ def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
     if isinstance(model, keras.Sequential):
         return tensors[0]
     return keras.tree.pack_sequence_as(getattr(model, name), list(tensors))
+
+
+def _from_config(call: Call, config: dict[str, Any]) -> Any:
+    """Makes a layer or operation of the class that a call's has."""
+    kind = type(call.operation)
+    try:
+        return kind.from_config(config)
+    # Anything: lambdas, and layers of others that do not take their arguments.
+    except Exception as error:
+        raise InputError(
+            f"layer '{call.name}' ({kind.__name__}) can't be made anew from "
+            f"its configuration: {str(error).strip().splitlines()[0]}"
+        ) from error
 
 
 class _Builder:
@@ -79,16 +106,31 @@ class _Builder:
         self._twins: dict[int, Any] = {}
         self._pairs: list[tuple[Call, Any]] = []
         self._names: set[str] = set()
+        # Those of layers that are in no nested model come first.
+        self._outer_names = {
+            call.operation.name
+            for call in flow.walk.calls
+            if "/" not in call.name
+        }
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keeps names from being given to layers."""
+        self._names.update(names)
+
+    def named(self, output: Any, original: Any) -> Any:
+        """Returns an output under the name that the original has.
+
+        That is the name of a nested model, if it comes from one.
+        """
+        name = _producer(original).name
+        if name in self._names:
+            return output
+        self._names.add(name)
+        return keras.layers.Identity(name=name, dtype=original.dtype)(output)
 
     def call(self, call: Call, tensors: dict[int, Any]) -> None:
         """Repeats a call; adds its outputs to the tensors by number."""
-
-        def given(argument: Any) -> Any:
-            if isinstance(argument, Value):
-                return tensors[argument.number]
-            return argument
-
-        args, kwargs = keras.tree.map_structure(given, (call.args, call.kwargs))
+        args, kwargs = call.arguments(tensors)
         outputs = keras.tree.flatten(self.twin(call)(*args, **kwargs))
         for value, output in zip(call.outputs, outputs, strict=True):
             tensors[value.number] = output
@@ -100,14 +142,14 @@ class _Builder:
             config = {**operation.get_config(), **self._changes(call)}
             if "name" in config:
                 config["name"] = self._unique_name(call)
-            self._twins[id(operation)] = type(operation).from_config(config)
+            self._twins[id(operation)] = _from_config(call, config)
             self._pairs.append((call, self._twins[id(operation)]))
         return self._twins[id(operation)]
 
     def assign_weights(self) -> None:
         """Gives the twins the weights that stay. They have to be built."""
         for call, twin in self._pairs:
-            if id(call.operation) in self._channels:
+            if rule_of(call) in KERNEL_RULES:
                 channels = self._channels[id(call.operation)]
                 self._assign_kernel(channels, twin)
             elif has_weights(call.operation):
@@ -147,10 +189,11 @@ class _Builder:
     def _unique_name(self, call: Call) -> str:
         """Returns the layer's name, or the path to it if that is taken."""
         name = call.operation.name
-        if name in self._names:
+        is_inner = "/" in call.name
+        if name in self._names or (is_inner and name in self._outer_names):
             name = call.name.replace("/", "_").replace(":", "_")
         stem, count = name, 1
-        while name in self._names:
+        while name in self._names | (self._outer_names if is_inner else set()):
             count += 1
             name = f"{stem}_{count}"
         self._names.add(name)

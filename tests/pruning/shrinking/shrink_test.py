@@ -522,6 +522,55 @@ def test_nested_models_become_one_graph_with_unique_names():
     assert_equal_outputs(model, smaller)
 
 
+def test_outer_layers_keep_their_names_and_so_do_outputs_of_nested_models():
+    inner_inputs = keras.Input((8, 8, 3))
+    x = conv(2, "image")(conv(4, "conv")(inner_inputs))
+    inner = keras.Model(inner_inputs, x, name="inner")
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = inner(inputs)
+    model = keras.Model(
+        inputs, [layers.Dense(3, name="conv")(layers.Flatten()(x)), x]
+    )
+    smaller = ht.shrink(set_random_weights(model))
+    assert smaller.get_layer("conv").kernel.shape == (128, 3)
+    assert smaller.get_layer("inner_conv").kernel.shape == (3, 3, 3, 4)
+    assert smaller.output_names == model.output_names == ["conv", "inner"]
+    assert_equal_outputs(model, smaller)
+
+
+def test_quantised_layers_stay_with_their_scales():
+    model = vgg_like()
+    model.get_layer("hidden").quantize("int8")
+    zero_inputs(model, conv2=[0, 4])
+    smaller = ht.shrink(model)
+    assert sizes(smaller)["conv1"] == (3, 3, 3, 4)
+    assert smaller.get_layer("hidden").quantization_mode == "int8"
+    assert_equal_outputs(model, smaller)
+
+
+def test_arguments_by_name_are_told_apart():
+    inputs = keras.Input((8, 8, 3))
+    a, b = conv(2, "a")(inputs), conv(2, "b")(inputs)
+    x = keras.ops.subtract(x2=b, x1=a)
+    model = keras.Model(inputs, layers.Conv2D(3, 3)(x))
+    set_random_weights(model)
+    zero_outputs(model, a=[0], b=[0], bias=0.0)
+    for name, value in (("a", 2.0), ("b", 0.5)):
+        model.get_layer(name).bias.assign([value, 0.0])
+    smaller = ht.shrink(model)
+    assert sizes(smaller)["a"] == (3, 3, 3, 1)
+    assert_equal_outputs(model, smaller)
+
+
+def test_a_layer_that_cannot_be_made_anew_is_named():
+    inputs = keras.Input((3,))
+    x = layers.Lambda(lambda x: 2 * x, name="twice")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    with pytest.raises(InputError, match=r"'twice' \(Lambda\)") as caught:
+        ht.shrink(model)
+    assert "\n" not in str(caught.value)
+
+
 def test_named_inputs_and_outputs_keep_their_names():
     inputs = {
         "left": keras.Input((8, 8, 3), name="left"),
