@@ -148,6 +148,47 @@ def test_what_is_pruned_stays_pruned(method, allocation):
     assert ht.sparsity_report(network).density == recorder.densities[-1]
 
 
+@pytest.mark.parametrize("granularity", ["channel", "filter"])
+@pytest.mark.parametrize(
+    ("method", "allocation"),
+    [("magnitude", "uniform"), ("random", "lamp"), ("snip", "global")],
+)
+def test_removed_channels_stay_removed(granularity, method, allocation):
+    network = ht.to_masked(networks.multi_branch(), granularity=granularity)
+    ht.set_phase(network, "finetune")
+    callback = ht.MultiStepPruning(
+        network,
+        lambda epoch: (True, [0.2, 0.5, 0.75][epoch]),
+        scores=method,
+        allocation=allocation,
+        data=(INPUTS, LABELS),
+        seed=0,
+    )
+    rng = np.random.default_rng(0)
+    before, kept = None, []
+    for epoch in range(3):
+        callback.on_epoch_begin(epoch)
+        masks = {
+            name: np.asarray(layer.mask)
+            for name, layer in ht.masked_layers(network).items()
+        }
+        if before is not None:
+            assert all(np.all(masks[name] <= before[name]) for name in masks)
+        kept.append(ht.sparsity_report(network).kept)
+        before = masks
+        for layer in ht.masked_layers(network).values():
+            layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+    assert kept[0] > kept[1] > kept[2]
+
+
+def test_blocks_have_no_density_that_falls():
+    network = ht.to_masked(networks.sequential(), granularity="1:2")
+    ht.set_phase(network, "finetune")
+    callback = ht.MultiStepPruning(network, lambda epoch: (True, 0.25))
+    with pytest.raises(InputError, match="`density` must be 0.5, because"):
+        callback.on_epoch_begin(0)
+
+
 def pruned_once(method, seed=None, epoch=0):
     network = ht.to_masked(networks.sequential())
     ht.set_phase(network, "finetune")

@@ -182,3 +182,171 @@ def test_unknown_method():
 def test_snip_without_data():
     with pytest.raises(InputError, match=r"data=\(images, labels\)"):
         ht.init_scores(wide_model(), "snip")
+
+
+def channel_model(arrays, name):
+    """A layer of the golden file whose input channels can be removed."""
+    kernel = arrays[f"{name}_kernel"]
+    arguments = {"use_bias": False, "name": "layer"}
+    if kernel.ndim == 2:
+        layer = keras.layers.Dense(kernel.shape[-1], **arguments)
+        inputs = keras.Input((5,))
+        before = keras.layers.Dense(kernel.shape[0])
+    else:
+        layer = keras.layers.Conv2D(
+            kernel.shape[-1], kernel.shape[:2], **arguments
+        )
+        inputs = keras.Input((8, 8, 3))
+        before = keras.layers.Conv2D(kernel.shape[2], 1)
+    model = keras.Model(inputs, layer(before(inputs)))
+    layer.set_weights([kernel])
+    return ht.to_masked(model, granularity="channel")
+
+
+@pytest.mark.parametrize("name", ["conv", "convsq", "dense"])
+def test_channel_scores_equal_what_the_original_intends(name):
+    arrays = golden.load("score_init")
+    name = f"harp_channel_{name}"
+    masked = channel_model(arrays, name)
+    layer = masked.get_layer("layer")
+    expected = arrays[f"{name}_intended_scores"]
+    np.testing.assert_allclose(layer.scores, expected, atol=2e-6)
+    ht.init_scores(masked, "random", seed=0)
+    assert np.abs(np.asarray(layer.scores) - expected).max() > 0.1
+    ht.init_scores(masked, "scaled")
+    np.testing.assert_allclose(layer.scores, expected, atol=2e-6)
+    ht.init_scores(masked, "magnitude")
+    np.testing.assert_allclose(
+        layer.scores, arrays[f"{name}_intended_l1"], rtol=1e-6
+    )
+
+
+def residual(granularity):
+    """Channels of `stem` and `inner` are added; two layers read the sum."""
+    image = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", name="stem")(image)
+    y = keras.layers.Conv2D(8, 3, padding="same", name="inner")(x)
+    x = keras.layers.ReLU()(keras.layers.Add()([x, y]))
+    x = keras.layers.Conv2D(5, 3, name="reader")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    model = keras.Model(image, keras.layers.Dense(10, name="logits")(x))
+    return ht.to_masked(networks.shake(model), granularity=granularity)
+
+
+# Layers whose weights make up the units of the sum, and the kernel's axis.
+SHARED = {
+    "channel": (("inner", "reader"), -2),
+    "filter": (("stem", "inner"), -1),
+}
+
+
+def along(values, axis):
+    values = np.asarray(values, np.float64)
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
+@pytest.mark.parametrize("granularity", SHARED)
+def test_scores_of_a_group_are_of_all_its_weights(granularity):
+    model = residual(granularity)
+    names, axis = SHARED[granularity]
+    layers = [model.get_layer(name) for name in names]
+    norms = sum(
+        np.abs(along(layer.kernel, axis)).sum(axis=1) for layer in layers
+    )
+    ht.init_scores(model, "magnitude")
+    for layer in layers:
+        np.testing.assert_allclose(layer.scores, norms, rtol=1e-6)
+    ht.init_scores(model, "scaled")
+    for layer in layers:
+        np.testing.assert_allclose(
+            layer.scores, np.sqrt(6) * norms / norms.max(), rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("granularity", SHARED)
+def test_snip_of_a_group_is_what_its_channels_do_together(granularity):
+    model = residual(granularity)
+    names, axis = SHARED[granularity]
+    images, labels = networks.images((4, 6, 6, 3)), np.arange(4)
+    ht.set_phase(model, "prune")
+    ht.set_density(model, 0.5)
+    ht.init_scores(model, "snip", data=(images, labels))
+    found = [np.asarray(model.get_layer(name).scores) for name in names]
+    np.testing.assert_array_equal(found[0], found[1])
+
+    # The derivative of the loss by a factor of all weights of a channel.
+    ht.set_phase(model, "pretrain")
+    kernels = {name: np.asarray(model.get_layer(name).kernel) for name in names}
+
+    def loss(unit, factor):
+        for name in names:
+            kernel = np.copy(kernels[name])
+            np.moveaxis(kernel, axis, 0)[unit] *= factor
+            model.get_layer(name).kernel.assign(kernel)
+        return float(
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
+                labels, model(images)
+            )
+        )
+
+    step = 1e-2
+    slopes = [
+        (loss(unit, 1 + step) - loss(unit, 1 - step)) / (2 * step)
+        for unit in range(8)
+    ]
+    largest = np.abs(slopes).max()
+    np.testing.assert_allclose(found[0], np.abs(slopes), atol=0.01 * largest)
+
+
+@pytest.mark.parametrize(
+    ("method", "deviation"),
+    [
+        ("kaiming_uniform", 2**0.5),
+        ("kaiming_normal", 2**0.5),
+        ("xavier_uniform", 1.0),
+        ("xavier_normal", 1.0),
+    ],
+)
+def test_random_scores_of_channels_have_fans_of_one(method, deviation):
+    model = ht.to_masked(
+        keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(5000),
+                keras.layers.Dense(2, name="logits"),
+            ]
+        ),
+        granularity="channel",
+    )
+    ht.init_scores(model, method, seed=1)
+    scores = np.asarray(model.get_layer("logits").scores)
+    assert scores.shape == (5000,)
+    np.testing.assert_allclose(scores.std(), deviation, rtol=0.05)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_blocks_have_a_score_for_every_weight(method):
+    model = ht.to_masked(
+        keras.Sequential(
+            [
+                keras.Input((8,)),
+                keras.layers.Dense(8, name="first"),
+                keras.layers.Dense(10, name="logits"),
+            ]
+        ),
+        granularity="2:4",
+    )
+    weights = ht.to_masked(ht.strip_masks(model))
+    for other in (weights, model):
+        for layer in ht.masked_layers(other).values():
+            layer.kernel.assign(
+                np.random.default_rng(1).normal(size=layer.kernel.shape)
+            )
+        ht.init_scores(
+            other, method, seed=1, data=(np.ones((2, 8)), np.arange(2))
+        )
+    for name, layer in ht.masked_layers(model).items():
+        np.testing.assert_array_equal(
+            layer.scores, weights.get_layer(name).scores
+        )
+        assert np.sum(layer.mask) == np.size(layer.mask) / 2
