@@ -36,6 +36,16 @@ _ROUND_EPOCHS = parsing.DEFINE_count(
     "--multistep, on top of the epochs of the phase.",
     lower=1,
 )
+_ROUND_LEARNING_RATE = parsing.DEFINE_number(
+    "round_learning_rate",
+    None,
+    "Peak learning rate of the scores in a round of --multistep; the weights "
+    "between rounds train at --prune_learning_rate. By default that of the "
+    "recipe: 0.1 with sgd, 0.001 with adam and rmsprop.",
+    lower=0,
+    exclude_lower=True,
+    hint="the peak learning rate of the scores",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +56,7 @@ class MultistepSettings:
     pruning_schedule: str
     pruning_rounds: int
     round_epochs: int
+    round_learning_rate: float | None
 
 
 def multistep_from_flags() -> MultistepSettings:
@@ -55,4 +66,5 @@ def multistep_from_flags() -> MultistepSettings:
         pruning_schedule=_PRUNING_SCHEDULE.value,
         pruning_rounds=_PRUNING_ROUNDS.value,
         round_epochs=_ROUND_EPOCHS.value,
+        round_learning_rate=_ROUND_LEARNING_RATE.value,
     )

@@ -90,7 +90,8 @@ _TRAIN_NORMALIZATION = flags.DEFINE_bool(
 
 # The settings that only one way of pruning reads.
 _OF_LEARNED = ("rates", "learn", "compression_gamma", "compression_resource")
-_OF_ROUNDS = ("pruning_schedule", "pruning_rounds", "round_epochs")
+_OF_ROUNDS = ("pruning_schedule", "pruning_rounds")
+_OF_TRAINED_ROUNDS = ("round_epochs", "round_learning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +116,7 @@ class PruningSettings:
     pruning_schedule: str
     pruning_rounds: int
     round_epochs: int
+    round_learning_rate: float | None
 
     @property
     def trains_scores(self) -> bool:
@@ -137,6 +139,7 @@ class PruningSettings:
         for used, names in (
             (self.learns_densities, _OF_LEARNED),
             (self.multistep, _OF_ROUNDS),
+            (self.multistep and self.trains_scores, _OF_TRAINED_ROUNDS),
         ):
             if not used:
                 for name in names:
@@ -199,6 +202,12 @@ def pruning_from_flags() -> PruningSettings:
     density = _DENSITY.value
     if density is None:
         density = pattern[0] / pattern[1] if pattern else _DEFAULT_DENSITY
+    scores = _SCORES_INIT.value or default_scores(method)
+    if multistep and method in ("hydra", "harp") and scores == "snip":
+        raise flags.ValidationError(
+            f"flag --scores_init=snip: {method} with --multistep starts its "
+            "scores anew in every round, without a batch of images"
+        )
     resource = split.compression_resource
     if resource is None:
         resource = "weights" if granularity == "weight" else "flops"
@@ -208,7 +217,7 @@ def pruning_from_flags() -> PruningSettings:
         granularity=granularity,
         allocation=allocation,
         exclude=tuple(_EXCLUDE.value),
-        scores_init=_SCORES_INIT.value or default_scores(method),
+        scores_init=scores,
         train_normalization=_TRAIN_NORMALIZATION.value,
         rates=split.rates,
         learn=split.learn,
@@ -218,6 +227,7 @@ def pruning_from_flags() -> PruningSettings:
         pruning_schedule=steps.pruning_schedule,
         pruning_rounds=steps.pruning_rounds,
         round_epochs=steps.round_epochs,
+        round_learning_rate=steps.round_learning_rate,
     )
 
 
@@ -249,7 +259,16 @@ def check_methods(
             "can at once, so there are no rounds; leave out --multistep and "
             "lwm_multistep"
         )
-    if any(one.learns_densities for one in each):
+    learned = [one for one in each if one.learns_densities]
+    if learned:
+        if learned[0].multistep and settings.rates not in (
+            None,
+            *allocation_flags.RULES,
+        ):
+            raise flags.ValidationError(
+                f"flag --rates={settings.rates}: densities start as each "
+                "round of --multistep splits its own; name a rule"
+            )
         return
     for name, value, default in (
         ("rates", settings.rates, None),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING
-from typing import Any
 
 import keras
 import numpy as np
@@ -31,8 +29,6 @@ def check(network: keras.Model, settings: PruningSettings) -> None:
     Raises:
         InputError: If it cannot.
     """
-    if settings.multistep and settings.trains_scores:
-        raise InputError(f"--multistep does not know {settings.method} yet")
     masked = masked_twin(network, settings)
     if settings.learns_densities:
         learn_densities(masked, settings)
@@ -137,36 +133,6 @@ def compression(
     return pruning.CompressionLoss(
         network, settings.density, settings.compression_resource
     )
-
-
-def multistep_schedule(
-    settings: PruningSettings, epochs: int
-) -> Callable[[int], Any]:
-    """Returns when `--multistep` prunes, and to what sparsity.
-
-    Args:
-        settings: Final density, number of rounds and shape of the schedule.
-        epochs: Epochs of the prune phase, over which the rounds are spread.
-            The first of them begins with a round.
-    """
-    import tensorflow_model_optimization as tfmot
-
-    sparsity = 1 - settings.density
-    rounds = min(settings.pruning_rounds, epochs)
-    frequency = epochs // rounds
-    if settings.pruning_schedule == "constant":
-        return tfmot.sparsity.keras.ConstantSparsity(
-            sparsity, begin_step=0, frequency=frequency
-        )
-    schedule = tfmot.sparsity.keras.PolynomialDecay(
-        initial_sparsity=0.0,
-        final_sparsity=sparsity,
-        begin_step=0,
-        end_step=rounds * frequency,
-        frequency=frequency,
-    )
-    # Its first step is that of the initial sparsity, which needs no round.
-    return lambda epoch: schedule(epoch + frequency)
 
 
 def _read_densities(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from typing import TYPE_CHECKING
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,8 +16,9 @@ from hydra_tf.errors import InputError
 from trainers import checkpoints
 from trainers import console
 from trainers import copies
-from trainers import methods
+from trainers import optimizers
 from trainers import progress
+from trainers import rounds
 from trainers import stops
 from trainers import tensorboard
 from trainers.precision import with_precision
@@ -266,25 +266,12 @@ def _optimizer(phase: Phase, steps_per_epoch: int) -> keras.Optimizer:
     """Returns the optimiser with the phase's learning rates."""
     settings = phase.training
     check_warmup(settings, phase.name, phase.epochs)
-    peak = settings.peak_learning_rate(phase.name)
-    rate = training.learning_rate(
-        settings.lr_schedule,
-        peak,
-        phase.epochs - settings.warmup_epochs,
+    return optimizers.make(
+        settings,
+        settings.peak_learning_rate(phase.name),
+        phase.epochs,
         steps_per_epoch,
-        warmup_epochs=settings.warmup_epochs,
-        warmup_rate=settings.warmup_learning_rate or peak / 10,
     )
-    common: dict[str, Any] = {
-        "learning_rate": rate,
-        "weight_decay": settings.weight_decay,
-    }
-    if settings.optimizer == "adam":
-        return training.Adam(**common)
-    momentum: dict[str, Any] = {"momentum": settings.momentum}
-    if settings.optimizer == "rmsprop":
-        return training.RMSprop(**common, **momentum)
-    return training.SGD(**common, **momentum)
 
 
 def _method_callbacks(
@@ -293,18 +280,7 @@ def _method_callbacks(
     """Returns what the pruning method does between epochs."""
     if phase.pruning is None or not _is_multistep(phase):
         return []
-    batch = next(data.dataset().as_numpy_iterator())
-    return [
-        pruning.MultiStepPruning(
-            model.network,
-            methods.multistep_schedule(phase.pruning, phase.epochs),
-            scores=phase.pruning.scores_init,
-            allocation=phase.pruning.allocation,
-            data=batch,
-            seed=phase.training.seed,
-            on_prune=model.freeze_pruned_weights,
-        )
-    ]
+    return [rounds.callback(phase, phase.pruning, model, data)]
 
 
 def _compression(phase: Phase) -> training.Compression | None:

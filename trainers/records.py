@@ -136,7 +136,8 @@ def compression(
     Args:
         pruning: The target.
         sparsity: What is left of the network.
-        history: Figures of each epoch of the prune phase, perhaps none.
+        history: Figures of each epoch of the prune phase. Rounds of pruning
+            within it have figures of their own, which are not kept.
     """
     record: dict[str, Any] = {
         "target": pruning.density,
@@ -146,7 +147,7 @@ def compression(
             sparsity["effective_flops"], sparsity["flops"]
         ),
     }
-    if not history:
+    if not history or "gamma" not in history[-1]:
         return record
     last = history[-1]
     return {

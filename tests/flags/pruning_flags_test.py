@@ -108,6 +108,14 @@ MISTAKES = {
         "--granularity=2:4 --compare=lwm_multistep",
         "--granularity=2:4: .*no rounds",
     ),
+    "snip_of_rounds": (
+        "--method=hydra --multistep --scores_init=snip",
+        "--scores_init=snip: hydra with --multistep",
+    ),
+    "rates_of_rounds": (
+        "--method=harp --multistep --rates=0.3",
+        "--rates=0.3: .*--multistep.*name a rule",
+    ),
     "file_of_rounds": (
         "--multistep --allocation=x.json",
         "--allocation=x.json: .*--multistep falls",
@@ -172,6 +180,8 @@ def test_steps_go_with_every_method():
     assert parse("--method=lwm_multistep").multistep
     assert not parse("--method=lwm").multistep
     assert "pruning_rounds" not in parse("--method=lwm").in_use()
+    assert "round_epochs" in parse("--method=harp", "--multistep").in_use()
+    assert "round_epochs" not in parse("--method=lwm", "--multistep").in_use()
 
 
 def test_steps_that_a_method_implies_are_its_own():
