@@ -273,6 +273,9 @@ _LAYERS |= dict.fromkeys(
     ),
     Rule.POOLING,
 )
+# Not those that make infinities of a masked channel's zeros, which no mask of
+# its readers takes away again: divisions, logarithms, square roots (whose
+# gradient is one).
 _OPERATIONS |= dict.fromkeys(
     (
         "Absolute",
@@ -292,16 +295,13 @@ _OPERATIONS |= dict.fromkeys(
         "Silu",
         "Softplus",
         "Softsign",
-        "Sqrt",
         "Square",
         "Tanh",
         "Add",
-        "Divide",
         "Maximum",
         "Minimum",
         "Multiply",
         "Subtract",
-        "TrueDivide",
     ),
     _merging,
 )
