@@ -146,7 +146,12 @@ def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
     units = units_kept = None
     if layer.granularity in STRUCTURED and layer.prunable:
         units = layer.num_units
-        units_kept = int(np.count_nonzero(layer.unit_norms(mask)))
+        # Of the whole group: the layer itself may have part of its channels.
+        units_kept = (
+            units
+            if layer.phase == "pretrain"
+            else int(np.count_nonzero(layer.scoring.mask()))
+        )
     return LayerSparsity(
         name=name,
         type=layer.plain_class.__name__,
