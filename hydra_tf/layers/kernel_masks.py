@@ -215,6 +215,12 @@ class ChannelMask(WeightMask):
                 other_min_density,
                 prefix="other_",
             )
+            for variable in (
+                self.other_scoring.values,
+                self.other_scoring.rate,
+            ):
+                if variable is not None:
+                    variable.trainable = False
 
     def _scores_shape(self) -> tuple[int, ...]:
         return (self._own.num_units if self.prunable else 0,)

@@ -174,19 +174,26 @@ class MaskedLayer(ScoredKernel):
         if not self.built and not hasattr(self, "_stored_mask"):
             return
         trains = bool(self._trainable)
-        chooses = trains and self._phase in (None, "prune")
-        if self.prunable:
-            self.scores.trainable = chooses and (
-                self.rate is None or self._learns != "rates"
-            )
-            if self.rate is not None:
-                self.rate.trainable = chooses and self._learns != "scores"
-        else:
-            self.scores.trainable = False
+        # Layers that share scores let them train together or not at all.
+        owners = [each for each in self.scoring.users if self._shares(each)]
+        chooses = self.prunable and all(
+            each._trainable and each._phase in (None, "prune")
+            for each in owners
+        )
+        learns = {each._learns for each in owners}
+        self.scores.trainable = chooses and (
+            self.rate is None or "rates" not in learns
+        )
+        if self.rate is not None:
+            self.rate.trainable = chooses and "scores" not in learns
         self.kernel.trainable = trains and self._phase != "prune"
         if getattr(self, "bias", None) is not None:
             self.bias.trainable = self.kernel.trainable
         self.refresh_mask()
+
+    def _shares(self, layer: Any) -> bool:
+        """Whether the scores of this layer are another's own as well."""
+        return layer.scoring is self.scoring
 
     def refresh_mask(self) -> None:
         """Derives the finetune phase's mask anew from scores and density."""

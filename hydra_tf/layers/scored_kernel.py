@@ -75,7 +75,11 @@ class ScoredKernel:
         self._granularity = granularity
         self._initial_density = float(density)
         if is_n_of_m(granularity):
-            self._initial_density = self._fixed_density(density)
+            # The default stands for the density that follows.
+            n, m = n_of_m(granularity)
+            self._initial_density = self._fixed_density(
+                n / m if density == 1 else density
+            )
         self._initial_min_densities = (min_density, other_min_density)
         self.scores_initializer: Any = (
             SCALED
@@ -181,6 +185,22 @@ class ScoredKernel:
         return self._mask.other_scoring
 
     @property
+    def has_initial_scores(self) -> bool:
+        """Whether the scores still are those scaled from the layer's kernel."""
+        if self.scores_initializer != SCALED:
+            return False
+        initial = self._initial_scores(self.scores.shape, "float32")
+        return np.array_equal(ops.convert_to_numpy(self.scores), initial)
+
+    @property
+    def awaits_other_scores(self) -> bool:
+        """Whether the scores for its other side are only a stand-in so far."""
+        other = self._mask.other_scoring
+        return other is not None and bool(
+            np.all(ops.convert_to_numpy(other.values) == 1.0)
+        )
+
+    @property
     def own_channels(self) -> Channels | None:
         """The channels that scores belong to, `None` if to weights."""
         return self._mask.own
@@ -217,6 +237,11 @@ class ScoredKernel:
         check_density(value)
         if is_n_of_m(self._granularity):
             value = self._fixed_density(value)
+        if self.rate is not None:
+            raise InputError(
+                f"layer '{self.name}' learns its density: "
+                "stop_learning_density makes it a number that can be set"
+            )
         if self.built:
             self._density.assign(float(value))
         else:
@@ -224,7 +249,7 @@ class ScoredKernel:
 
     def _fixed_density(self, value: float) -> float:
         n, m = n_of_m(self._granularity)
-        if float(value) not in (1.0, n / m):
+        if float(value) != n / m:
             raise InputError(
                 f"`density` of a layer of granularity {n}:{m} is {n / m:g}. "
                 f"Received: density={value}"
@@ -295,6 +320,10 @@ class ScoredKernel:
             min_density: Float in [0, 1), the least density.
             density: Float in (0, 1], the density to start from.
         """
+        self._check_learnable()
+        self._mask.scoring.learn_density(min_density, density)
+
+    def _check_learnable(self) -> None:
         if not self._mask.learnable:
             raise InputError(
                 f"layer '{self.name}' has no density to learn: "
@@ -304,10 +333,10 @@ class ScoredKernel:
                     else "its channels cannot be removed"
                 )
             )
-        self._mask.scoring.learn_density(min_density, density)
 
     def stop_learning_density(self, density: float) -> None:
         """Makes `density` the group's density, which trains no more."""
+        self._check_learnable()
         self._mask.scoring.stop_learning_density(density)
 
     @property

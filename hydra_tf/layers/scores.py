@@ -6,6 +6,7 @@ share one.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +59,7 @@ class WatchedVariable(keras.Variable):
 
     def __float__(self) -> float:
         # Keras's own fails for the variables of a distribution strategy.
-        return float(np.asarray(self.value))
+        return float(keras.ops.convert_to_numpy(self))
 
 
 class DerivedVariable(WatchedVariable):
@@ -177,14 +178,17 @@ class Scoring:
         if self.rate is not None:
             self.rate.assign(rate)
             return
-        self.rate = WatchedVariable(
-            lambda shape, dtype: tf.constant(rate, dtype),
-            shape=(),
-            dtype="float32",
-            autocast=False,
-            name=f"{self._prefix}rate",
-            on_assign=self._changed,
-        )
+        # On the devices where the scores are.
+        strategy = getattr(self.values.value, "distribute_strategy", None)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            self.rate = WatchedVariable(
+                lambda shape, dtype: tf.constant(rate, dtype),
+                shape=(),
+                dtype="float32",
+                autocast=False,
+                name=f"{self._prefix}rate",
+                on_assign=self._changed,
+            )
 
     def _changed(self) -> None:
         for user in self.users:

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
@@ -23,12 +22,11 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
-from hydra_tf.layers.scored_kernel import scaled_scores
 from hydra_tf.masks import check_density
 from hydra_tf.pruning.blocks import layers_without_blocks
 from hydra_tf.pruning.groups import assign_channels
-from hydra_tf.pruning.groups import channel_groups
 from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.pruning.groups import pinned_channels
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
 _MASKED_TWINS: dict[type, Any] = {
@@ -157,9 +155,11 @@ def to_masked(
             config.pop(key, None)
         config["density"] = 1.0 if is_n_of_m(granularity) else density
         config["granularity"] = granularity
-        if id(layer) in channels:
+        if granularity in STRUCTURED:
             config["input_channels"], config["output_channels"] = (
-                each.to_config() for each in channels[id(layer)]
+                each.to_config()
+                for each in channels.get(id(layer))
+                or pinned_channels(masked_class._kernel_axes(layer))
             )
         return masked_class.from_config(config)
 
@@ -174,9 +174,7 @@ def to_masked(
         )
     for old, new in pairs:
         _copy_weights(old, new)
-    if granularity in STRUCTURED:
-        _start_group_scores(masked)
-        connect_channels(masked, fresh=True)
+    connect_channels(masked)
     return masked
 
 
@@ -218,14 +216,6 @@ def _check_not_masked(model: keras.Model, granularity: str) -> None:
                 f"layer '{layer.name}' is masked already: for granularity "
                 f"'{granularity}' pass a plain model (hydra_tf.strip_masks)"
             )
-
-
-def _start_group_scores(model: keras.Model) -> None:
-    """Gives the layers of a group the scores of all their weights together."""
-    for group in channel_groups(model):
-        norms = tf.constant(group.unit_norms, tf.float32)
-        for layer in group.layers.values():
-            layer.scores.assign(scaled_scores(norms, 1))
 
 
 def _clone(
@@ -358,7 +348,18 @@ def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
 def _copy_weights(old: Any, new: Any) -> None:
     old_masked = isinstance(old, MaskedLayer)
     new_masked = isinstance(new, MaskedLayer)
-    if old_masked == new_masked:
+    if old_masked and new_masked:
+        # By name: their order depends on what was done to the layers.
+        stored: dict[str, Any] = {}
+        old.save_own_variables(stored)
+        new.load_own_variables(
+            {
+                name: keras.ops.convert_to_numpy(variable)
+                for name, variable in stored.items()
+            }
+        )
+        return
+    if not old_masked and not new_masked:
         for target, source in zip(new.variables, old.variables, strict=True):
             target.assign(source)
         return

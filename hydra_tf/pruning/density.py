@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 import keras
 
+from hydra_tf.errors import InputError
 from hydra_tf.masks import check_density
+from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import check_layer_names
 from hydra_tf.pruning.naming import prunable_layers
 
@@ -23,11 +26,14 @@ def set_density(
         model: Model with masked layers.
         density: Float in (0, 1] for every layer, or a mapping from layer name
             to density (as `hydra_tf.allocation` makes them); layers that it
-            does not name keep theirs.
+            does not name keep theirs, unless they share channels, and so the
+            density, with one that it names.
 
     Raises:
-        InputError: If a density is outside (0, 1], a name is unknown or the
-            model has no masked layer. No layer has changed then.
+        InputError: If a density is outside (0, 1] or another than granularity
+            N:M has, layers that share channels were given several, a name is
+            unknown, densities are learned, or the model has no masked layer.
+            No layer has changed then.
 
     Example:
 
@@ -40,12 +46,34 @@ def set_density(
     10
     """
     layers = prunable_layers(model)
+    connect_channels(model)
     if isinstance(density, Mapping):
         check_layer_names(density, layers, "density")
         for name, value in density.items():
             check_density(value, f"density[{name!r}]")
+        _check_same_in_groups(model, density)
     else:
         check_density(density)
         density = dict.fromkeys(layers, density)
+    for name in density:
+        if layers[name].rate is not None:
+            raise InputError(
+                f"layer '{name}' learns its density: hydra_tf.settle_densities "
+                "makes it a number that can be set"
+            )
     for name, value in density.items():
         layers[name].density = float(value)
+
+
+def _check_same_in_groups(
+    model: keras.Model, densities: Mapping[str, float]
+) -> None:
+    for group in channel_groups(model):
+        names = [name for name in group.names if name in densities]
+        for name in names[1:]:
+            if densities[name] != densities[names[0]]:
+                raise InputError(
+                    f"`density` has {densities[names[0]]} for layer "
+                    f"'{names[0]}' and {densities[name]} for '{name}': layers "
+                    "that share channels have one density"
+                )

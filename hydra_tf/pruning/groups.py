@@ -15,12 +15,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.granularity import CHANNEL
 from hydra_tf.layers import Channels
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import ALWAYS_KEPT
+from hydra_tf.layers.kernel_axes import KernelAxes
+from hydra_tf.layers.scored_kernel import scaled_scores
+from hydra_tf.layers.scores import Scoring
 from hydra_tf.pruning.channel_flow import ChannelFlow
 from hydra_tf.pruning.channel_flow import LayerChannels
 from hydra_tf.pruning.channel_flow import channel_flow
@@ -91,39 +95,57 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
     return [ChannelGroup(layers) for layers in groups.values()]
 
 
-def connect_channels(model: keras.Model, *, fresh: bool = False) -> None:
-    """Lets the layers of a group share their variables again.
+def connect_channels(model: keras.Model) -> None:
+    """Lets the layers of a group share their variables.
 
-    A model that was loaded or cloned has them once for each layer, with equal
-    values. `to_masked`, `set_phase` and `RobustModel` do this.
+    A model that was loaded has them once for each layer, with equal values. In
+    one that was just made, or cloned without its weights, each layer has those
+    of its own kernel; the group then gets those of all its kernels.
+    `to_masked`, `set_phase` and `RobustModel` do this.
 
     Args:
         model: Model, with masked layers or without.
-        fresh: Whether the layers were just made, so that only the first of a
-            group has the values that count.
 
     Raises:
         InputError: If the scores of a group have come to differ.
     """
     layers = masked_layers(model).values()
-    leaders: dict[str, MaskedLayer] = {}
+    owners: dict[str, list[MaskedLayer]] = {}
     for layer in layers:
         group = _own_group(layer)
-        if group is None or not layer.prunable:
-            continue
-        leader = leaders.setdefault(group, layer)
-        if layer.scoring is not leader.scoring:
-            if not fresh:
-                _check_equal(layer, layer.scoring, leader)
-            layer.share_scores(leader.scoring)
+        if group is not None and layer.prunable:
+            owners.setdefault(group, []).append(layer)
+    for members in owners.values():
+        _share_scores(members)
     for layer in layers:
-        group, scores = _other_group(layer), layer.other_scoring
-        if group in leaders and scores is not None:
-            leader = leaders[group]
-            if scores is not leader.scoring:
-                if not fresh:
-                    _check_equal(layer, scores, leader)
-                layer.share_scores(leader.scoring, other=True)
+        group, scoring = _other_group(layer), layer.other_scoring
+        if group not in owners or scoring is None:
+            continue
+        leader = owners[group][0]
+        if scoring is not leader.scoring:
+            if not layer.awaits_other_scores:
+                _check_equal(layer, scoring, leader, leader.scoring)
+            layer.share_scores(leader.scoring, other=True)
+
+
+def _share_scores(members: list[MaskedLayer]) -> None:
+    leader = members[0]
+    apart = [each for each in members if each.scoring is not leader.scoring]
+    if not apart:
+        return
+    fresh = all(each.has_initial_scores for each in members)
+    for each in apart:
+        _check_equal(
+            each, each.scoring, leader, leader.scoring, any_scores=fresh
+        )
+    if fresh:
+        norms = functools.reduce(
+            np.add, (each.unit_norms() for each in members)
+        )
+        norms = tf.constant(norms, tf.float32)
+        leader.scores.assign(scaled_scores(norms, 1))
+    for each in apart:
+        each.share_scores(leader.scoring)
 
 
 def assign_channels(
@@ -143,7 +165,7 @@ def assign_channels(
         masked, by the `id` of the layer.
     """
     flow = channel_flow(model, is_prunable)
-    units = _Units(flow, granularity, is_prunable)
+    units = _Units(model.name, flow, granularity, is_prunable)
     return {
         id(entry.layer): (
             units.channels(entry.inputs),
@@ -154,15 +176,30 @@ def assign_channels(
     }
 
 
+def pinned_channels(axes: KernelAxes) -> tuple[Channels, Channels]:
+    """Returns channels at the input and the output that always stay.
+
+    For layers whose calls the graph does not show, such as those inside of a
+    `TimeDistributed`.
+    """
+    return (
+        Channels(0, (ALWAYS_KEPT,) * axes.num_inputs),
+        Channels(0, (ALWAYS_KEPT,) * axes.num_outputs),
+    )
+
+
 class _Units:
     """Numbers the units of each group from 0."""
 
     def __init__(
         self,
+        name: str,
         flow: ChannelFlow,
         granularity: str,
         is_prunable: Callable[[Any], bool],
     ) -> None:
+        # Of the model, so that several may become parts of one.
+        self._name = name
         layers = [each for each in flow.layers if is_prunable(each.layer)]
         owned = self._owned(layers, granularity) - flow.pinned
         self._group: dict[int, int] = {}
@@ -216,7 +253,7 @@ class _Units:
             return Channels(0, tuple(numbers))
         (group,) = groups
         size = len(self._members[group])
-        name = f"channels of {self._names[group]}"
+        name = f"channels of {self._name}/{self._names[group]}"
         if numbers == list(range(size)):
             return Channels(size, None, name)
         return Channels(size, tuple(numbers), name)
@@ -237,16 +274,25 @@ def _other_group(layer: MaskedLayer) -> str | None:
     return None if channels is None else channels.group
 
 
-def _check_equal(layer: MaskedLayer, scoring: Any, leader: MaskedLayer) -> None:
-    theirs = leader.scoring
-    same = scoring.values.shape == theirs.values.shape and all(
-        (one is None) == (other is None)
-        and (one is None or np.array_equal(np.asarray(one), np.asarray(other)))
-        for one, other in (
-            (scoring.values, theirs.values),
-            (scoring.density, theirs.density),
-            (scoring.rate, theirs.rate),
+def _check_equal(
+    layer: MaskedLayer,
+    scoring: Scoring,
+    leader: MaskedLayer,
+    theirs: Scoring,
+    *,
+    any_scores: bool = False,
+) -> None:
+    pairs = [(scoring.density, theirs.density)]
+    if not any_scores:
+        pairs.append((scoring.values, theirs.values))
+    if scoring.rate is not None and theirs.rate is not None:
+        pairs.append((scoring.rate, theirs.rate))
+    # Both have a rate or none if this is the same.
+    same = scoring.min_density == theirs.min_density and all(
+        np.array_equal(
+            keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other)
         )
+        for one, other in pairs
     )
     if not same:
         raise InputError(
