@@ -15,6 +15,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import call_loss
 from hydra_tf.objectives.base import call_perturb
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
@@ -43,15 +44,13 @@ class RobustModel(keras.Model):
     images (if images are perturbed: an objective that bounds the network's
     outputs has no attack), and the objective's own figures.
 
-    In a step, masks and effective kernels of masked layers are computed once,
-    for the attack and the loss together. The attack runs in inference mode;
-    then the natural and the adversarial batch each pass in training mode. The
-    noise of an attack depends on `seed` and the optimiser's step alone, so a
-    run that goes on from a checkpoint draws what it would have drawn. The
-    schedules of an objective follow the epochs of `fit`, batch by batch, and
-    `initial_epoch`; `evaluate` takes them as they end. In the
-    finetune phase pruned weights stay as they are if the optimiser can freeze
-    them (those of `hydra_tf.training` can).
+    In a step, masks and effective kernels are computed once, for attack and
+    loss together. The attack runs in inference mode; then the natural and the
+    adversarial batch each pass in training mode. The noise of an attack depends
+    on `seed` and the optimiser's step alone, also when a run goes on. The
+    schedules of an objective follow the epochs of `fit` and `initial_epoch`,
+    batch by batch; `evaluate` takes their ends. In the finetune phase pruned
+    weights stay as they are if the optimiser, as `hydra_tf.training`'s, can.
 
     Args:
         network: Keras model from images to logits. Call `ht.set_phase` on it
@@ -97,6 +96,7 @@ class RobustModel(keras.Model):
         check_network(network)
         super().__init__(**{"dtype": _precision(network), **kwargs})
         check_arguments(network, objective, attack, seed, compression)
+        connect_channels(network)
         self.network = network
         self.objective = objective
         self.attack = attack
