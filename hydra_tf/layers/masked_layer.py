@@ -231,6 +231,11 @@ class MaskedLayer(ScoredKernel):
         (Of a network with masked channels, while scores train: with the mask
         of the channels that the layer reads.)
         """
+        return tf.cast(self.exact_kernel, self.compute_dtype)
+
+    @property
+    def exact_kernel(self) -> tf.Tensor:
+        """The effective kernel in the precision of the weights."""
         kernel = self.kernel.value
         if self._phase == "finetune":
             mask = self.mask
@@ -241,7 +246,7 @@ class MaskedLayer(ScoredKernel):
         if mask is not None:
             # Multiplied at full precision: the scores' gradient needs it.
             kernel = kernel * tf.cast(mask, kernel.dtype)
-        return tf.cast(kernel, self.compute_dtype)
+        return tf.convert_to_tensor(kernel)
 
     def kernel_for_call(self) -> tf.Tensor:
         """The effective kernel, or the one that a context shares."""

@@ -27,13 +27,10 @@ def kernel_of(layer: Any) -> tf.Tensor:
         )
     if not isinstance(layer, MaskedLayer):
         return tf.convert_to_tensor(layer.kernel)
-    kernel = layer.kernel.value
     shared = kernel_scope.shared_kernel(layer)
-    if shared is not None and shared.dtype == kernel.dtype:
+    if shared is not None and shared.dtype == layer.kernel.dtype:
         return shared
-    if layer.phase == "pretrain":
-        return tf.convert_to_tensor(kernel)
-    return kernel * tf.cast(layer.mask, kernel.dtype)
+    return layer.exact_kernel
 
 
 def bias_of(layer: Any) -> tf.Tensor | None:
