@@ -12,6 +12,7 @@ from typing import Any
 from hydra_tf import files
 from hydra_tf.export import markdown
 from hydra_tf.export import meanings
+from hydra_tf.export import shrink_section
 from hydra_tf.export import sparsity_section
 
 
@@ -38,8 +39,8 @@ def model_card(
 
     Args:
         metrics: Mapping with the sections `run`, `dataset`, `phases`,
-            `attacks`, `sparsity`, `artifacts` and `environment`. Sections and
-            entries that are missing or `None` are left out.
+            `attacks`, `sparsity`, `shrink`, `artifacts` and `environment`.
+            Sections and entries that are missing or `None` are left out.
         folder: The run's folder; paths inside it are shown relative to it.
 
     Example:
@@ -55,7 +56,11 @@ def model_card(
         _summary(metrics),
         _results(metrics),
         _making(metrics),
-        sparsity_section.write(_section(metrics, "sparsity")),
+        sparsity_section.write(
+            _section(metrics, "sparsity"),
+            shrunk=bool(_section(metrics, "shrink")),
+        ),
+        shrink_section.write(_section(metrics, "shrink")),
         _artifacts(metrics, folder),
         _usage(metrics),
         _limits(metrics),
@@ -265,6 +270,11 @@ def _artifacts(
             size += f"; {markdown.size(compressed)} compressed"
         path = markdown.relative(saved.get("path", "saved_model"), folder)
         rows.append([f"`{path}`", "TensorFlow SavedModel", size])
+    shrunk = _section(artifacts, "shrunk")
+    if shrunk:
+        path = markdown.relative(shrunk.get("path", "shrunk.keras"), folder)
+        size = markdown.size(shrunk.get("bytes"))
+        rows.append([f"`{path}`", "the same network for Keras", size])
     plot = _section(artifacts, "densities")
     if plot:
         path = markdown.relative(plot.get("path", "densities.png"), folder)

@@ -8,11 +8,12 @@ from typing import Any
 from hydra_tf.export import markdown
 
 
-def write(sparsity: Mapping[str, Any]) -> str:
+def write(sparsity: Mapping[str, Any], *, shrunk: bool = False) -> str:
     """Returns the section as Markdown, empty if nothing is known.
 
     Args:
         sparsity: What `metrics.json` holds about it.
+        shrunk: Whether removed channels are cut out of what was exported.
     """
     if not sparsity:
         return ""
@@ -37,10 +38,11 @@ def write(sparsity: Mapping[str, Any]) -> str:
     )
     header = ["layer", "type", "weights", "kept", "density", "FLOPs"]
     header.append("FLOPs without zeros")
-    text = (
-        "Weights that can be pruned, so neither biases nor normalisation. "
-        "Removed weights are exactly 0.0 in the SavedModel."
-    )
+    text = "Weights that can be pruned, so neither biases nor normalisation. "
+    if shrunk:
+        text += "The figures are those of the network as it was pruned."
+    else:
+        text += "Removed weights are exactly 0.0 in the SavedModel."
     if any(layer.get("units") for layer in layers):
         text += (
             " Whole channels were removed, in what reads them and in what "

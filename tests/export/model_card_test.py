@@ -314,3 +314,25 @@ def test_learned_densities_are_told_of():
     learned.update(gamma_frozen_at_epoch=None, best_epoch=None)
     card = " ".join(model_card(metrics).split())
     assert "with a target of 1.0 %." in card
+
+
+def test_channels_that_were_cut_out_have_a_section_of_their_own():
+    shrink = {
+        "before": {"weights": 2230, "flops": 8208, "seconds": 0.004},
+        "after": {"weights": 1120, "flops": None, "seconds": 0.0015},
+        "batch_size": 4,
+        "largest_difference": 2.4e-7,
+    }
+    artifacts = {"shrunk": {"path": "shrunk.keras", "bytes": 20_000}}
+    metrics = {**METRICS, "shrink": shrink, "artifacts": artifacts}
+    card = model_card(metrics)
+    assert "## Channels cut out" in card
+    assert "differ by at most 2.4e-07" in card
+    assert "| weights, all | 2,230 | 1,120 |" in card
+    assert "| FLOPs per image | 8,208 | " in card
+    assert "| time for 4 images | 4.00 ms | 1.50 ms |" in card
+    assert "| `shrunk.keras` | the same network for Keras | 20.0 kB |" in card
+    assert "exactly 0.0" not in card
+    without = model_card({**METRICS, "shrink": None})
+    assert "## Channels cut out" not in without
+    assert "exactly 0.0" in without
