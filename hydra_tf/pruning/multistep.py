@@ -38,7 +38,9 @@ class MultiStepPruning(keras.callbacks.Callback):
             epoch; it says when to prune and to what *sparsity*. For example
             `PolynomialDecay(0.0, 0.95, begin_step=0, end_step=20,
             frequency=5)` prunes in epochs 0, 5, 10, 15 and 20. Or any
-            callable `epoch -> (should_prune, sparsity)`.
+            callable `epoch -> (should_prune, sparsity)`. The density
+            `1 - sparsity` is what `allocation` splits: of channels, where
+            masks remove channels.
         scores: How a round chooses: the name of a method of
             `hydra_tf.init_scores`, such as `"magnitude"`, `"random"` or
             `"snip"`; or a callable `(model, density) -> None` that is called

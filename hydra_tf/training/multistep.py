@@ -51,8 +51,8 @@ class TrainedScores:
             default SGD with a learning rate of 0.1 and momentum of 0.9.
         batch_size: Integer, for arrays.
         initial: The method of `hydra_tf.init_scores` by which the scores of
-            every round start, by default `"scaled"`; `None` to go on with
-            those of the round before.
+            every round start, by default `"scaled"` (`"snip"` takes the first
+            batch); `None` to go on with those of the round before.
         learns: `None`, or what is learned along with the allocation, as for
             `hydra_tf.learn_densities`: `"both"`, `"rates"` or `"scores"`.
             Densities start as the round allocates them.
@@ -110,13 +110,8 @@ class TrainedScores:
                 "`epochs` must be a positive integer. "
                 f"Received: epochs={epochs!r}"
             )
-        if initial == "snip":
-            raise InputError(
-                "`initial` cannot be 'snip', which needs one batch: call "
-                "hydra_tf.init_scores yourself, and pass initial=None"
-            )
         if initial is not None:
-            check_method(initial, "initial")
+            check_method(initial, "initial", data)
         if learns is not None:
             check_learns(learns)
         check_resource(resource)
@@ -148,7 +143,12 @@ class TrainedScores:
         with _as_it_was(model):
             if self._initial is not None:
                 init_scores(
-                    model, self._initial, seed=self._round_seed(density)
+                    model,
+                    self._initial,
+                    seed=self._round_seed(density),
+                    data=self._first_batch()
+                    if self._initial == "snip"
+                    else None,
                 )
             # Variables and optimiser are made for the network's replicas.
             with model.distribute_strategy.scope():
@@ -201,6 +201,13 @@ class TrainedScores:
             callbacks=self._callbacks() if self._callbacks else None,
         )
         self.histories.append(history.history)
+
+    def _first_batch(self) -> tuple[Any, Any]:
+        images, labels = self._data
+        if labels is None:
+            return next(iter(images))[:2]
+        size = self._batch_size or 32  # as Keras
+        return images[:size], labels[:size]
 
     def _round_seed(self, density: float) -> int:
         """A seed for each target: a run that goes on draws the same."""

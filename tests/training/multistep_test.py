@@ -101,7 +101,6 @@ def pruned_in_steps(network, scores, sparsities, allocation="uniform"):
     [
         ("weight", None),
         ("weight", "both"),
-        ("channel", None),
         ("channel", "both"),
         ("filter", None),
     ],
@@ -190,6 +189,23 @@ def test_scores_may_go_on_from_round_to_round():
     assert not np.array_equal(found, scores)
 
 
+@pytest.mark.parametrize("data", [batches(), (X, Y)])
+def test_scores_may_start_from_the_first_batch(data):
+    network, expected = make_network(), make_network()
+    ht.init_scores(expected, "snip", data=(X[:8], Y[:8]))
+    ht.training.TrainedScores(
+        ht.objectives.Natural(),
+        data,
+        batch_size=8 if isinstance(data, tuple) else None,
+        initial="snip",
+        optimizer=ht.training.SGD(1e-12),
+    )(network, 0.5)
+    for name, layer in ht.masked_layers(network).items():
+        np.testing.assert_allclose(
+            layer.scores, expected.get_layer(name).scores, atol=1e-6
+        )
+
+
 def test_learned_densities_start_as_allocated_and_differ_in_the_end():
     network = make_network()
     scores = trained_scores(epochs=3, learns="rates", gamma_step=0.1)
@@ -262,7 +278,6 @@ def test_two_replicas_prune_like_one_device(granularity, learns):
     [
         ({"epochs": 0}, "`epochs` must be a positive integer"),
         ({"initial": "scaling"}, "`initial` is not a score init.*'scaled'"),
-        ({"initial": "snip"}, "needs one batch"),
         ({"learns": "rate"}, "`learns` must be one of.*'rates'"),
         ({"resource": "time"}, "`resource` must be one of"),
     ],
