@@ -16,6 +16,8 @@ from trainers import console
 from trainers import networks
 
 FILE_NAME = "shrunk.keras"
+# Fraction of the weights left from which on it is said that it is so many.
+_NEARLY_ALL = 0.95
 # Images on which the outputs before and after are compared.
 _NUM_COMPARED = 8
 
@@ -47,6 +49,11 @@ def shrink(
     report = pruning.shrink_report(
         plain, smaller, batch_size=settings.shrink_batch_size
     )
+    if report.after.weights > _NEARLY_ALL * report.before.weights:
+        console.say(
+            "Nearly all channels are in use: zeros that masks of single weights "
+            "or N:M leave cannot be cut out."
+        )
     difference = _largest_difference(plain, smaller)
     console.say(
         f"Shrunk, timed on {settings.shrink_batch_size} image(s) a call:\n\n"

@@ -128,3 +128,14 @@ def test_spread_zeros_are_refused_in_one_line(
     assert "--shrink finds no channel to remove" in line
     assert "--granularity=channel or filter" in line
     assert not output.exists()
+
+
+def test_a_batch_of_no_images_is_refused_before_anything_is_read(
+    tmp_path, data_dir, capfd
+):
+    code = export(
+        tmp_path / "none", tmp_path, data_dir, "--shrink_batch_size=0"
+    )
+    assert code == 2
+    error = capfd.readouterr().err
+    assert "--shrink_batch_size" in error and error.count("\n") == 1

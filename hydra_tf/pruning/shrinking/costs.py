@@ -94,7 +94,7 @@ def shrink_report(
     after: keras.Model,
     *,
     batch_size: int = 1,
-    repeats: int = 15,
+    repeats: int = 25,
 ) -> ShrinkReport:
     """Counts the weights and operations of two models, and times them.
 
@@ -117,14 +117,19 @@ def shrink_report(
                 f"`{name}` must be a positive integer. Received: "
                 f"{name}={number}"
             )
-    calls = [_timed_call(each, batch_size) for each in (before, after)]
     seconds: tuple[list[float], list[float]] = ([], [])
+    timed = [
+        (_timed_call(model, batch_size), times)
+        for model, times in zip((before, after), seconds, strict=True)
+    ]
     for round_number in range(_WARMUP + repeats):
-        for call, times in zip(calls, seconds, strict=True):
+        for call, times in timed:
             start = time.perf_counter()
             call()
             if round_number >= _WARMUP:
                 times.append(time.perf_counter() - start)
+        # Neither is always the one that finds the other's data in the caches.
+        timed.reverse()
     return ShrinkReport(
         _costs(before, statistics.median(seconds[0])),
         _costs(after, statistics.median(seconds[1])),
