@@ -51,8 +51,8 @@ def shrink(
     )
     if report.after.weights > _NEARLY_ALL * report.before.weights:
         console.say(
-            "Nearly all channels are in use: zeros that masks of single weights "
-            "or N:M leave cannot be cut out."
+            "Nearly all channels are in use: zeros that masks of single "
+            "weights or N:M leave cannot be cut out."
         )
     difference = _largest_difference(plain, smaller)
     console.say(

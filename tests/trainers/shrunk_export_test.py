@@ -108,6 +108,23 @@ def test_the_batch_that_is_timed_is_a_flag(tmp_path, data_dir):
     assert smaller.get_layer("conv").filters == 4
 
 
+def test_a_network_that_hardly_gets_smaller_is_said_to(
+    tmp_path, data_dir, capfd
+):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(40, 3, activation="relu", name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
+    kernel = set_random_weights(model).get_layer("logits").kernel
+    kernel.assign(kernel.numpy() * (np.arange(40) > 0)[:, np.newaxis])
+    model.save(tmp_path / "model.keras")
+    output = tmp_path / "out"
+    assert export(tmp_path / "model.keras", output, data_dir, "--shrink") == 0
+    assert "Nearly all channels are in use" in capfd.readouterr().out
+    smaller = keras.models.load_model(output / "shrunk.keras")
+    assert smaller.get_layer("conv").filters == 39
+
+
 @pytest.mark.parametrize("granularity", [None, "weight", "2:4"])
 def test_spread_zeros_are_refused_in_one_line(
     granularity, tmp_path, data_dir, capfd
