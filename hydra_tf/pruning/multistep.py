@@ -125,16 +125,17 @@ class MultiStepPruning(keras.callbacks.Callback):
 
     def _prune_by_name(self, method: str, density: float, epoch: int) -> None:
         model = self.masked_model
-        # Both look at the masks of the round before.
-        densities = allocate(
-            model, density, self.allocation, nested=not self._rises(density)
-        )
+        nested = not self._rises(density)
         kept = kept_now(model)
         init_scores(
             model, method, seed=_seed_of(self.seed, epoch), data=self.data
         )
+        # At the old density the masks are those of the round before again,
+        # which is what a nested allocation looks at.
         rank_below(model, kept)
-        set_density(model, densities)
+        set_density(
+            model, allocate(model, density, self.allocation, nested=nested)
+        )
 
     def _rises(self, density: float) -> bool:
         """Whether the schedule lets pruned weights come back."""
