@@ -51,7 +51,7 @@ def _run(arguments: list[str], folder: pathlib.Path) -> str:
 
 def test_python_blocks_run_in_order(tmp_path):
     blocks = _blocks("python")
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     output = _run([str(script)], tmp_path)
