@@ -169,6 +169,11 @@ class MaskedLayer(ScoredKernel):
     def trainable(self, value: bool) -> None:
         keras.layers.Layer.trainable.fset(self, value)  # type: ignore[attr-defined]
         self._apply_phase()
+        # That switched all variables, other layers' scores among them.
+        if hasattr(self, "_stored_mask"):
+            for scores in self._mask.sides.values():
+                for layer in scores.users:
+                    layer._apply_phase()
 
     def _apply_phase(self) -> None:
         if not self.built and not hasattr(self, "_stored_mask"):
