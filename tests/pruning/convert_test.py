@@ -415,3 +415,58 @@ def test_registered_twin_is_used():
     assert type(ht.strip_masks(masked).layers[0]) is Doubling
     with pytest.raises(TypeError, match="must derive from"):
         ht.register_masked_twin(Doubling)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "filter"])
+@EVERY_NETWORK
+class TestChannels:
+    def test_masked_twin_computes_the_same_and_can_be_stripped(
+        self, make, granularity
+    ):
+        inputs = networks.images()
+        model = make()
+        masked = ht.to_masked(model, granularity=granularity)
+        np.testing.assert_array_equal(masked(inputs), model(inputs))
+        if any(layer.prunable for layer in ht.masked_layers(masked).values()):
+            prune(masked, 0.4)
+        stripped = ht.strip_masks(masked)
+        np.testing.assert_allclose(stripped(inputs), masked(inputs), atol=1e-5)
+        kept = ht.sparsity_report(masked).kept
+        assert kept == sum(
+            np.count_nonzero(variable)
+            for variable in stripped.weights
+            if variable.name == "kernel"
+        )
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel", "filter", "2:4"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_masked_layers_keep_all_they_have(granularity, learned):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="stem")(image)
+    x = keras.layers.Conv2D(4, 3, name="conv")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    plain = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    model = prune(ht.to_masked(plain, ["logits"], granularity=granularity), 0.5)
+    if learned and granularity != "2:4":
+        ht.learn_densities(model, 0.3, learns="rates")
+    # What was plain is masked now, what was masked is as it was.
+    again = ht.to_masked(model)
+    masked = ht.masked_layers(again)
+    assert masked["logits"].granularity == "weight"
+    for name, layer in ht.masked_layers(model).items():
+        assert masked[name].get_config() == layer.get_config()
+        for each in ("kernel", "bias", "scores"):
+            np.testing.assert_array_equal(
+                getattr(masked[name], each), getattr(layer, each)
+            )
+        np.testing.assert_array_equal(masked[name].mask, layer.mask)
+        assert (masked[name].rate is None) == (layer.rate is None)
+    inputs = networks.images()
+    np.testing.assert_array_equal(again(inputs), model(inputs))
+
+
+def test_masked_networks_get_no_channels():
+    masked = ht.to_masked(networks.sequential(), ["logits"])
+    with pytest.raises(InputError, match="masked already: .*strip_masks"):
+        ht.to_masked(masked, granularity="channel")

@@ -73,3 +73,50 @@ def test_survives_a_file(model, tmp_path):
 def test_model_without_masked_layers():
     with pytest.raises(InputError, match="nothing to prune"):
         ht.set_density(networks.sequential(), 0.5)
+
+
+def residual():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="stem")(image)
+    y = keras.layers.Conv2D(4, 3, padding="same", name="conv")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([x, y]))
+    model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    return ht.to_masked(model, granularity="channel")
+
+
+def test_layers_that_share_channels_have_one_density(tmp_path):
+    model = residual()
+    model.save(str(tmp_path / "model.keras"))
+    loaded = keras.models.load_model(str(tmp_path / "model.keras"))
+    for each in (model, loaded):
+        for density in ({"conv": 0.25}, {"conv": 0.5, "logits": 0.5}, 0.75):
+            ht.set_density(each, density)
+            value = 0.75 if density == 0.75 else density["conv"]
+            assert densities(each) == {
+                "stem": 1.0,
+                "conv": value,
+                "logits": value,
+            }
+        with pytest.raises(
+            InputError, match="0.5 for layer 'conv' and 0.25 for 'logits'"
+        ):
+            ht.set_density(each, {"conv": 0.5, "logits": 0.25})
+        assert densities(each)["conv"] == 0.75
+
+
+def test_layers_whose_channels_stay_have_none():
+    with pytest.raises(InputError, match="names 'stem', which is no masked"):
+        ht.set_density(residual(), {"stem": 0.5})
+
+
+@pytest.mark.parametrize("density", [0.5, {"conv": 0.5}])
+def test_a_learned_density_has_to_be_settled_first(model, density):
+    ht.learn_densities(model, 0.3)
+    with pytest.raises(InputError, match="'conv' learns its density: .*settle"):
+        ht.set_density(model, density)
+    assert densities(model)["conv"] == 0.5
+    with pytest.raises(InputError, match="'conv' learns its density"):
+        model.get_layer("conv").density = 0.2
+    ht.settle_densities(model, 0.3)
+    ht.set_density(model, density)
+    assert densities(model)["conv"] == 0.5

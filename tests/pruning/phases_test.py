@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf import InputError
+from hydra_tf.pruning.groups import channel_groups
 from tests.pruning import networks
 
 INPUTS = networks.images((8, 8, 8, 3))
@@ -88,6 +89,37 @@ def test_running_statistics_move_in_every_phase(phase, train_normalization):
     np.testing.assert_array_equal(normalization.moving_mean, statistics)
     trains = phase != "prune" or train_normalization
     assert np.array_equal(normalization.gamma, scale) != trains
+
+
+@pytest.mark.parametrize("granularity", ["channel", "filter"])
+@pytest.mark.parametrize(
+    ("learns", "names"),
+    [
+        (None, {"scores"}),
+        ("both", {"scores", "rate"}),
+        ("scores", {"scores"}),
+        ("rates", {"rate"}),
+    ],
+)
+def test_what_trains_of_channels_and_learned_densities(
+    granularity, learns, names
+):
+    model = ht.to_masked(networks.multi_branch(), granularity=granularity)
+    # The residual stream, with all that reads (or makes) and passes it on.
+    (group,) = channel_groups(model)
+    if learns:
+        ht.learn_densities(model, 0.5, learns=learns)
+    for phase in ("pretrain", "prune", "finetune", "prune"):
+        ht.set_phase(model, phase)
+        if phase == "prune":
+            assert {
+                id(v)
+                for v in model.trainable_variables
+                if v.name in ("scores", "rate", "kernel", "bias")
+            } == {id(getattr(group.leader, name)) for name in names}
+            assert NORMALIZATION <= trained(model)
+        else:
+            assert trained(model) == KERNELS_AND_BIASES | NORMALIZATION
 
 
 def test_root_mean_square_normalization_counts_as_one():

@@ -8,6 +8,7 @@ import pytest
 
 import hydra_tf as ht
 from hydra_tf import InputError
+from hydra_tf.pruning.groups import channel_groups
 from tests.pruning import networks
 
 
@@ -143,6 +144,60 @@ def test_table_for_people():
     ]
     assert lines[1].split()[:5] == ["a", "Conv2D", "108", "108", "1.0000"]
     assert lines[-1].split()[:4] == ["total", "496", "496", "1.0000"]
+
+
+def joined(granularity):
+    """Layers of which one reads all channels, another only some of them."""
+    image = keras.Input((6, 6, 3))
+    one = keras.layers.Conv2D(4, 1, name="one")(image)
+    two = keras.layers.Conv2D(6, 1, name="two")(image)
+    part = keras.layers.Conv2D(3, 1, name="part")(one)
+    both = keras.layers.Concatenate()([one, two])
+    both = keras.layers.Conv2D(3, 1, name="both")(both)
+    x = keras.layers.Add()([part, both])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(x))
+    model = ht.to_masked(model, granularity=granularity, density=0.5)
+    # Kept are channels 0, 1 and 2 of one, 5 and 9 (1 and 5 of two); and
+    # channels 0 and 2 of part and both.
+    scores = {10: [9, 8, 7, 0, 0, 6, 0, 0, 0, 5], 3: [2, 1, 3]}
+    for group in channel_groups(model):
+        group.leader.scores.assign(scores[group.num_units])
+    return model
+
+
+@pytest.mark.parametrize("granularity", ["channel", "filter"])
+def test_channels_kept_by_hand(granularity):
+    model = joined(granularity)
+    report = ht.sparsity_report(model)
+    assert {each.name: (each.weights, each.kept) for each in report.layers} == {
+        "one": (12, 3 * 3),
+        "two": (18, 3 * 2),
+        "part": (12, 3 * 2),
+        "both": (30, 5 * 2),
+        "logits": (6, 2 * 2),
+    }
+    assert (report.weights, report.kept) == (78, 35)
+    assert report.effective_flops == 2 * (36 * 31 + 4)
+    # The units of the whole group, of which a layer may have a part.
+    first, last = (5, 10), (2, 3)
+    expected = (
+        {"part": first, "both": first, "logits": last}
+        if granularity == "channel"
+        else {"one": first, "two": first, "part": last, "both": last}
+    )
+    for each in report.layers:
+        assert (each.units_kept, each.units) == expected.get(
+            each.name, (None, None)
+        )
+    lines = str(report).splitlines()
+    assert lines[0].split()[-1] == "channels"
+    assert sum("5/10" in line for line in lines) == 2
+    ht.set_phase(model, "pretrain")
+    report = ht.sparsity_report(model)
+    assert report.density == 1.0
+    for each in report.layers:
+        assert each.units_kept == each.units
 
 
 def test_model_without_masked_layers():
