@@ -234,3 +234,14 @@ def test_misspelt_flag_in_a_file_is_an_error(tmp_path, monkeypatch):
     preset.write_text("--densty=0.1\n")
     with pytest.raises(flags.UnrecognizedFlagError, match="density"):
         parse([f"--flagfile={preset}"], monkeypatch)
+
+
+def test_settings_of_harp_for_imagenet_are_in_a_file(monkeypatch):
+    path = ROOT / "flags/presets/common_harp_imagenet.flags"
+    parsed = parse([f"--flagfile={path}", "--output_dir=x"], monkeypatch)
+    assert parsed.pruning.method == "harp"
+    assert parsed.pruning.compression_gamma == 0.1
+    assert parsed.objective.epsilon == 4 / 255
+    assert parsed.objective.step_size == 1 / 255
+    assert parsed.data.batch_size == 256
+    assert parsed.model.model == "resnet50_imagenet"
