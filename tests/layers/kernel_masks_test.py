@@ -63,7 +63,9 @@ class TestChannelsOfTheOriginal:
                 channels, GOLDEN[f"channel_{name}_masks"][case]
             )
         scores = GOLDEN[f"channel_{name}_scores"]
-        np.testing.assert_array_equal(channels, largest(scores, int(channels.sum())))
+        np.testing.assert_array_equal(
+            channels, largest(scores, int(channels.sum()))
+        )
         np.testing.assert_array_equal(
             mask, np.broadcast_to(channels[:, None], mask.shape)
         )
