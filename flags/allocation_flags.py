@@ -43,8 +43,9 @@ _RATES = parsing.DEFINE_name(
     None,
     RULES,
     "Densities that learned ones start from: those of a rule, a number for "
-    "the same in each layer, or a JSON file by layer name. By default 0.1, or "
-    "the target where that is more.",
+    "the same in each layer, or a JSON file by layer name; by default uniform. "
+    "A rule splits 0.1, or the target where that is more; the target, too, "
+    "where --learn=scores leaves densities as they are.",
     or_else="a density in (0, 1] or a .json file of densities by layer name",
     accepts=lambda value: is_file(value) or as_number(value) is not None,
 )

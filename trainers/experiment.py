@@ -396,7 +396,8 @@ class Experiment:
                 f"on {self.train_data.num_examples} images of "
                 f"{settings.data.dataset}"
             )
-        if phase != "pretrain":
+        # What is finetuned alone was chosen where it starts from.
+        if phase != "pretrain" and list(self._epochs) != ["finetune"]:
             text += (
                 f" ({pruning_settings.method}, density "
                 f"{pruning_settings.density:g})"

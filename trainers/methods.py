@@ -112,8 +112,11 @@ def learn_densities(network: keras.Model, settings: PruningSettings) -> None:
     rates = settings.rates or "uniform"
     number = allocation_flags.as_number(rates)
     initial: str | dict[str, float] = "uniform" if number else rates
+    if number is None and settings.learn == "scores":
+        # What does not train has to be at the target.
+        number = settings.density
     if allocation_flags.is_file(rates):
-        initial = _read_densities("rates", rates, network)
+        initial, number = _read_densities("rates", rates, network), None
     try:
         pruning.learn_densities(
             network,
