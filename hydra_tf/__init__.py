@@ -13,6 +13,7 @@ from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
 from hydra_tf.masks import kept_count
+from hydra_tf.masks import n_of_m_mask
 from hydra_tf.masks import topk_mask
 from hydra_tf.pruning import CompressionLoss
 from hydra_tf.pruning import LayerSparsity
@@ -56,6 +57,7 @@ __all__ = [
     "learn_densities",
     "masked_layers",
     "models",
+    "n_of_m_mask",
     "objectives",
     "register_masked_twin",
     "schedules",
