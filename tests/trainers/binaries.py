@@ -16,6 +16,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import certify_flags
+from flags import export_flags  # noqa: F401  Before a flagsaver can undo it.
 from trainers import startup
 
 ROOT = pathlib.Path(__file__).parents[2]
