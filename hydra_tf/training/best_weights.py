@@ -37,8 +37,8 @@ class BestWeights(keras.callbacks.Callback):
             a ramp of epsilon makes its first epochs look better than they are.
             Then count from its end on, or use validation data.)
         is_eligible: Function without arguments that says at the start and the
-            end of an epoch whether it counts; by default `target_reached` of the model
-            that is fitted, or true if it has no such attribute.
+            end of an epoch whether it counts; by default `target_reached` of
+            the model that is fitted, or true if it has no such attribute.
         start_from_epoch: Integer, the first epoch that counts, from 0.
 
     Attributes:
