@@ -14,6 +14,7 @@ from hydra_tf.granularity import n_of_m
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
+from hydra_tf.masks import kept_count
 from hydra_tf.pruning.compression import layer_cost
 from hydra_tf.pruning.groups import channel_groups
 from hydra_tf.pruning.groups import connect_channels
@@ -69,6 +70,17 @@ class UnitCosts:
             id(group.leader.scoring): number
             for number, group in enumerate(self.groups)
         }
+        layers = masked_layers(model)
+        # Of a part of a network: the layers that chose are not in it. What
+        # they have chosen stays.
+        self._others = [
+            scoring
+            for layer in layers.values()
+            for _, scoring in layer.chosen_sides
+            if id(scoring) not in index
+        ]
+        for number, scoring in enumerate(self._others, len(self.groups)):
+            index[id(scoring)] = number
         self._layers = [
             (
                 _chosen_cost(name, layer, resource),
@@ -77,23 +89,26 @@ class UnitCosts:
                     for channels, scoring in layer.chosen_sides
                 ],
             )
-            for name, layer in masked_layers(model).items()
+            for name, layer in layers.items()
         ]
         self.total = self.of([group.num_units for group in self.groups])
 
     def of(self, counts: Sequence[int]) -> int:
         """Returns the cost of keeping so many units of every group."""
+        everything = [*counts, *map(_kept, self._others)]
         return sum(
             cost
-            * math.prod(f.parts(counts[f.group]) for f in factors)
+            * math.prod(f.parts(everything[f.group]) for f in factors)
             // math.prod(f.size for f in factors)
             for cost, factors in self._layers
         )
 
     def at(self, density: float) -> float:
         """Returns the cost at one density of all groups, counts not rounded."""
+        densities = [density] * len(self.groups)
+        densities += [float(each.live_density) for each in self._others]
         return sum(
-            cost * math.prod(f.fraction(density) for f in factors)
+            cost * math.prod(f.fraction(densities[f.group]) for f in factors)
             for cost, factors in self._layers
         )
 
@@ -105,6 +120,10 @@ def _chosen_cost(name: str, layer: MaskedLayer, resource: str) -> int:
         n, m = n_of_m(layer.granularity)
         return cost * n // m
     return cost
+
+
+def _kept(scoring: Scoring) -> int:
+    return kept_count(scoring.live_density.numpy(), scoring.size)
 
 
 def _factor(group: int, channels: Channels, scoring: Scoring) -> _Factor:

@@ -180,6 +180,19 @@ def test_nested_keeps_what_is_left_at_a_higher_density():
     }
 
 
+def test_of_a_part_of_a_network_other_layers_channels_stay_as_they_are():
+    model = dense_chain(EQUAL)
+    ht.set_density(model, 0.5)
+    features = keras.Model(model.inputs, model.get_layer("layer1").output)
+    # Its outputs are what `layer2` keeps: 4 of 8. So 5 rows of 4 weights fit.
+    for rule in RULES:
+        densities = allocation.allocate(features, 0.9, rule)
+        assert densities == {"layer1": 5 / 6}
+    ht.learn_densities(features, 0.5, initial={"layer1": 1.0})
+    assert ht.settle_densities(features, 0.5) == {"layer1": 0.5}
+    assert float(model.get_layer("layer2").density) == 0.5
+
+
 class TestTooFewChannels:
     @pytest.mark.parametrize("rule", allocation.NAMES)
     def test_names_layer_density_and_what_is_possible(self, rule):
