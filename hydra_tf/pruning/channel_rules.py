@@ -197,6 +197,8 @@ def _reduction(call: Call) -> Rule:
     axes = (axes,) if isinstance(axes, int) else axes
     if axes is None or {axis % rank for axis in axes} & {0, rank - 1}:
         return Rule.OPAQUE
+    if getattr(call.operation, "initial", None) is not None:
+        return Rule.OPAQUE  # One more entry than those of the channel.
     return Rule.POOLING
 
 
