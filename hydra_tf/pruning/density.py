@@ -11,6 +11,7 @@ from hydra_tf.masks import check_density
 from hydra_tf.pruning.groups import channel_groups
 from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import check_layer_names
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 
 
@@ -48,8 +49,13 @@ def set_density(
     layers = prunable_layers(model)
     connect_channels(model)
     if isinstance(density, Mapping):
-        check_layer_names(density, layers, "density")
+        check_layer_names(density, masked_layers(model), "density")
         for name, value in density.items():
+            if name not in layers:
+                raise InputError(
+                    f"`density` names layer '{name}', whose channels cannot "
+                    "be removed: leave it out"
+                )
             check_density(value, f"density[{name!r}]")
         _check_same_in_groups(model, density)
     else:

@@ -105,7 +105,9 @@ def test_layers_that_share_channels_have_one_density(tmp_path):
 
 
 def test_layers_whose_channels_stay_have_none():
-    with pytest.raises(InputError, match="names 'stem', which is no masked"):
+    with pytest.raises(
+        InputError, match="'stem', whose channels cannot be removed"
+    ):
         ht.set_density(residual(), {"stem": 0.5})
 
 
