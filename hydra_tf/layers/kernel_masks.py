@@ -79,6 +79,10 @@ class WeightMask:
 
     def mask(self) -> tf.Tensor:
         """Returns float32 zeros and ones of the kernel's shape."""
+        return self.score_mask()
+
+    def score_mask(self) -> tf.Tensor:
+        """Returns the same of the shape of the layer's own scores."""
         return self.scoring.mask()
 
     def acting_mask(self) -> tf.Tensor | None:
@@ -131,7 +135,7 @@ class BlockMask(WeightMask):
     def learnable(self) -> bool:
         return False
 
-    def mask(self) -> tf.Tensor:
+    def score_mask(self) -> tf.Tensor:
         values = self.scoring.values.value
         return n_of_m_mask(values, self._n, self._m, self.axes.input_axis)
 

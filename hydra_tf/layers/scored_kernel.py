@@ -291,6 +291,11 @@ class ScoredKernel:
         return self._mask.sum_over_units(np.asarray(values))
 
     @property
+    def score_mask(self) -> tf.Tensor:
+        """Which of the scores stay: float32 zeros and ones of their shape."""
+        return self._mask.score_mask()
+
+    @property
     def live_density(self) -> tf.Tensor:
         """The density now, whether learned or not; a scalar tensor."""
         return self._mask.scoring.live_density

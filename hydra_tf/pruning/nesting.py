@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from hydra_tf.masks import topk_mask
 from hydra_tf.pruning.naming import prunable_layers
 
 # Relative to a layer's largest score: what is left counts at least this much,
@@ -27,8 +26,7 @@ def kept_now(model: keras.Model) -> dict[str, np.ndarray]:
         each layer's mask outside of pretraining.
     """
     return {
-        name: np.asarray(topk_mask(layer.scores.value, float(layer.density)))
-        > 0
+        name: np.asarray(layer.score_mask) > 0
         for name, layer in prunable_layers(model).items()
     }
 

@@ -12,11 +12,12 @@ from hydra_tf.pruning.nesting import kept_now
 from hydra_tf.pruning.nesting import rank_below
 
 
-def one_layer(scores):
+def one_layer(scores, **arguments):
     model = ht.to_masked(
         keras.Sequential(
             [keras.Input((len(scores),)), keras.layers.Dense(1, name="dense")]
-        )
+        ),
+        **arguments,
     )
     layer = model.get_layer("dense")
     layer.scores.assign(np.reshape(scores, (-1, 1)))
@@ -28,6 +29,14 @@ def test_tells_what_masks_keep():
     ht.set_density(model, 0.5)
     np.testing.assert_array_equal(
         kept_now(model)["dense"].ravel(), [False, True, True, False]
+    )
+
+
+def test_tells_what_masks_of_n_of_m_keep():
+    # Not the largest of all, but of each block.
+    model, _ = one_layer([9.0, 8.0, 1.0, 2.0], granularity="1:2")
+    np.testing.assert_array_equal(
+        kept_now(model)["dense"].ravel(), [True, False, False, True]
     )
 
 
