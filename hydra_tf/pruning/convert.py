@@ -161,7 +161,7 @@ def to_masked(
                 for each in channels.get(id(layer))
                 or pinned_channels(masked_class._kernel_axes(layer))
             )
-        return masked_class.from_config(config)
+        return made_anew(layer, config, masked_class)
 
     masked, pairs = _clone(model, convert)
     if not num_masked and not any(
@@ -201,7 +201,7 @@ def strip_masks(model: keras.Model) -> keras.Model:
         config = layer.get_config()
         for key in MASK_ARGUMENTS:
             config.pop(key)
-        return layer.plain_class.from_config(config)
+        return made_anew(layer, config, layer.plain_class)
 
     plain, pairs = _clone(model, convert)
     for old, new in pairs:
@@ -259,7 +259,39 @@ def _clone(
 
 
 def _clone_layer(layer: Any) -> Any:
-    return layer.__class__.from_config(layer.get_config())
+    return made_anew(layer, layer.get_config())
+
+
+def made_anew(
+    operation: Any,
+    config: dict[str, Any],
+    kind: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Makes another layer or operation in the place of a given one.
+
+    Args:
+        operation: The given one.
+        config: The configuration to make it from.
+        kind: Its class, by default that of the given one.
+        name: What to call the given one in an error, by default its name.
+
+    Raises:
+        InputError: If the class does not make one of the configuration.
+    """
+    try:
+        return (kind or type(operation)).from_config(config)
+    # Anything: lambdas, and layers of others that do not take their arguments.
+    except Exception as error:
+        cause: BaseException = error
+        # Keras puts the whole configuration around what is wrong with it.
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        raise InputError(
+            f"layer '{name or operation.name}' ({type(operation).__name__}) "
+            "can't be made anew from its configuration: "
+            f"{str(cause).strip().splitlines()[0]}"
+        ) from error
 
 
 def _is_graph(layer: Any) -> bool:

@@ -311,6 +311,10 @@ class Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+def minus_one(x):
+    return x - 1
+
+
 class TestWhatCannotBeConverted:
     @pytest.mark.parametrize(
         "make",
@@ -352,6 +356,28 @@ class TestWhatCannotBeConverted:
         model = keras.Sequential([keras.Input((3,)), block])
         with pytest.raises(InputError, match="'block' .*'inner'"):
             ht.strip_masks(model)
+
+    @pytest.mark.parametrize(
+        ("layer", "message"),
+        [
+            (
+                keras.layers.Lambda(lambda x: 2 * x, name="twice"),
+                r"^layer 'twice' \(Lambda\) can't be made anew [^\n]*lambda",
+            ),
+            (
+                keras.layers.Dense(4, activation=minus_one, name="dense"),
+                r"^layer 'dense' \(Dense\) can't be made anew [^\n]*: "
+                r"Could not locate function 'minus_one'[^\n]*$",
+            ),
+        ],
+        ids=["lambda", "activation"],
+    )
+    def test_layers_that_keras_cannot_make_anew_are_named(self, layer, message):
+        model = keras.Sequential(
+            [keras.Input((4,)), layer, keras.layers.Dense(2)]
+        )
+        with pytest.raises(InputError, match=message):
+            ht.to_masked(model)
 
     def test_no_model_at_all(self):
         with pytest.raises(InputError, match="Received: Dense"):

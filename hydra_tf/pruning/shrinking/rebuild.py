@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.pruning.channel_flow import ChannelFlow
@@ -19,6 +18,7 @@ from hydra_tf.pruning.channel_rules import Rule
 from hydra_tf.pruning.channel_rules import has_weights
 from hydra_tf.pruning.channel_rules import kernel_axes
 from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.convert import made_anew
 from hydra_tf.pruning.shrinking.liveness import Liveness
 
 
@@ -82,19 +82,6 @@ def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
     return keras.tree.pack_sequence_as(getattr(model, name), list(tensors))
 
 
-def _from_config(call: Call, config: dict[str, Any]) -> Any:
-    """Makes a layer or operation of the class that a call's has."""
-    kind = type(call.operation)
-    try:
-        return kind.from_config(config)
-    # Anything: lambdas, and layers of others that do not take their arguments.
-    except Exception as error:
-        raise InputError(
-            f"layer '{call.name}' ({kind.__name__}) can't be made anew from "
-            f"its configuration: {str(error).strip().splitlines()[0]}"
-        ) from error
-
-
 class _Builder:
     """Makes the smaller twins of layers, and calls them as the originals."""
 
@@ -142,7 +129,9 @@ class _Builder:
             config = {**operation.get_config(), **self._changes(call)}
             if "name" in config:
                 config["name"] = self._unique_name(call)
-            self._twins[id(operation)] = _from_config(call, config)
+            self._twins[id(operation)] = made_anew(
+                operation, config, name=call.name
+            )
             self._pairs.append((call, self._twins[id(operation)]))
         return self._twins[id(operation)]
 
