@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 import keras
@@ -13,6 +14,7 @@ from flags import allocation_flags
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import allocation
+from hydra_tf.pruning import learned
 from trainers import networks
 
 if TYPE_CHECKING:
@@ -27,16 +29,22 @@ def check(network: keras.Model, settings: PruningSettings) -> None:
         settings: Method, density and so on.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If it cannot, in the words of the command line.
     """
-    masked = masked_twin(network, settings)
-    if settings.learns_densities:
-        learn_densities(masked, settings)
-        compression(masked, settings)
-    else:
-        # Where the weights decide, those to come may decide otherwise, but
-        # what is possible is the same.
-        densities(masked, settings)
+    try:
+        masked = masked_twin(network, settings)
+        if settings.learns_densities:
+            learn_densities(masked, settings)
+            compression(masked, settings)
+            learned.check_target(
+                masked, settings.density, settings.compression_resource
+            )
+        else:
+            # Where the weights decide, those to come may decide otherwise, but
+            # what is possible is the same.
+            densities(masked, settings)
+    except InputError as error:
+        raise InputError(_with_flags(str(error), settings)) from error
 
 
 def masked_twin(network: keras.Model, settings: PruningSettings) -> keras.Model:
@@ -136,6 +144,23 @@ def compression(
     return pruning.CompressionLoss(
         network, settings.density, settings.compression_resource
     )
+
+
+def _with_flags(message: str, settings: PruningSettings) -> str:
+    """Returns a message of the library with flags for its arguments."""
+
+    def excluded(match: re.Match[str]) -> str:
+        names = (*settings.exclude, match[1])
+        return f"--exclude={','.join(names)}"
+
+    message = re.sub(r"exclude=\['([^']*)'\]", excluded, message)
+    message = message.replace("`exclude`", "--exclude")
+    # A flag with its value is named before already.
+    message = re.sub(
+        r"^(--\w+=.*?): `(?:allocation|density)` ", r"\1 ", message
+    )
+    message = re.sub(r"^granularity (?=\d)", "--granularity=", message)
+    return message.replace("`density`", f"--density={settings.density:g}")
 
 
 def _read_densities(

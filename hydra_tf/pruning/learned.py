@@ -173,21 +173,9 @@ def settle_densities(
             f"model '{model.name}' has no learned density to settle: "
             "learn_densities makes them trainable"
         )
-    counts = [
-        kept_count(group.leader.live_density.numpy(), group.num_units)
-        for group in costs.groups
-    ]
-    least = [
-        1 if movable else count
-        for count, movable in zip(counts, learned, strict=True)
-    ]
+    counts, least = _counts(costs)
     budget = _budget(costs, density, layers, resource)
-    if costs.of(least) > budget:
-        raise InputError(
-            f"`density` is too small: {density} of the {resource} is "
-            f"{budget:,}, but one unit in each layer, the least that is "
-            f"possible, already takes {costs.of(least):,}"
-        )
+    _check_least(costs, least, budget, density, resource)
     settled = cut_counts(counts, least, costs.of, budget)
     for group, count, movable in zip(
         costs.groups, settled, learned, strict=True
@@ -195,6 +183,59 @@ def settle_densities(
         if movable:
             group.leader.stop_learning_density(count / group.num_units)
     return {name: float(layer.density) for name, layer in layers.items()}
+
+
+def check_target(
+    model: keras.Model, density: float, resource: str = "weights"
+) -> None:
+    """Checks that learned densities can settle within a target.
+
+    What `settle_densities` would say when training has ended, this says before
+    it.
+
+    Args:
+        model: Model with learned densities.
+        density: Float in (0, 1], the target.
+        resource: What the target counts: `"weights"` or `"flops"`.
+
+    Raises:
+        InputError: If even one unit in each layer is more than the target.
+    """
+    check_density(density)
+    check_resource(resource)
+    costs = UnitCosts(model, resource)
+    _, least = _counts(costs)
+    budget = _budget(costs, density, prunable_layers(model), resource)
+    _check_least(costs, least, budget, density, resource)
+
+
+def _counts(costs: UnitCosts) -> tuple[list[int], list[int]]:
+    """What each group keeps by its density of now, and what at least."""
+    counts = [
+        kept_count(group.leader.live_density.numpy(), group.num_units)
+        for group in costs.groups
+    ]
+    least = [
+        count if group.leader.rate is None else 1
+        for count, group in zip(counts, costs.groups, strict=True)
+    ]
+    return counts, least
+
+
+def _check_least(
+    costs: UnitCosts,
+    least: Sequence[int],
+    budget: int,
+    density: float,
+    resource: str,
+) -> None:
+    """Raises `InputError` if the least that is possible is over the budget."""
+    if costs.of(least) > budget:
+        raise InputError(
+            f"`density` is too small: {density} of the {resource} is "
+            f"{budget:,}, but one unit in each layer, the least that is "
+            f"possible, already takes {costs.of(least):,}"
+        )
 
 
 def _budget(
@@ -255,7 +296,8 @@ def cut_counts(
     # Rounded, so that a tie goes to the first and not to a rounding error.
     parts = [round(low * count % 1.0, 6) for count in counts]
     for index in sorted(range(len(counts)), key=lambda i: (-parts[i], i)):
-        if result[index] < counts[index]:
+        # One at its least may have more than its share already.
+        if result[index] <= min(low * counts[index], counts[index] - 1):
             result[index] += 1
             if cost(result) > budget:
                 result[index] -= 1

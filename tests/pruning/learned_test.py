@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -128,6 +129,8 @@ def test_costs_are_what_the_report_counts(granularity, resource):
     ),
     st.floats(0.0, 1.1),
 )
+# The fourth stays at its least, and may not be given more.
+@example([(1, 1), (1, 1), (1, 1), (2, 1), (7, 2)], 0.5)
 @settings(deadline=None)
 def test_counts_are_cut_in_proportion(counts_and_prices, part):
     counts = [count for count, _ in counts_and_prices]

@@ -111,6 +111,40 @@ def test_channels_that_are_not_enough_are_found_before_training():
     methods.check(network(), pruning("--granularity=channel", "--density=0.5"))
 
 
+@pytest.mark.parametrize(
+    "granularity, resource", [("weight", "weights"), ("channel", "flops")]
+)
+def test_learned_targets_out_of_reach_are_found_before_training(
+    granularity, resource
+):
+    chosen = pruning(
+        "--method=harp",
+        f"--granularity={granularity}",
+        "--density=0.001",
+        "--rates=0.5",
+    )
+    with pytest.raises(
+        InputError, match=f"^--density=0.001 is too small: .* the {resource} is"
+    ):
+        methods.check(network(), chosen)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--exclude=frist"], "^--exclude names 'frist'"),
+        (
+            ["--granularity=2:5", "--exclude=first"],
+            r"^--granularity=2:5 .*--exclude=first,second$",
+        ),
+        (["--granularity=channel", "--density=0.1"], "^--density=0.1 would"),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_the_command_line(arguments, words):
+    with pytest.raises(InputError, match=words):
+        methods.check(network(), pruning(*arguments))
+
+
 def test_masks_of_another_granularity_are_made_anew():
     masked = ht.to_masked(network(), density=0.5)
     twin = methods.masked_twin(masked, pruning("--granularity=channel"))
