@@ -205,6 +205,17 @@ def _uncertainty(result: Mapping[str, Any]) -> str:
     )
 
 
+def _density(value: float, run: Mapping[str, Any]) -> str:
+    """Says what the density that was asked for is a fraction of."""
+    if str(run.get("allocation")).endswith(".json"):
+        return "of each layer, as the file of the allocation says"
+    if run.get("granularity") in ("channel", "filter"):
+        return (
+            f"{value} of the channels ({markdown.percent(1 - value)} removed)"
+        )
+    return f"{value} (sparsity {markdown.percent(1 - value)})"
+
+
 def _making(metrics: Mapping[str, Any]) -> str:
     run, data = _section(metrics, "run"), _section(metrics, "dataset")
     rows = []
@@ -212,7 +223,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
         if key == "name":
             continue
         if key == "density":
-            text = f"{value} (sparsity {markdown.percent(1 - value)})"
+            text = _density(value, run)
         elif key in ("epsilon", "step_size"):
             text = markdown.fraction(value)
         else:

@@ -52,16 +52,26 @@ def write(sparsity: Mapping[str, Any], *, shrunk: bool = False) -> str:
         for row, layer in zip(rows, [*layers, {}], strict=True):
             row.append(_units(layer))
     if sparsity.get("learned"):
-        text += f" {_learned(sparsity['learned'])}"
+        granularity = sparsity.get("granularity", "weight")
+        text += f" {_learned(sparsity['learned'], granularity)}"
     return "\n\n".join(["## Sparsity", text, markdown.table(header, rows)])
 
 
-def _learned(learned: Mapping[str, Any]) -> str:
+def _learned(learned: Mapping[str, Any], granularity: str) -> str:
     """Says how the densities of the layers came to their target."""
     text = (
         "How much each layer keeps was learned, with a target of "
         f"{markdown.percent(learned.get('target'))}"
     )
+    if granularity != "weight":
+        # Less than that of the weights, of which a layer loses both sides.
+        resource = {"flops": "FLOPs"}.get(
+            str(learned.get("resource")), "weights"
+        )
+        text += (
+            " of the channels, or as many "
+            f"{resource} as that in every layer leaves"
+        )
     if learned.get("gamma_frozen_at_epoch") is not None:
         text += f", first met in epoch {learned['gamma_frozen_at_epoch']}"
     if learned.get("best_epoch") is not None:

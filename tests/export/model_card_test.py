@@ -314,6 +314,23 @@ def test_learned_densities_are_told_of():
     learned.update(gamma_frozen_at_epoch=None, best_epoch=None)
     card = " ".join(model_card(metrics).split())
     assert "with a target of 1.0 %." in card
+    metrics["sparsity"] |= {"granularity": "channel"}
+    learned["resource"] = "flops"
+    card = " ".join(model_card(metrics).split())
+    assert "of 1.0 % of the channels, or as many FLOPs as that in" in card
+
+
+@pytest.mark.parametrize(
+    "choice, words",
+    [
+        ({"granularity": "weight"}, "0.1 (sparsity 90.0 %)"),
+        ({"granularity": "channel"}, "0.1 of the channels (90.0 % removed)"),
+        ({"allocation": "mine.json"}, "of each layer, as the file of the"),
+    ],
+)
+def test_density_says_what_it_is_a_fraction_of(choice, words):
+    run = {**METRICS.get("run", {}), "density": 0.1, **choice}
+    assert f"| density | {words}" in model_card({**METRICS, "run": run})
 
 
 def test_channels_that_were_cut_out_have_a_section_of_their_own():
