@@ -62,12 +62,12 @@ def test_python_blocks_run_in_order(tmp_path):
 @pytest.mark.slow
 def test_commands_run_in_order(tmp_path):
     commands = [c for c in _commands() if "--data_dir" not in " ".join(c)]
-    assert len(commands) == 7
+    assert len(commands) == 10
     # The presets are named as from a checkout.
     (tmp_path / "flags").symlink_to(ROOT / "flags")
     for command in commands:
         _run(["-m", *command], tmp_path)
-    for run in ("first", "finetuned", "exported"):
+    for run in ("first", "finetuned", "exported", "channels", "shrunk"):
         assert (tmp_path / "runs" / run / "saved_model").is_dir()
     assert (tmp_path / "runs" / "attacked" / "metrics.json").is_file()
     certified = tmp_path / "runs" / "digits_certified_best"
