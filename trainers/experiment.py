@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from flags import allocation_flags
 from hydra_tf import data
 from hydra_tf import export
 from hydra_tf import files
@@ -348,12 +349,16 @@ class Experiment:
         settings = self._pruning(method)
         model = self.settings.model.model or "network"
         words = [f"{model} on {self.info.name}"]
+        target = None
         if list(self._epochs) != ["finetune"]:
             words.append(settings.method)
+            # A file has each layer's density, and the target no part.
+            if not allocation_flags.is_file(settings.allocation):
+                target = settings.density
         density_plot.write(
             folder.density_plot,
             sparsity,
-            None if len(words) == 1 else settings.density,
+            target,
             ", ".join(words),
         )
         return {
