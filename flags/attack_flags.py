@@ -60,7 +60,8 @@ _EVAL_NUM_RESTARTS = parsing.DEFINE_count(
 _EVAL_EXAMPLES = parsing.DEFINE_count(
     "eval_examples",
     None,
-    "Test images evaluated, the first ones of the split. By default all.",
+    "Test images evaluated, the first ones of the split. By default all; of "
+    "imagenet2012, of which each needs 0.6 MB of memory, 1000.",
     lower=1,
 )
 _EVAL_BATCH_SIZE = parsing.DEFINE_count(

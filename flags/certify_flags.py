@@ -110,7 +110,8 @@ _DATA_DIR = flags.DEFINE_string(
 _NUM_EXAMPLES = parsing.DEFINE_count(
     "num_examples",
     None,
-    "Test images certified, the first ones of the split. By default all. "
+    "Test images certified, the first ones of the split. By default all; of "
+    "imagenet2012, of which each needs 0.6 MB of memory, 1000. "
     "With a larger number, the same folder is gone on with.",
     lower=1,
     flag_values=FLAGS,

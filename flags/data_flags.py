@@ -11,8 +11,9 @@ from flags import parsing
 _DATASET = flags.DEFINE_string(
     "dataset",
     "cifar10",
-    "Name of the data set: digits, mnist, fashion_mnist, cifar10, cifar100 or "
-    "svhn_cropped.",
+    "Name of the data set: digits, mnist, fashion_mnist, cifar10, cifar100, "
+    "svhn_cropped or imagenet2012. The last is not downloaded: --data_dir must "
+    "hold it, as TensorFlow Datasets prepares it.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -40,12 +41,14 @@ _AUGMENT = flags.DEFINE_bool(
     "augment",
     True,
     "Whether training images are augmented as the data set's recipe says "
-    "(CIFAR: random crops and flips; others: none).",
+    "(CIFAR, SVHN: random crops and flips; ImageNet: random resized crops "
+    "and flips; others: none).",
 )
 _CACHE = flags.DEFINE_bool(
     "cache",
     True,
-    "Whether decoded images stay in memory between epochs.",
+    "Whether decoded images stay in memory between epochs. Those of "
+    "imagenet2012 never do.",
 )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +14,10 @@ import tensorflow as tf
 from hydra_tf.data import checks
 from hydra_tf.data import registry
 from hydra_tf.data import selection
+from hydra_tf.data import stream
 from hydra_tf.data import tfds_source
 from hydra_tf.data.augmentation import Augmentation
+from hydra_tf.data.memory import MemoryPipeline
 from hydra_tf.data.pipeline import Pipeline
 from hydra_tf.errors import InputError
 
@@ -38,7 +42,9 @@ def load(
     """Loads a split of a named dataset through TensorFlow Datasets.
 
     `digits` comes with scikit-learn and is prepared at once, without network;
-    the others are downloaded by TFDS unless `data_dir` holds them.
+    the others are downloaded by TFDS unless `data_dir` holds them. Only
+    `imagenet2012` cannot be downloaded without an account: `data_dir` must hold
+    it. It is never held in memory; each epoch reads its files again.
 
     Args:
         name: One of `names()`.
@@ -55,11 +61,13 @@ def load(
             training, else none.
         fraction: Float in (0, 1], the part of the split to use: a selection
             that keeps the classes' shares and depends on `seed` only. A smaller
-            fraction is a part of a larger one.
+            fraction is a part of a larger one. Of `imagenet2012` it is a run of
+            the files, which hold the examples in random order; so the classes'
+            shares are kept up to chance, and no more is read.
         seed: Integer >= 0 that selection, order and augmentation follow from.
         cache: Whether the images are held in memory decoded. Otherwise they
             are held as they are stored and decoded for each batch; the batches
-            are the same.
+            are the same. `imagenet2012` is neither.
         prefetch: Whether batches are made ahead while others are used.
         drop_remainder: Whether a last, smaller batch is left out.
         download: Whether a dataset that is not in `data_dir` may be fetched.
@@ -91,8 +99,33 @@ def load(
         augmentation = info.augmentation if training else None
     else:
         augmentation = _choose_augmentation(augment, info.augmentation, name)
+    settings: dict[str, Any] = {
+        "image_shape": info.image_shape,
+        "batch_size": batch_size,
+        "shuffle": training,
+        "augmentation": augmentation,
+        "seed": seed,
+        "drop_remainder": drop_remainder,
+        "prefetch": prefetch,
+        "name": name,
+        "split": split,
+    }
+    # The library's name of the split may stand in a part, or a sum, of splits.
+    stored_split = re.sub(r"\btest\b", info.test_split, split)
+    if info.streamed:
+        files = tfds_source.find_files(
+            name, stored_split, data_dir=data_dir, download=download
+        )
+        shards = files.shards
+        if fraction < 1:
+            shards = stream.select(shards, fraction, seed)
+        num_examples = sum(shard.count for shard in shards)
+        checks.check_batches(batch_size, num_examples, drop_remainder)
+        return stream.StreamedPipeline(
+            shards, files.parse, class_names=files.class_names, **settings
+        )
     stored = tfds_source.read_split(
-        name, split, data_dir=data_dir, download=download
+        name, stored_split, data_dir=data_dir, download=download
     )
     images, labels = stored.images, stored.labels
     checks.check_labels(labels, info.num_classes)
@@ -104,20 +137,12 @@ def load(
     if cache:
         images = _decode_all(images, stored.decode, info.image_shape)
         decode = None
-    return Pipeline(
+    return MemoryPipeline(
         images,
         labels,
-        image_shape=info.image_shape,
-        class_names=stored.class_names,
-        batch_size=batch_size,
-        shuffle=training,
-        augmentation=augmentation,
-        seed=seed,
-        drop_remainder=drop_remainder,
-        prefetch=prefetch,
-        name=name,
-        split=split,
         decode=decode,
+        class_names=stored.class_names,
+        **settings,
     )
 
 
@@ -183,7 +208,7 @@ def from_arrays(
         rows = selection.select_fraction(labels, fraction, seed)
         images, labels = images[rows], labels[rows]
     checks.check_batches(batch_size, len(labels), drop_remainder)
-    return Pipeline(
+    return MemoryPipeline(
         images,
         labels.astype(np.int32),
         image_shape=images.shape[1:],

@@ -1,14 +1,14 @@
 """Batches of images and labels, the same ones in every run and after a resume.
 
-A split is held in memory. Which examples make up a batch, and how they are
-augmented, follows from the seed, the epoch and the example alone, so an
-iteration can start at any epoch and see what an uninterrupted one would see.
+Which examples make up a batch, and how they are augmented, follows from the
+seed, the epoch and the example alone, so an iteration can start at any epoch
+and see what an uninterrupted one would see.
 """
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 
@@ -19,24 +19,21 @@ from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.errors import InputError
 
 # The independent random streams of an epoch.
-_ORDER_STREAM = 0
-_AUGMENTATION_STREAM = 1
+ORDER_STREAM = 0
+AUGMENTATION_STREAM = 1
 
 
-class Pipeline:
+class Pipeline(abc.ABC):
     """A split of a dataset that is ready to be iterated over.
 
     Iterating goes through the batches of the first epoch; `dataset` gives the
     batches of any epochs, for `fit`.
 
     Made by `load` and `from_arrays`; the arguments are their results and are
-    not checked again.
+    not checked again. Subclasses know where the images are.
 
     Args:
-        images: Array or tensor of all images, uint8 in 0..255 or float32 in
-            [0, 1], of shape `(num_examples, height, width, channels)`; or of
-            encoded images, of shape `(num_examples,)`, together with `decode`.
-        labels: int32 array of shape `(num_examples,)`.
+        num_examples: Number of examples, after `fraction`.
         image_shape: `(height, width, channels)`.
         class_names: One name per class.
         batch_size: Examples in a batch.
@@ -47,7 +44,6 @@ class Pipeline:
         prefetch: Whether batches are made ahead while others are used.
         name: Name of the dataset.
         split: Name of the split.
-        decode: Function from one encoded image to its uint8 pixels.
 
     Attributes:
         name: Name of the dataset.
@@ -65,9 +61,8 @@ class Pipeline:
 
     def __init__(
         self,
-        images: np.ndarray | tf.Tensor,
-        labels: np.ndarray,
         *,
+        num_examples: int,
         image_shape: tuple[int, int, int],
         class_names: Sequence[str],
         batch_size: int,
@@ -78,17 +73,12 @@ class Pipeline:
         prefetch: bool,
         name: str,
         split: str,
-        decode: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
-        with tf.device("CPU:0"):  # A split has no business on a GPU.
-            self._images = tf.convert_to_tensor(images)
-            self._labels = tf.convert_to_tensor(labels, tf.int32)
-        self._decode = decode
         self._drop_remainder = drop_remainder
         self._prefetch = prefetch
         self.name = name
         self.split = split
-        self.num_examples = len(labels)
+        self.num_examples = num_examples
         self.batch_size = batch_size
         self.image_shape = tuple(image_shape)
         self.class_names = tuple(class_names)
@@ -139,13 +129,7 @@ class Pipeline:
                 f"first_epoch={first_epoch}, num_epochs={num_epochs}"
             )
         dataset = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
-        dataset = dataset.flat_map(self._index_batches)
-        dataset = dataset.map(
-            self._assemble,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        dataset = dataset.apply(
+        dataset = self._batches(dataset).apply(
             tf.data.experimental.assert_cardinality(
                 num_epochs * self.steps_per_epoch
             )
@@ -154,7 +138,7 @@ class Pipeline:
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
         options.deterministic = True
-        # Several workers share the batches out by position; there are no files.
+        # Several workers share the batches out by position, not the files.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
@@ -177,11 +161,7 @@ class Pipeline:
                 "`num_examples` must be >= 1. "
                 f"Received: num_examples={num_examples}"
             )
-        rows = tf.range(min(num_examples or len(self), len(self)))
-        return (
-            _to_unit_range(self._pixels(rows)).numpy(),
-            tf.gather(self._labels, rows).numpy(),
-        )
+        return self._first(min(num_examples or len(self), len(self)))
 
     def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         return iter(self.dataset())
@@ -189,50 +169,14 @@ class Pipeline:
     def __len__(self) -> int:
         return self.num_examples
 
-    def _index_batches(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Returns which examples, with which random numbers, form the batches.
+    @abc.abstractmethod
+    def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the batches of a dataset of epoch numbers."""
 
-        The numbers are drawn for all examples in stored order; so they do not
-        depend on where the shuffle puts an example.
-        """
-        seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), epoch)
-        rows = tf.range(self.num_examples)
-        if self.shuffle:
-            rows = tf.random.experimental.stateless_shuffle(
-                rows, seed=tf.random.fold_in(seed, _ORDER_STREAM)
-            )
-        parts: tuple[tf.Tensor, ...] = (rows,)
-        if self.augmentation is not None:
-            numbers = self.augmentation.draw(
-                self.num_examples,
-                tf.random.fold_in(seed, _AUGMENTATION_STREAM),
-            )
-            parts += (tf.gather(numbers, rows),)
-        return tf.data.Dataset.from_tensor_slices(parts).batch(
-            self.batch_size, drop_remainder=self._drop_remainder
-        )
+    @abc.abstractmethod
+    def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the first images and labels; see `arrays`."""
 
-    def _assemble(
-        self, rows: tf.Tensor, numbers: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        images = self._pixels(rows)
-        if self.augmentation is not None:
-            images = self.augmentation.apply(images, numbers)
-        return _to_unit_range(images), tf.gather(self._labels, rows)
-
-    def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
-        images = tf.gather(self._images, rows)
-        if self._decode is not None:
-            images = tf.map_fn(
-                self._decode,
-                images,
-                fn_output_signature=tf.TensorSpec(self.image_shape, tf.uint8),
-            )
-        return images
-
-
-def _to_unit_range(images: tf.Tensor) -> tf.Tensor:
-    if images.dtype != tf.uint8:
-        return images
-    # Division, not a product with 1/255: 255 becomes exactly 1.
-    return tf.cast(images, tf.float32) / 255.0
+    def _seed_of(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Returns the seed that all random numbers of an epoch follow from."""
+        return tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), epoch)

@@ -6,6 +6,7 @@ import dataclasses
 
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.augmentation import CropFlip
+from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 
@@ -16,12 +17,15 @@ class DatasetInfo:
 
     Attributes:
         name: Its name, in this library and in TensorFlow Datasets.
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)` of the images in a batch.
         num_classes: Number of classes; labels are `0 .. num_classes - 1`.
         num_train: Number of examples in the split `"train"`.
         num_test: Number of examples in the split `"test"`.
         augmentation: What training images go through unless the caller says
             otherwise, or None.
+        test_split: What TensorFlow Datasets calls the split `"test"`.
+        streamed: Whether it is too large for memory, so that each epoch reads
+            the files again. Its images are of any size in the files.
     """
 
     name: str
@@ -30,10 +34,13 @@ class DatasetInfo:
     num_train: int
     num_test: int
     augmentation: Augmentation | None = None
+    test_split: str = "test"
+    streamed: bool = False
 
 
 # HYDRA's crop with 4 pixels of padding and mirror image, for CIFAR and SVHN
 # alike; the grey images go through unchanged (a mirrored digit is no digit).
+# ImageNet's own test split has no labels: all report the validation split.
 _DATASETS = {
     info.name: info
     for info in (
@@ -43,6 +50,16 @@ _DATASETS = {
         DatasetInfo("cifar10", (32, 32, 3), 10, 50000, 10000, CropFlip()),
         DatasetInfo("cifar100", (32, 32, 3), 100, 50000, 10000, CropFlip()),
         DatasetInfo("svhn_cropped", (32, 32, 3), 10, 73257, 26032, CropFlip()),
+        DatasetInfo(
+            "imagenet2012",
+            (224, 224, 3),
+            1000,
+            1281167,
+            50000,
+            RandomResizedCrop(),
+            test_split="validation",
+            streamed=True,
+        ),
     )
 }
 

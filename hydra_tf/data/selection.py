@@ -1,4 +1,4 @@
-"""Choosing a part of a dataset: seeded, nested, fair to every class."""
+"""Choosing a part of a dataset: seeded, nested, of an exact size."""
 
 from __future__ import annotations
 
@@ -32,6 +32,34 @@ def select_fraction(
         members = shuffled[labels[shuffled] == label]
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
     order = shuffled[np.argsort(position[shuffled], kind="stable")]
+    return np.sort(order[: kept_count(fraction, len(labels))])
+
+
+def select_run(num_examples: int, fraction: float, seed: int) -> list[slice]:
+    """Returns a selection that lies together, for examples in random order.
+
+    It begins at a place that follows from the seed, and goes on from the start
+    when it reaches the end. A smaller fraction is contained in a larger one.
+
+    Args:
+        num_examples: Integer >= 1.
+        fraction: Float in (0, 1], taken at its decimal value.
+        seed: Integer >= 0.
+
+    Returns:
+        One or two ranges of rows, the lower first; together `kept_count` rows.
+    """
+    count = kept_count(fraction, num_examples)
+    if count == num_examples:
+        return [slice(0, num_examples)]
+    start = int(np.random.RandomState(seed).randint(num_examples))
+    beyond = start + count - num_examples
+    if beyond <= 0:
+        return [slice(start, start + count)]
+    return [slice(0, beyond), slice(start, num_examples)]
+
+
+def kept_count(fraction: float, num_examples: int) -> int:
+    """Returns how many examples a fraction of them is, rounded up."""
     # In binary, 0.07 * 100 is above 7 and would take 8.
-    count = math.ceil(fractions.Fraction(str(float(fraction))) * len(labels))
-    return np.sort(order[:count])
+    return math.ceil(fractions.Fraction(str(float(fraction))) * num_examples)

@@ -1,8 +1,8 @@
-"""Reading a split of a TensorFlow Datasets dataset into memory.
+"""Finding the splits of TensorFlow Datasets datasets, and reading them.
 
-Finds or prepares the dataset, chooses the examples and returns their encoded
-images and labels. Whatever is wrong with the dataset's name, folder, files or
-download becomes an `InputError` of one line.
+Finds or prepares the dataset and returns a split's encoded images and labels,
+or where its files are. Whatever is wrong with the dataset's name, folder, files
+or download becomes an `InputError` of one line.
 """
 
 from __future__ import annotations
@@ -49,6 +49,36 @@ class EncodedSplit:
     decode: Callable[[tf.Tensor], tf.Tensor]
 
 
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Examples that lie together in a file of records.
+
+    Attributes:
+        path: The file.
+        skip: Number of records before them.
+        count: Number of examples.
+    """
+
+    path: str
+    skip: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFiles:
+    """A split that stays in its files.
+
+    Attributes:
+        shards: The files in their order, none of them empty.
+        class_names: One name per class.
+        parse: Graph function from a record to its encoded image and label.
+    """
+
+    shards: tuple[Shard, ...]
+    class_names: tuple[str, ...]
+    parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
 def read_split(
     name: str,
     split: str,
@@ -68,29 +98,91 @@ def read_split(
         InputError: If the dataset or the split is unknown, or if the dataset
             is not in `data_dir` and cannot be put there.
     """
-    info = registry.info(name)
-    builder = _open(name, data_dir, download)
-    _check_split(builder, split)
+    builder = _open_split(name, split, data_dir, download)
     images, labels = _read(builder, split)
     features = builder.info.features
     image_key, label_key = builder.info.supervised_keys
-    if (
-        tuple(features[image_key].shape) != info.image_shape
-        or features[label_key].num_classes != info.num_classes
-    ):
-        raise InputError(
-            f"`data_dir` holds another dataset under the name {name!r}: its "
-            f"images are {tuple(features[image_key].shape)} in "
-            f"{features[label_key].num_classes} classes, expected "
-            f"{info.image_shape} in {info.num_classes}. "
-            f"Received: data_dir={builder.data_dir}"
-        )
     return EncodedSplit(
         images=images,
         labels=labels,
         class_names=tuple(features[label_key].names),
         decode=features[image_key].decode_example,
     )
+
+
+def find_files(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+) -> SplitFiles:
+    """Returns where the examples of a split are.
+
+    Args:
+        name: One of `registry.names()`.
+        split: A split of the dataset, or a part of one (`"train[:90%]"`).
+        data_dir: Folder of TFDS datasets. None is TFDS's own default.
+        download: Whether a dataset that is not in `data_dir` may be fetched.
+
+    Raises:
+        InputError: As `read_split`, or if the files are not of the usual kind.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _open_split(name, split, data_dir, download)
+    file_format = builder.info.file_format
+    if file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(
+            f"`data_dir` must hold {name!r} as files of TFRecords: prepare it "
+            "again with `tfds build --file_format=tfrecord`. Received: "
+            f"{file_format.value} in {builder.data_dir}"
+        )
+    features = builder.info.features
+    image_key, label_key = builder.info.supervised_keys
+    encoded = {image_key: tfds.decode.SkipDecoding()}
+
+    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = features.deserialize_example(record, decoders=encoded)
+        return example[image_key], example[label_key]
+
+    return SplitFiles(
+        shards=tuple(
+            Shard(os.fspath(each.filename), each.skip, each.take)
+            for each in builder.info.splits[split].file_instructions
+            if each.take
+        ),
+        class_names=tuple(features[label_key].names),
+        parse=parse,
+    )
+
+
+def _open_split(
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None,
+    download: bool,
+) -> Any:
+    """Returns a builder of the right images that has the split."""
+    info = registry.info(name)
+    builder = _open(name, data_dir, download)
+    _check_split(builder, split)
+    features = builder.info.features
+    image_key, label_key = builder.info.supervised_keys
+    *size, channels = info.image_shape
+    expected = (None, None, channels) if info.streamed else (*size, channels)
+    if (
+        tuple(features[image_key].shape) != expected
+        or features[label_key].num_classes != info.num_classes
+    ):
+        raise InputError(
+            f"`data_dir` holds another dataset under the name {name!r}: its "
+            f"images are {tuple(features[image_key].shape)} in "
+            f"{features[label_key].num_classes} classes, expected "
+            f"{expected} in {info.num_classes}. "
+            f"Received: data_dir={builder.data_dir}"
+        )
+    return builder
 
 
 def _open(
@@ -160,10 +252,20 @@ def _download(builder: Any, download: bool) -> None:
             )
     if not root.is_dir():
         received += " (no such folder)"
+    by_hand = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    command = f"tfds build {builder.name} --data_dir={root}"
+    if by_hand:
+        command += " --manual_dir=..."
     absent += (
-        f": expected the folder {builder.data_dir}, which "
-        f"`tfds build {builder.name} --data_dir={root}` makes"
+        f": expected the folder {builder.data_dir}, which `{command}` makes"
     )
+    if by_hand:
+        # TFDS's words, on one line: which files, from where.
+        words = " ".join(by_hand.split()).rstrip(".")
+        raise InputError(
+            f"{absent} from files that have to be downloaded by hand: {words}. "
+            f"{received}"
+        )
     if not download:
         raise InputError(f"{absent}; `download` is False. {received}")
     try:
@@ -242,12 +344,25 @@ def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
             images.append(image_batch.numpy())
             labels.append(label_batch.numpy())
     except tf.errors.OpError as error:
-        raise InputError(
-            f"`data_dir` holds files of {builder.name!r} that cannot be read "
-            f"({_first_line(error)}): delete {builder.data_dir} and prepare it "
-            f"again. Received: data_dir={_root(builder)}"
-        ) from error
+        raise unreadable(builder.name, builder.data_dir, error) from error
     return np.concatenate(images), np.concatenate(labels).astype(np.int32)
+
+
+def unreadable(
+    name: str, folder: str | os.PathLike[str], error: BaseException
+) -> InputError:
+    """Returns the error of files that are there and cannot be read.
+
+    Args:
+        name: Name of the dataset.
+        folder: Its own folder, in `data_dir`.
+        error: What TensorFlow says.
+    """
+    return InputError(
+        f"`data_dir` holds files of {name!r} that cannot be read "
+        f"({_first_line(error)}): delete {os.fspath(folder)} and prepare it "
+        f"again. Received: data_dir={pathlib.Path(folder).parents[1]}"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -236,12 +236,30 @@ def test_misspelt_flag_in_a_file_is_an_error(tmp_path, monkeypatch):
         parse([f"--flagfile={preset}"], monkeypatch)
 
 
-def test_settings_of_harp_for_imagenet_are_in_a_file(monkeypatch):
-    path = ROOT / "flags/presets/common_harp_imagenet.flags"
-    parsed = parse([f"--flagfile={path}", "--output_dir=x"], monkeypatch)
+@pytest.mark.parametrize("sparsity", ["99", "99.9"])
+@pytest.mark.parametrize(
+    "objective, flag",
+    [("pgd_at", "madry"), ("trades", "trades"), ("mart", "mart")],
+)
+def test_recipes_of_harp_for_imagenet_have_their_settings(
+    objective, flag, sparsity, monkeypatch
+):
+    name = f"imagenet_resnet50_{objective}_harp_{sparsity}.flags"
+    parsed = parse([f"--flagfile={ROOT / 'flags/presets' / name}"], monkeypatch)
     assert parsed.pruning.method == "harp"
     assert parsed.pruning.compression_gamma == 0.1
-    assert parsed.objective.epsilon == 4 / 255
-    assert parsed.objective.step_size == 1 / 255
+    assert parsed.pruning.density == pytest.approx(1 - float(sparsity) / 100)
+    assert parsed.objective.objective == flag
+    assert parsed.objective.epsilon == parsed.evaluation.epsilon == 4 / 255
+    assert parsed.objective.step_size == parsed.evaluation.step_size == 1 / 255
+    assert parsed.evaluation.num_examples == 1000
+    assert parsed.training.weight_decay == 5e-4
+    assert parsed.of_phase("pretrain").peak_learning_rate("pretrain") == 0.1
+    assert parsed.pipeline.epochs == {
+        "pretrain": 90,
+        "prune": 20,
+        "finetune": 100,
+    }
+    assert parsed.data.dataset == "imagenet2012"
     assert parsed.data.batch_size == 256
     assert parsed.model.model == "resnet50_imagenet"

@@ -1,0 +1,193 @@
+"""Bringing images of any size to one size: a random part, or the middle."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from hydra_tf.data.augmentation import Augmentation
+from hydra_tf.errors import InputError
+
+# Draws of a part's size and shape, of which the first that fits counts.
+_ATTEMPTS = 10
+# The middle of an image is cut out where its shorter side has this length.
+_SHORTER_SIDE = 256
+
+
+class RandomResizedCrop(Augmentation):
+    """A random part of the image, resized, then perhaps its mirror image.
+
+    The part's share of the area and the logarithm of its aspect ratio (width to
+    height) are uniform, and of ten draws the first that fits into the image
+    counts. Should none fit, it is the largest part in the middle whose aspect
+    ratio is in the range. It is resized by linear interpolation, with a wider
+    filter where that makes it smaller (antialiasing).
+
+    Args:
+        area: Smallest and largest share of the image's area, in (0, 1].
+            Defaults to `(0.08, 1.0)`.
+        aspect_ratio: Least and greatest width divided by height. Defaults to
+            `(3/4, 4/3)`.
+        flip: Whether each image is mirrored left to right with probability
+            one half. Defaults to `True`.
+
+    Reference:
+
+    - [Szegedy et al., 2015](https://arxiv.org/abs/1409.4842), section 6
+    """
+
+    def __init__(
+        self,
+        area: tuple[float, float] = (0.08, 1.0),
+        aspect_ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: bool = True,
+    ) -> None:
+        if not 0 < area[0] <= area[1] <= 1:
+            raise InputError(
+                "`area` must be two shares of the image in (0, 1], the smaller "
+                f"one first. Received: area={area}"
+            )
+        if not 0 < aspect_ratio[0] <= aspect_ratio[1] < math.inf:
+            raise InputError(
+                "`aspect_ratio` must be two numbers > 0, width divided by "
+                "height, the smaller one first. "
+                f"Received: aspect_ratio={aspect_ratio}"
+            )
+        self.area = tuple(area)
+        self.aspect_ratio = tuple(aspect_ratio)
+        self.flip = flip
+
+    def draw(self, num_examples: int, seed: tf.Tensor) -> tf.Tensor:
+        """Returns int32 rows of two numbers: a seed for each example."""
+        return tf.random.stateless_uniform(
+            (num_examples, 2), seed, minval=None, maxval=None, dtype=tf.int32
+        )
+
+    def apply(self, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        height, width = images.shape[1], images.shape[2]
+
+        def crop(each: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            image, seed = each
+            window, mirrored = self.window(height, width, seed)
+            top, left, rows, columns = tf.unstack(window)
+            part = image[top : top + rows, left : left + columns]
+            return _mirror(_resize(part, height, width), mirrored)
+
+        cropped = tf.map_fn(
+            crop,
+            (images, numbers),
+            fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
+        )
+        if images.dtype == tf.uint8:
+            return tf.cast(tf.round(cropped), tf.uint8)
+        return tf.clip_by_value(cropped, 0.0, 1.0)
+
+    def decode(
+        self, encoded: tf.Tensor, seed: tf.Tensor, height: int, width: int
+    ) -> tf.Tensor:
+        """Returns the part of an encoded image, of which no more is decoded.
+
+        Args:
+            encoded: The bytes of a JPEG image.
+            seed: Integer tensor of shape `(2,)`, a row of `draw`.
+            height: Height of the result.
+            width: Width of the result.
+
+        Returns:
+            float32 tensor of shape `(height, width, 3)` in [0, 1].
+        """
+        shape = tf.image.extract_jpeg_shape(encoded)
+        window, mirrored = self.window(shape[0], shape[1], seed)
+        part = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+        return _to_unit_range(_mirror(_resize(part, height, width), mirrored))
+
+    def window(
+        self, height: int | tf.Tensor, width: int | tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns which part of an image is taken, and whether mirrored.
+
+        Args:
+            height: Height of the image.
+            width: Width of the image.
+            seed: Integer tensor of shape `(2,)`.
+
+        Returns:
+            int32 tensor `(top, left, height, width)` and a boolean scalar.
+        """
+        uniform = tf.random.stateless_uniform((2 * _ATTEMPTS + 3,), seed)
+        height = tf.cast(height, tf.int32)
+        width = tf.cast(width, tf.int32)
+        real_height = tf.cast(height, tf.float32)
+        real_width = tf.cast(width, tf.float32)
+        least, greatest = self.aspect_ratio
+
+        share = uniform[:_ATTEMPTS]
+        share = self.area[0] + share * (self.area[1] - self.area[0])
+        ratio = uniform[_ATTEMPTS : 2 * _ATTEMPTS]
+        ratio = least * (greatest / least) ** ratio
+        area = share * real_height * real_width
+        rows = tf.cast(tf.round(tf.sqrt(area / ratio)), tf.int32)
+        columns = tf.cast(tf.round(tf.sqrt(area * ratio)), tf.int32)
+        fits = (rows >= 1) & (rows <= height)
+        fits &= (columns >= 1) & (columns <= width)
+        chosen = tf.argmax(tf.cast(fits, tf.int32))
+
+        spare_rows = tf.minimum(height, _round(real_width / least))
+        spare_columns = tf.minimum(width, _round(real_height * greatest))
+        found = tf.reduce_any(fits)
+        rows = tf.where(found, rows[chosen], tf.maximum(spare_rows, 1))
+        columns = tf.where(found, columns[chosen], tf.maximum(spare_columns, 1))
+
+        vertical, horizontal, coin = tf.unstack(uniform[2 * _ATTEMPTS :])
+        top = _place(vertical, height - rows, found)
+        left = _place(horizontal, width - columns, found)
+        mirrored = (coin < 0.5) if self.flip else tf.constant(False)
+        return tf.stack([top, left, rows, columns]), mirrored
+
+
+def decode_middle(encoded: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Returns the middle of an encoded image whose shorter side is made 256.
+
+    The longer side keeps the proportion, rounded down; the middle is rounded to
+    the top and to the left. Resizing is that of `RandomResizedCrop`.
+
+    Args:
+        encoded: The bytes of a JPEG image.
+        height: Height of the result, at most 256.
+        width: Width of the result, at most 256.
+
+    Returns:
+        float32 tensor of shape `(height, width, 3)` in [0, 1].
+    """
+    pixels = tf.image.decode_jpeg(encoded, channels=3)
+    size = tf.shape(pixels)[:2]
+    size = size * _SHORTER_SIDE // tf.reduce_min(size)
+    resized = _resize(pixels, size[0], size[1])
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    middle = resized[top : top + height, left : left + width]
+    return _to_unit_range(tf.ensure_shape(middle, (height, width, 3)))
+
+
+def _round(number: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(number), tf.int32)
+
+
+def _place(uniform: tf.Tensor, room: tf.Tensor, anywhere: tf.Tensor):
+    """Returns where a part begins that leaves `room` pixels out."""
+    drawn = tf.cast(uniform * tf.cast(room + 1, tf.float32), tf.int32)
+    # The product may be rounded up to `room + 1`.
+    return tf.where(anywhere, tf.minimum(drawn, room), room // 2)
+
+
+def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    return tf.image.resize(image, (height, width), antialias=True)
+
+
+def _mirror(image: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    return tf.where(mirrored, image[:, ::-1], image)
+
+
+def _to_unit_range(pixels: tf.Tensor) -> tf.Tensor:
+    # The weights of a resized pixel add up to 1 but for rounding.
+    return tf.clip_by_value(pixels / 255.0, 0.0, 1.0)
