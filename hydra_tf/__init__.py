@@ -21,6 +21,7 @@ from hydra_tf.pruning import MultiStepPruning
 from hydra_tf.pruning import ShrinkReport
 from hydra_tf.pruning import SparsityReport
 from hydra_tf.pruning import allocation
+from hydra_tf.pruning import connect_channels
 from hydra_tf.pruning import init_scores
 from hydra_tf.pruning import learn_densities
 from hydra_tf.pruning import masked_layers
@@ -48,6 +49,7 @@ __all__ = [
     "allocation",
     "attacks",
     "bounds",
+    "connect_channels",
     "data",
     "export",
     "export_saved_model",

@@ -32,11 +32,14 @@ class Channels:
             number.
         group: Name of the group, by which its layers know each other; `None`
             for a layer on its own.
+        depth: Number of nested models that the layer was in when the group was
+            found. What is around them may have another group of that name.
     """
 
     num_units: int
     units: tuple[int, ...] | None = None
     group: str | None = None
+    depth: int = 0
 
     @classmethod
     def from_config(cls, config: Any) -> Channels | None:
@@ -53,6 +56,7 @@ class Channels:
             config["num_units"],
             None if units is None else tuple(int(unit) for unit in units),
             config["group"],
+            config["depth"],
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -61,6 +65,7 @@ class Channels:
             "num_units": self.num_units,
             "units": None if self.units is None else list(self.units),
             "group": self.group,
+            "depth": self.depth,
         }
 
     @property

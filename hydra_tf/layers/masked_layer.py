@@ -181,7 +181,7 @@ class MaskedLayer(ScoredKernel):
         trains = bool(self._trainable)
         # Layers that share scores let them train together or not at all.
         owners = [each for each in self.scoring.users if self._shares(each)]
-        chooses = self.prunable and all(
+        chooses = self._may_train() and all(
             each._trainable and each._phase in (None, "prune")
             for each in owners
         )
@@ -195,6 +195,16 @@ class MaskedLayer(ScoredKernel):
         if getattr(self, "bias", None) is not None:
             self.bias.trainable = self.kernel.trainable
         self.refresh_mask()
+
+    def _may_train(self) -> bool:
+        """Whether there are scores to train.
+
+        Those of layers that a model shares must not go separate ways: they
+        wait for `hydra_tf.connect_channels`.
+        """
+        own = self.own_channels
+        waits = own is not None and own.group is not None
+        return self.prunable and (self.is_connected or not waits)
 
     def _shares(self, layer: Any) -> bool:
         """Whether the scores of this layer are another's own as well."""

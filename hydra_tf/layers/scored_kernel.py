@@ -51,6 +51,9 @@ class ScoredKernel:
 
     scores: Any
     rate: keras.Variable | None = None
+
+    # Whether the layers of a model that share its scores do so now.
+    is_connected = False
     _density: Any
 
     def _init_scores(
@@ -159,6 +162,12 @@ class ScoredKernel:
             super(keras.layers.Layer, self).__delattr__(name)
         if new is not None:
             setattr(self, name, new)
+
+    def connect(self) -> None:
+        """Takes note that the layers of its groups share their scores."""
+        if not self.is_connected:
+            self.is_connected = True
+            self._apply_phase()
 
     def share_scores(self, scores: Scoring, *, other: bool = False) -> None:
         """Uses the scores, density and rate of another layer of its group.

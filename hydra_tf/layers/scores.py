@@ -180,7 +180,11 @@ class Scoring:
             return
         # On the devices where the scores are.
         strategy = getattr(self.values.value, "distribute_strategy", None)
-        with strategy.scope() if strategy else contextlib.nullcontext():
+        with contextlib.ExitStack() as scopes:
+            if strategy:
+                scopes.enter_context(strategy.scope())
+            for scope in self.values.path.split("/")[:-1]:
+                scopes.enter_context(keras.name_scope(scope))
             self.rate = WatchedVariable(
                 lambda shape, dtype: tf.constant(rate, dtype),
                 shape=(),

@@ -5,6 +5,7 @@ from hydra_tf.pruning.convert import register_masked_twin
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.convert import to_masked
 from hydra_tf.pruning.density import set_density
+from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.learned import learn_densities
 from hydra_tf.pruning.learned import settle_densities
 from hydra_tf.pruning.multistep import MultiStepPruning
@@ -24,6 +25,7 @@ __all__ = [
     "MultiStepPruning",
     "ShrinkReport",
     "SparsityReport",
+    "connect_channels",
     "init_scores",
     "learn_densities",
     "masked_layers",

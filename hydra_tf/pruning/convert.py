@@ -88,6 +88,10 @@ def to_masked(
             With N:M, depthwise layers stay plain, and those that read the
             image if M does not divide its channels.
 
+    Of a model with masked channels that was loaded from a file or cloned,
+    scores train after `set_phase`, `RobustModel` or `connect_channels` has let
+    its layers share them again.
+
     Returns:
         A model of the same class, not compiled. Outputs are equal at density
         1.
@@ -189,10 +193,12 @@ def strip_masks(model: keras.Model) -> keras.Model:
             with the functional or sequential API.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, or a
-            custom layer holds masked layers.
+        InputError: If the model is neither Functional nor Sequential, a custom
+            layer holds masked layers, or layers that share their channels have
+            come to differ in what they keep.
     """
     _check_convertible(model)
+    connect_channels(model)
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, MaskedLayer):

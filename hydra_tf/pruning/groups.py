@@ -29,6 +29,7 @@ from hydra_tf.pruning.channel_flow import ChannelFlow
 from hydra_tf.pruning.channel_flow import LayerChannels
 from hydra_tf.pruning.channel_flow import channel_flow
 from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.naming import paths_of_masked_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +87,12 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
         model: Model with masked layers.
     """
     groups: dict[Any, dict[str, MaskedLayer]] = {}
+    around = _models_around(model)
     for name, layer in masked_layers(model).items():
         if not layer.prunable:
             continue
-        group = _own_group(layer)
-        key = ("", name) if group is None else (group, None)
-        groups.setdefault(key, {})[name] = layer
+        group = _group(layer.own_channels, around[id(layer)])
+        groups.setdefault(group or name, {})[name] = layer
     return [ChannelGroup(layers) for layers in groups.values()]
 
 
@@ -110,22 +111,25 @@ def connect_channels(model: keras.Model) -> None:
         InputError: If the scores of a group have come to differ.
     """
     layers = masked_layers(model).values()
-    owners: dict[str, list[MaskedLayer]] = {}
+    around = _models_around(model)
+    owners: dict[Any, list[MaskedLayer]] = {}
     for layer in layers:
-        group = _own_group(layer)
+        group = _group(layer.own_channels, around[id(layer)])
         if group is not None and layer.prunable:
             owners.setdefault(group, []).append(layer)
     for members in owners.values():
         _share_scores(members)
     for layer in layers:
-        group, scoring = _other_group(layer), layer.other_scoring
-        if group not in owners or scoring is None:
-            continue
-        leader = owners[group][0]
-        if scoring is not leader.scoring:
-            if not layer.awaits_other_scores:
-                _check_equal(layer, scoring, leader, leader.scoring)
-            layer.share_scores(leader.scoring, other=True)
+        group = _group(layer.other_channels, around[id(layer)])
+        scoring = layer.other_scoring
+        if group in owners and scoring is not None:
+            leader = owners[group][0]
+            if scoring is not leader.scoring:
+                if not layer.awaits_other_scores:
+                    _check_equal(layer, scoring, leader, leader.scoring)
+                layer.share_scores(leader.scoring, other=True)
+    for layer in layers:
+        layer.connect()
 
 
 def _share_scores(members: list[MaskedLayer]) -> None:
@@ -168,8 +172,8 @@ def assign_channels(
     units = _Units(model.name, flow, granularity, is_prunable)
     return {
         id(entry.layer): (
-            units.channels(entry.inputs),
-            units.channels(entry.outputs),
+            units.channels(entry.inputs, entry.name.count("/")),
+            units.channels(entry.outputs, entry.name.count("/")),
         )
         for entry in flow.layers
         if is_prunable(entry.layer)
@@ -245,8 +249,13 @@ class _Units:
         for unit in self._members[first]:
             self._group[unit] = first
 
-    def channels(self, units: np.ndarray) -> Channels:
-        """Returns the channels of one side of a layer."""
+    def channels(self, units: np.ndarray, depth: int) -> Channels:
+        """Returns the channels of one side of a layer.
+
+        Args:
+            units: Their units.
+            depth: Number of nested models around the layer.
+        """
         numbers = [self._number.get(int(u), ALWAYS_KEPT) for u in units]
         groups = {self._group[int(u)] for u in units if int(u) in self._group}
         if not groups:
@@ -255,8 +264,8 @@ class _Units:
         size = len(self._members[group])
         name = f"channels of {self._name}/{self._names[group]}"
         if numbers == list(range(size)):
-            return Channels(size, None, name)
-        return Channels(size, tuple(numbers), name)
+            return Channels(size, None, name, depth)
+        return Channels(size, tuple(numbers), name, depth)
 
 
 def _unique(units: np.ndarray) -> list[int]:
@@ -264,14 +273,27 @@ def _unique(units: np.ndarray) -> list[int]:
     return list(dict.fromkeys(units.tolist()))
 
 
-def _own_group(layer: MaskedLayer) -> str | None:
-    channels = layer.own_channels
-    return None if channels is None else channels.group
+def _models_around(model: keras.Model) -> dict[int, tuple[str, ...]]:
+    """Returns the names of the nested models around each masked layer."""
+    return {
+        id(layer): tuple(path.split("/")[:-1])
+        for path, layer in paths_of_masked_layers(model)
+    }
 
 
-def _other_group(layer: MaskedLayer) -> str | None:
-    channels = layer.other_channels
-    return None if channels is None else channels.group
+def _group(
+    channels: Channels | None, around: tuple[str, ...]
+) -> tuple[tuple[str, ...], str] | None:
+    """Returns what the layers of one group, and no others, have in common.
+
+    Args:
+        channels: Those of one side of a layer.
+        around: Names of the nested models that the layer is in.
+    """
+    if channels is None or channels.group is None:
+        return None
+    # Models around the one that was masked tell its copies apart.
+    return around[: max(len(around) - channels.depth, 0)], channels.group
 
 
 def _check_equal(

@@ -22,9 +22,7 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     A plain model gives an empty mapping; layers that are not built are left
     out.
     """
-    found: list[tuple[str, MaskedLayer]] = []
-    seen: set[int] = set()
-    _collect(model, "", found, seen)
+    found = paths_of_masked_layers(model)
     counts = collections.Counter(layer.name for _, layer in found)
     names: dict[str, MaskedLayer] = {}
     for path, layer in found:
@@ -36,6 +34,15 @@ def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
             suffix += 1
         names[unique] = layer
     return names
+
+
+def paths_of_masked_layers(
+    model: keras.Model,
+) -> list[tuple[str, MaskedLayer]]:
+    """Returns each masked layer behind the names of the models it is in."""
+    found: list[tuple[str, MaskedLayer]] = []
+    _collect(model, "", found, set())
+    return found
 
 
 def layers_with_masks(model: keras.Model) -> dict[str, MaskedLayer]:

@@ -397,10 +397,34 @@ class TestShared:
         original.save(str(tmp_path / "model.keras"))
         loaded = keras.models.load_model(str(tmp_path / "model.keras"))
         np.testing.assert_allclose(loaded(INPUTS), expected, atol=1e-6)
+        # Scores that layers have to share do not train apart.
+        names = {v.name for v in loaded.trainable_variables}
+        assert not names & {"scores", "rate"}
+        ht.connect_channels(loaded)
         assert {v.name for v in loaded.trainable_variables} == {
             v.name for v in original.trainable_variables
         }
         self.check_equal(loaded, original)
+
+    def test_two_copies_in_one_model_stay_apart(self, granularity):
+        original = self.original(granularity, learned=False)
+        copies = [
+            keras.models.clone_model(original),
+            keras.models.clone_model(original),
+        ]
+        for number, copy in enumerate(copies):
+            ht.connect_channels(copy)
+            copy.name = f"copy_{number}"
+        image = keras.Input(INPUTS.shape[1:])
+        both = keras.Model(
+            image, keras.layers.Average()([copy(image) for copy in copies])
+        )
+        ht.set_phase(both, "prune")
+        groups = channel_groups(both)
+        assert len(groups) == 2 * len(channel_groups(original))
+        half = len(groups) // 2
+        for one, other in zip(groups[:half], groups[half:], strict=True):
+            assert one.leader.scores is not other.leader.scores
 
     @pytest.mark.parametrize("learned", [False, True])
     def test_after_a_weights_file(self, granularity, learned, tmp_path):
