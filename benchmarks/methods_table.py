@@ -4,15 +4,15 @@
     python -m benchmarks.methods_table --dataset=cifar10 --data_dir=DIR \
         --densities=0.01 --methods=lwm,hydra,harp
 
-Pretrains one network per seed with PGD adversarial training (Linf), prunes it
-with every method to every density, finetunes, and prints a table of natural
-and robust accuracy (PGD with restarts on the test images), mean and standard
-deviation over the seeds, then the same as JSON. The phases are as long as the
-originals' in proportion (100, 20 and 100 epochs; the digits' finetuning is
-shorter still). HARP's densities start at 10 % in every layer.
+Pretrains one network per seed with PGD adversarial training (digits) or TRADES
+(CIFAR-10), prunes it with every method to every density, finetunes, and prints
+a table of natural and robust accuracy (PGD with restarts on the test images),
+mean and standard deviation over the seeds, then the same as JSON. The phases
+are as long as the originals' in proportion (100, 20 and 100 epochs; the digits'
+pretraining and finetuning are shorter still). HARP's densities start at 10 % in
+every layer.
 
-A seed whose pretraining stays at chance, as adversarial training of small
-networks without batch norm does now and then, is listed and replaced.
+A seed whose pretraining stays at chance is listed and replaced.
 
 CIFAR-10 is read by tensorflow-datasets from --data_dir (or downloaded), the
 first part of its training images and the first 1,000 test images.
@@ -83,6 +83,7 @@ class Setting:
     epsilon: float
     step_size: float
     num_steps: int
+    objective: str
     fraction: float
     num_test: int
     epochs: dict[str, int]
@@ -97,6 +98,7 @@ _SETTINGS = {
         epsilon=0.15,
         step_size=0.0375,
         num_steps=7,
+        objective="Madry",
         fraction=1.0,
         num_test=10_000,
         epochs={"pretrain": 40, "prune": 20, "finetune": 40},
@@ -109,9 +111,12 @@ _SETTINGS = {
         epsilon=8 / 255,
         step_size=2 / 255,
         num_steps=10,
-        fraction=0.2,
+        # PGD adversarial training of this network, which has no batch norm,
+        # stays at chance with every other seed.
+        objective="TRADES",
+        fraction=0.1,
         num_test=1000,
-        epochs={"pretrain": 20, "prune": 4, "finetune": 20},
+        epochs={"pretrain": 25, "prune": 5, "finetune": 25},
         learning_rates={"pretrain": 0.1, "prune": 0.1, "finetune": 0.01},
         weight_decay=5e-4,
     ),
@@ -271,7 +276,7 @@ def _fit(
         ht.set_phase(network, phase)
     robust = ht.RobustModel(
         network,
-        ht.objectives.Madry(
+        getattr(ht.objectives, setting.objective)(
             epsilon=setting.epsilon,
             step_size=setting.step_size,
             num_steps=setting.num_steps,

@@ -102,9 +102,9 @@ def export() -> None:
     # An export without --shrink replaces what an earlier one with it wrote.
     smaller_file = None
     if shrunk is not None:
-        smaller_file = shrunk_export.write(exported_network, folder.path)
+        smaller_file = shrunk_export.write(exported_network, folder.shrunk)
     else:
-        (folder.path / shrunk_export.FILE_NAME).unlink(missing_ok=True)
+        folder.shrunk.unlink(missing_ok=True)
     metrics = folder.merge_metrics(
         {
             **(

@@ -133,7 +133,8 @@ class Experiment:
         if first == "finetune" and not networks.is_masked(network):
             raise InputError(
                 f"--source={self.source_path} holds a network without masks; "
-                "prune it first with `python -m trainers.prune`"
+                "prune it first with `python -m trainers.prune`, or train all "
+                "its weights on with `python -m trainers.pretrain`"
             )
         if "prune" not in epochs:
             return

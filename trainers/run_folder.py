@@ -75,6 +75,10 @@ class RunFolder:
         return self.path / "densities.png"
 
     @property
+    def shrunk(self) -> pathlib.Path:
+        return self.path / "shrunk.keras"
+
+    @property
     def readme(self) -> pathlib.Path:
         return self.path / "README.md"
 

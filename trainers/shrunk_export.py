@@ -15,7 +15,6 @@ from trainers import checkpoints
 from trainers import console
 from trainers import networks
 
-FILE_NAME = "shrunk.keras"
 # Fraction of the weights left from which on it is said that it is so many.
 _NEARLY_ALL = 0.95
 # Images on which the outputs before and after are compared.
@@ -63,11 +62,10 @@ def shrink(
     return smaller, {**report.to_dict(), "largest_difference": difference}
 
 
-def write(network: keras.Model, folder: pathlib.Path) -> dict[str, Any]:
+def write(network: keras.Model, path: pathlib.Path) -> dict[str, Any]:
     """Writes the smaller network as a Keras file; returns its record."""
-    path = folder / FILE_NAME
     checkpoints.save_model(network, path)
-    return {"path": FILE_NAME, "bytes": path.stat().st_size}
+    return {"path": path.name, "bytes": path.stat().st_size}
 
 
 def _largest_difference(before: keras.Model, after: keras.Model) -> float:

@@ -28,7 +28,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
     Args:
         source: A `.keras` file, or the folder of a run, of which the last
-            finished phase is taken.
+            finished phase is taken, or of an export with `--shrink`.
         before: The phase that is to follow, if only those before it count.
 
     Raises:
@@ -38,6 +38,8 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
     if path.is_dir():
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)
+        if phase is None and folder.shrunk.is_file():
+            return folder.shrunk
         if phase is None:
             raise InputError(
                 f"--source={source} holds no finished phase: there is no "

@@ -27,6 +27,8 @@ from hydra_tf.pruning.unit_costs import UnitCosts
 # No layer's learned density falls below this part of the target.
 _LEAST_SHARE = 0.1
 
+_NAMES = {"weights": "weights", "flops": "FLOPs"}
+
 # Where learned densities start, if the target is not above it.
 _USUAL_START = 0.1
 
@@ -232,9 +234,9 @@ def _check_least(
     """Raises `InputError` if the least that is possible is over the budget."""
     if costs.of(least) > budget:
         raise InputError(
-            f"`density` is too small: {density} of the {resource} is "
-            f"{budget:,}, but one unit in each layer, the least that is "
-            f"possible, already takes {costs.of(least):,}"
+            f"`density` is too small: {density} in every layer leaves "
+            f"{budget:,} {_NAMES[resource]}, but one unit in each, the least "
+            f"that is possible, already takes {costs.of(least):,}"
         )
 
 

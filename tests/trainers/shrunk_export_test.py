@@ -10,6 +10,7 @@ import tensorflow as tf
 import hydra_tf as ht
 from tests.pruning.shrinking.random_graphs import set_random_weights
 from tests.trainers import binaries
+from trainers import source
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,23 @@ def saved_model_logits(folder, images):
     return saved.signatures["serving_default"](images=tf.constant(images))[
         "logits"
     ]
+
+
+def test_the_folder_of_a_smaller_network_is_a_source(tmp_path, data_dir):
+    masked = ht.to_masked(network(), granularity="channel", density=0.5)
+    masked.save(tmp_path / "masked.keras")
+    output = tmp_path / "out"
+    export(tmp_path / "masked.keras", output, data_dir, "--shrink")
+    assert source.find(str(output)) == output / "shrunk.keras"
+    again = tmp_path / "again"
+    export(output, again, data_dir)
+    images = np.random.default_rng(0).uniform(size=(3, 8, 8, 1))
+    images = images.astype("float32")
+    np.testing.assert_allclose(
+        saved_model_logits(again, images),
+        saved_model_logits(output, images),
+        atol=1e-5,
+    )
 
 
 def test_pruned_channels_are_cut_out_of_what_is_exported(
