@@ -74,7 +74,7 @@ def learn_densities(
     ...     [keras.Input((4,)), keras.layers.Dense(5, name="logits")]))
     >>> learn_densities(model, 0.1, initial={"logits": 0.5})
     >>> layer = model.get_layer("logits")
-    >>> round(float(layer.live_density), 6), layer.min_density
+    >>> round(float(layer.live_density), 6), round(layer.min_density, 6)
     (0.5, 0.01)
 
     Reference:

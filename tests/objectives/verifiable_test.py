@@ -374,10 +374,10 @@ def test_masks_are_selected_once_in_a_step_with_branches(monkeypatch):
     robust = make_robust(ht.objectives.CROWNIBP(epsilon=RAMP), network)
     calls = []
     for cls in {type(layer) for layer in ht.masked_layers(network).values()}:
-        original = cls.mask
+        original = cls.exact_kernel
         monkeypatch.setattr(
             cls,
-            "mask",
+            "exact_kernel",
             property(
                 lambda self, original=original: (
                     calls.append(self.name) or original.fget(self)
