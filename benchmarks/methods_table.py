@@ -14,8 +14,8 @@ every layer.
 
 A seed whose pretraining stays at chance is listed and replaced.
 
-CIFAR-10 is read by tensorflow-datasets from --data_dir (or downloaded), the
-first part of its training images and the first 1,000 test images.
+CIFAR-10 is read by tensorflow-datasets from --data_dir (or downloaded): a tenth
+of its training images, and the first 1,000 test images.
 """
 
 from __future__ import annotations
