@@ -341,7 +341,10 @@ def test_a_target_below_one_unit_a_layer_is_a_clear_error(
 ):
     model = model_by_hand(granularity)
     ht.learn_densities(model, 0.01)
-    with pytest.raises(InputError, match="`density` is too small: 0.01 of the"):
+    with pytest.raises(
+        InputError,
+        match=f"(?i)`density` is too small: 0.01 in .* leaves .* {resource}, but",
+    ):
         ht.settle_densities(model, 0.01, resource)
     # Nothing has changed.
     groups = channel_groups(model)
