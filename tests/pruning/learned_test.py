@@ -343,7 +343,7 @@ def test_a_target_below_one_unit_a_layer_is_a_clear_error(
     ht.learn_densities(model, 0.01)
     with pytest.raises(
         InputError,
-        match=f"(?i)`density` is too small: 0.01 in .* leaves .* {resource}, but",
+        match=f"(?i)`density` is too small: 0.01 .* leaves .* {resource}, but",
     ):
         ht.settle_densities(model, 0.01, resource)
     # Nothing has changed.
