@@ -21,12 +21,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RANKS = {
     "errors": 0,
     "files": 1,
-    "granularity": 1,
     "graph": 1,
-    "loops": 1,
-    "masks": 1,
+    "phases": 1,
+    "registry": 1,
     "schedules": 1,
-    "rates": 2,
+    "ops": 2,
     "data": 2,
     "models": 2,
     "layers": 3,
@@ -37,6 +36,7 @@ RANKS = {
     "objectives": 6,
     "export": 7,
     "training": 7,
+    "evaluation": 7,
 }
 
 # What each tree outside the library may import.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from hydra_tf import pruning
-from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.pruning.channels.groups import connect_channels
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

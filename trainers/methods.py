@@ -14,7 +14,7 @@ from flags import allocation_flags
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import allocation
-from hydra_tf.pruning import learned
+from hydra_tf.pruning import harp
 from trainers import networks
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(network: keras.Model, settings: PruningSettings) -> None:
         if settings.learns_densities:
             learn_densities(masked, settings)
             compression(masked, settings)
-            learned.check_target(
+            harp.check_target(
                 masked, settings.density, settings.compression_resource
             )
         else:

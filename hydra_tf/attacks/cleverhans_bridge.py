@@ -31,9 +31,9 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import THREAT_MODELS
-from hydra_tf.attacks.gradient import check_attack_settings
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.ball import THREAT_MODELS
+from hydra_tf.attacks.checks import check_attack_settings
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import class_labels

@@ -31,7 +31,7 @@ from hydra_tf.bounds.windows import Window
 from hydra_tf.bounds.windows import find_windows
 from hydra_tf.bounds.windows import num_window_entries
 from hydra_tf.bounds.windows import on_windows
-from hydra_tf.loops import map_in_order
+from hydra_tf.ops.loops import map_in_order
 
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25

@@ -10,11 +10,11 @@ from keras import ops
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.granularity import WEIGHT
 from hydra_tf.layers import kernel_scope
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scored_kernel import SCALED
 from hydra_tf.layers.scored_kernel import ScoredKernel
+from hydra_tf.ops.granularity import WEIGHT
 
 PHASES = ("pretrain", "prune", "finetune")
 

@@ -10,11 +10,6 @@ import tensorflow as tf
 from keras import ops
 
 from hydra_tf.errors import InputError
-from hydra_tf.granularity import STRUCTURED
-from hydra_tf.granularity import WEIGHT
-from hydra_tf.granularity import check_granularity
-from hydra_tf.granularity import is_n_of_m
-from hydra_tf.granularity import n_of_m
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.kernel_masks import WeightMask
@@ -22,8 +17,13 @@ from hydra_tf.layers.kernel_masks import kernel_mask
 from hydra_tf.layers.scores import DerivedVariable
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.layers.scores import check_learns
-from hydra_tf.masks import check_density
-from hydra_tf.rates import check_min_density
+from hydra_tf.ops.granularity import STRUCTURED
+from hydra_tf.ops.granularity import WEIGHT
+from hydra_tf.ops.granularity import check_granularity
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.granularity import n_of_m
+from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.rates import check_min_density
 
 SCALED = "scaled"
 

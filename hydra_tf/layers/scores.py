@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.masks import check_density
-from hydra_tf.masks import topk_mask
-from hydra_tf.rates import check_min_density
-from hydra_tf.rates import density_of_rate
-from hydra_tf.rates import rate_of_density
+from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.masks import topk_mask
+from hydra_tf.ops.rates import check_min_density
+from hydra_tf.ops.rates import density_of_rate
+from hydra_tf.ops.rates import rate_of_density
 
 LEARNS = ("both", "scores", "rates")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_attack_settings
-from hydra_tf.attacks.gradient import fgsm
-from hydra_tf.attacks.gradient import pgd
+from hydra_tf.attacks.checks import check_attack_settings
+from hydra_tf.attacks.fgsm import fgsm
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
+from hydra_tf.attacks.pgd import pgd
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import class_labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed

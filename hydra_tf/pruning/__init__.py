@@ -1,13 +1,13 @@
 """From a plain model to a masked one, through the phases, and back."""
 
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.compression import CompressionLoss
 from hydra_tf.pruning.convert import register_masked_twin
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.convert import to_masked
 from hydra_tf.pruning.density import set_density
-from hydra_tf.pruning.groups import connect_channels
-from hydra_tf.pruning.learned import learn_densities
-from hydra_tf.pruning.learned import settle_densities
+from hydra_tf.pruning.harp import learn_densities
+from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.multistep import MultiStepPruning
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.phases import set_phase

@@ -11,10 +11,6 @@ import numpy as np
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.granularity import STRUCTURED
-from hydra_tf.granularity import WEIGHT
-from hydra_tf.granularity import check_granularity
-from hydra_tf.granularity import is_n_of_m
 from hydra_tf.layers import MaskedConv1D
 from hydra_tf.layers import MaskedConv2D
 from hydra_tf.layers import MaskedConv2DTranspose
@@ -22,11 +18,15 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
-from hydra_tf.masks import check_density
+from hydra_tf.ops.granularity import STRUCTURED
+from hydra_tf.ops.granularity import WEIGHT
+from hydra_tf.ops.granularity import check_granularity
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.blocks import layers_without_blocks
-from hydra_tf.pruning.groups import assign_channels
-from hydra_tf.pruning.groups import connect_channels
-from hydra_tf.pruning.groups import pinned_channels
+from hydra_tf.pruning.channels.groups import assign_channels
+from hydra_tf.pruning.channels.groups import connect_channels
+from hydra_tf.pruning.channels.groups import pinned_channels
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
 _MASKED_TWINS: dict[type, Any] = {

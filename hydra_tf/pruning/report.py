@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from hydra_tf.granularity import STRUCTURED
 from hydra_tf.layers.masked_layer import MaskedLayer
+from hydra_tf.ops.granularity import STRUCTURED
 from hydra_tf.pruning.naming import layers_with_masks
 
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.granularity import STRUCTURED
 from hydra_tf.layers.scored_kernel import scaled_scores
-from hydra_tf.pruning.groups import ChannelGroup
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.ops.granularity import STRUCTURED
+from hydra_tf.pruning.channels.groups import ChannelGroup
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 

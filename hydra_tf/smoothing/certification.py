@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.errors import InputError
 from hydra_tf.smoothing.resumable import ResumableTable

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError

@@ -18,14 +18,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.gradient import check_number
+from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
-from hydra_tf.loops import map_in_order
+from hydra_tf.ops.loops import map_in_order
 from hydra_tf.smoothing.noise import GaussianStream
 
 # One call into TensorFlow runs this many batches, one after the other: masks

@@ -15,8 +15,8 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers.scores import check_learns
 from hydra_tf.objectives.base import Objective
 from hydra_tf.pruning.compression import check_resource
-from hydra_tf.pruning.learned import learn_densities
-from hydra_tf.pruning.learned import settle_densities
+from hydra_tf.pruning.harp import learn_densities
+from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.pruning.phases import set_phase

@@ -15,7 +15,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import call_loss
 from hydra_tf.objectives.base import call_perturb
-from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from hydra_tf.layers import MaskedConv2D
 from hydra_tf.layers import MaskedDense
-from hydra_tf.masks import topk_mask
-from hydra_tf.rates import rate_of_density
+from hydra_tf.ops.masks import topk_mask
+from hydra_tf.ops.rates import rate_of_density
 from tests import golden
 
 ARRAYS = golden.load("harp")

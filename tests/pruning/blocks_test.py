@@ -7,7 +7,7 @@ from keras import layers
 
 import hydra_tf as ht
 from hydra_tf import InputError
-from hydra_tf.masks import n_of_m_mask
+from hydra_tf.ops.masks import n_of_m_mask
 from tests.pruning import networks
 
 PATTERNS = pytest.mark.parametrize("granularity", ["2:4", "4:8"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import hydra_tf as ht
 from hydra_tf import InputError
 from hydra_tf.pruning import allocation
-from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.channels.groups import channel_groups
 from tests.pruning import networks
 
 RULES = ("global", "erk", "lamp")

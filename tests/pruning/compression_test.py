@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf.errors import InputError
-from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.channels.groups import channel_groups
 from tests import golden
 from tests.tiny_net import LAYERS
 from tests.tiny_net import tiny_net

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf import InputError
-from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.channels.groups import channel_groups
 from tests.pruning import networks
 
 INPUTS = networks.images((8, 8, 8, 3))

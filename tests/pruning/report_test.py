@@ -8,7 +8,7 @@ import pytest
 
 import hydra_tf as ht
 from hydra_tf import InputError
-from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.channels.groups import channel_groups
 from tests.pruning import networks
 
 

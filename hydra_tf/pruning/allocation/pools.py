@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.granularity import STRUCTURED
-from hydra_tf.granularity import is_n_of_m
-from hydra_tf.masks import check_density
-from hydra_tf.pruning.groups import ChannelGroup
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.ops.granularity import STRUCTURED
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.masks import check_density
+from hydra_tf.pruning.channels.groups import ChannelGroup
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import prunable_layers
 
 # A density of 1 / 49 stands for one of 49 channels, in floats as well.

@@ -9,15 +9,15 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.masks import check_density
-from hydra_tf.pruning.allocation.erdos_renyi import erk_counts
-from hydra_tf.pruning.allocation.layer_adaptive import lamp_counts
-from hydra_tf.pruning.allocation.one_threshold import global_counts
+from hydra_tf.ops.masks import check_density
+from hydra_tf.pruning.allocation.erk import erk_counts
+from hydra_tf.pruning.allocation.global_threshold import global_counts
+from hydra_tf.pruning.allocation.lamp import lamp_counts
 from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
-from hydra_tf.pruning.allocation.same_density import uniform
-from hydra_tf.pruning.groups import channel_groups
+from hydra_tf.pruning.allocation.uniform import uniform
+from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.naming import check_layer_names
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers

@@ -13,9 +13,9 @@ import tensorflow as tf
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.graph import Walk
-from hydra_tf.pruning.channel_rules import KERNEL_RULES
-from hydra_tf.pruning.channel_rules import Rule
-from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.channels.rules import KERNEL_RULES
+from hydra_tf.pruning.channels.rules import Rule
+from hydra_tf.pruning.channels.rules import rule_of
 
 
 @dataclasses.dataclass(frozen=True)

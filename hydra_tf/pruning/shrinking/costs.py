@@ -16,7 +16,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import walk
 from hydra_tf.layers.traversal import find_masked
-from hydra_tf.pruning.channel_rules import has_kernel
+from hydra_tf.pruning.channels.rules import has_kernel
 from hydra_tf.pruning.convert import strip_masks
 
 # Calls before those that are timed: tracing, allocation, caches.

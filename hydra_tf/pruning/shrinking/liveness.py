@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from hydra_tf.graph import Call
-from hydra_tf.pruning.channel_flow import ChannelFlow
-from hydra_tf.pruning.channel_flow import LayerChannels
-from hydra_tf.pruning.channel_rules import Rule
-from hydra_tf.pruning.channel_rules import kernel_axes
-from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.channels.flow import ChannelFlow
+from hydra_tf.pruning.channels.flow import LayerChannels
+from hydra_tf.pruning.channels.rules import Rule
+from hydra_tf.pruning.channels.rules import kernel_axes
+from hydra_tf.pruning.channels.rules import rule_of
 from hydra_tf.pruning.shrinking.constants import applied
 from hydra_tf.pruning.shrinking.constants import find_constants
 from hydra_tf.pruning.shrinking.constants import never_pads

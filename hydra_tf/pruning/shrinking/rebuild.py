@@ -11,13 +11,13 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
-from hydra_tf.pruning.channel_flow import ChannelFlow
-from hydra_tf.pruning.channel_flow import LayerChannels
-from hydra_tf.pruning.channel_rules import KERNEL_RULES
-from hydra_tf.pruning.channel_rules import Rule
-from hydra_tf.pruning.channel_rules import has_weights
-from hydra_tf.pruning.channel_rules import kernel_axes
-from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.channels.flow import ChannelFlow
+from hydra_tf.pruning.channels.flow import LayerChannels
+from hydra_tf.pruning.channels.rules import KERNEL_RULES
+from hydra_tf.pruning.channels.rules import Rule
+from hydra_tf.pruning.channels.rules import has_weights
+from hydra_tf.pruning.channels.rules import kernel_axes
+from hydra_tf.pruning.channels.rules import rule_of
 from hydra_tf.pruning.convert import made_anew
 from hydra_tf.pruning.shrinking.liveness import Liveness
 

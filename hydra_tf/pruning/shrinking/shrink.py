@@ -6,7 +6,7 @@ import keras
 
 from hydra_tf.graph import walk
 from hydra_tf.layers.traversal import find_masked
-from hydra_tf.pruning.channel_flow import channel_flow
+from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.shrinking.liveness import find_live
 from hydra_tf.pruning.shrinking.rebuild import rebuild

@@ -13,8 +13,8 @@ from keras import layers
 
 import hydra_tf as ht
 from hydra_tf.errors import InputError
-from hydra_tf.pruning.channel_flow import channel_flow
-from hydra_tf.pruning.channel_rules import kernel_axes
+from hydra_tf.pruning.channels.flow import channel_flow
+from hydra_tf.pruning.channels.rules import kernel_axes
 from tests.pruning.shrinking import random_graphs
 from tests.pruning.shrinking.random_graphs import set_random_weights
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import hydra_tf as ht
 from hydra_tf.errors import InputError
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.learned import cut_counts
-from hydra_tf.pruning.unit_costs import UnitCosts
+from hydra_tf.pruning.channels.costs import UnitCosts
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.harp import cut_counts
 from tests.pruning import networks
 
 EXAMPLES = settings(deadline=None, max_examples=10)

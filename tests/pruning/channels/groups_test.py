@@ -14,9 +14,9 @@ from keras import layers
 
 import hydra_tf as ht
 from hydra_tf import InputError
-from hydra_tf.pruning.channel_flow import channel_flow
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.groups import connect_channels
+from hydra_tf.pruning.channels.flow import channel_flow
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.channels.groups import connect_channels
 from tests.pruning import networks
 from tests.pruning.shrinking import random_graphs
 

@@ -14,13 +14,13 @@ from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.graph import Walk
 from hydra_tf.graph import walk
-from hydra_tf.pruning.channel_rules import KERNEL_RULES
-from hydra_tf.pruning.channel_rules import Rule
-from hydra_tf.pruning.channel_rules import activation_maps_entries
-from hydra_tf.pruning.channel_rules import has_kernel
-from hydra_tf.pruning.channel_rules import has_weights
-from hydra_tf.pruning.channel_rules import kernel_axes
-from hydra_tf.pruning.channel_rules import rule_of
+from hydra_tf.pruning.channels.rules import KERNEL_RULES
+from hydra_tf.pruning.channels.rules import Rule
+from hydra_tf.pruning.channels.rules import activation_maps_entries
+from hydra_tf.pruning.channels.rules import has_kernel
+from hydra_tf.pruning.channels.rules import has_weights
+from hydra_tf.pruning.channels.rules import kernel_axes
+from hydra_tf.pruning.channels.rules import rule_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from hydra_tf.masks import check_density
+from hydra_tf.ops.masks import check_density
+from hydra_tf.pruning.allocation.counts import counts_of_units
+from hydra_tf.pruning.allocation.counts import settle
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
-from hydra_tf.pruning.allocation.settling import counts_of_units
-from hydra_tf.pruning.allocation.settling import settle
 
 
 def erk(model: keras.Model, density: float) -> dict[str, float]:

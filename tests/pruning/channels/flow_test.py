@@ -8,7 +8,7 @@ from keras import ops
 
 import hydra_tf as ht
 from hydra_tf.errors import InputError
-from hydra_tf.pruning.channel_flow import channel_flow
+from hydra_tf.pruning.channels.flow import channel_flow
 
 
 def flow_of(build, shape=(8, 8, 3), **kwargs):

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hydra_tf.masks import check_density
-from hydra_tf.masks import kept_count
+from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.masks import kept_count
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
-from hydra_tf.pruning.unit_costs import UnitCosts
+from hydra_tf.pruning.channels.costs import UnitCosts
 
 # A sum of products that is meant as a whole number may lie just below it.
 _ROUNDING = 1e-12

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from hydra_tf.loops import map_in_order
+from hydra_tf.ops.loops import map_in_order
 
 
 def test_every_item_is_mapped_in_order():

@@ -1,4 +1,4 @@
-"""Attacks that follow the sign or the direction of the input gradient.
+"""Projected gradient descent, with restarts.
 
 The steps and the restarts are rolled loops, so the memory that an attack needs
 does not grow with their number. Nothing flows back through an attack. (Only a
@@ -8,29 +8,25 @@ of an attack called within it, in vain: call the attack before opening it.)
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import numbers
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.ball import Ball
+from hydra_tf.attacks.checks import check_attack_settings
+from hydra_tf.attacks.checks import check_number
+from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import attack_loss
 from hydra_tf.attacks.losses import check_loss
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.layers import reuse_effective_kernels
-
-THREAT_MODELS = ("linf", "l2")
-
-# The projection on the L2 ball divides by norm + this, as the originals do.
-_NORM_STABILISER = 1e-7
 
 
 def _computing_kernels_once(attack: Callable) -> Callable:
@@ -129,7 +125,7 @@ def pgd(
     )
     check_loss(loss)
     _check_restarts(num_restarts, random_start)
-    x = _images(x)
+    x = checked_images(x)
     images = tf.cast(x, tf.float32)
     logits_of = as_logits_function(model)
     if natural_logits is None and (loss == "kl" or y is None):
@@ -177,186 +173,6 @@ def pgd(
             lambda point: _outcome(logits_of(point), y, loss_of),
         )
     return tf.stop_gradient(tf.cast(x_adv, x.dtype))
-
-
-def fgsm(
-    model: Model,
-    x: tf.Tensor,
-    y: tf.Tensor | None,
-    *,
-    epsilon: float,
-    step_size: float | None = None,
-    threat_model: str = "linf",
-    loss: str = "ce",
-    start: tf.Tensor | None = None,
-    random_start: bool = False,
-    clip: tuple[float, float] = (0.0, 1.0),
-    seed: noise.Seed = None,
-    natural_logits: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Fast gradient sign method: a single step of `pgd`, by default from `x`.
-
-    Args:
-        model: Keras model, or any callable from images to logits.
-        x: Float images of shape `(batch, ...)`, within `clip`.
-        y: Integer labels, or None for the model's own predictions.
-        epsilon: Float >= 0, radius of the ball.
-        step_size: Float >= 0, length of the step. Defaults to `epsilon`.
-        threat_model: `"linf"` or `"l2"`.
-        loss: `"ce"`, `"margin"`, or `"kl"`, whose gradient is zero at `x` and
-            which therefore wants a `start`.
-        start: As in `pgd`.
-        random_start: As in `pgd`.
-        clip: Smallest and largest value of an image.
-        seed: As in `pgd`.
-        natural_logits: As in `pgd`.
-
-    Returns:
-        Perturbed images, with shape and dtype of `x`.
-
-    Raises:
-        InputError: If an argument is out of its range.
-
-    Reference:
-
-    - [Goodfellow et al., 2015](https://arxiv.org/abs/1412.6572)
-    """
-    return pgd(
-        model,
-        x,
-        y,
-        epsilon=epsilon,
-        step_size=epsilon if step_size is None else step_size,
-        num_steps=1,
-        threat_model=threat_model,
-        loss=loss,
-        start=start,
-        random_start=random_start,
-        clip=clip,
-        seed=seed,
-        natural_logits=natural_logits,
-    )
-
-
-def check_attack_settings(
-    *,
-    epsilon: float,
-    step_size: float,
-    num_steps: int,
-    threat_model: str,
-    clip: tuple[float, float] = (0.0, 1.0),
-) -> None:
-    """Raises InputError for settings that no gradient attack can use.
-
-    Tensors are not checked: their value may be unknown.
-    """
-    if threat_model not in THREAT_MODELS:
-        raise InputError(
-            "`threat_model` must be 'linf' or 'l2'. "
-            f"Received: threat_model={threat_model!r}. "
-            f"{close_matches(threat_model, THREAT_MODELS)}"
-        )
-    check_number("epsilon", epsilon, minimum=0.0)
-    check_number("step_size", step_size, minimum=0.0)
-    check_number("num_steps", num_steps, minimum=0, integer=True)
-    lowest, highest = clip
-    if isinstance(lowest, numbers.Real) and isinstance(highest, numbers.Real):
-        if not lowest < highest:
-            raise InputError(
-                "`clip` must be (smallest, largest) value of an image. "
-                f"Received: clip={tuple(clip)}"
-            )
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    minimum: float,
-    integer: bool = False,
-    strict: bool = False,
-) -> None:
-    """Raises InputError unless `value` is a tensor or a number >= `minimum`.
-
-    With `strict` it must be larger than `minimum`.
-    """
-    if tf.is_tensor(value):
-        return
-    kind, wanted = numbers.Real, "a number"
-    if integer:
-        kind, wanted = numbers.Integral, "an integer"
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    # Also false for NaN and, written this way, for infinity.
-    if (
-        not fits
-        or not minimum <= value < float("inf")
-        or (strict and value == minimum)
-    ):
-        raise InputError(
-            f"`{name}` must be {wanted} {'>' if strict else '>='} {minimum}. "
-            f"Received: {name}={value!r}"
-        )
-
-
-@dataclasses.dataclass
-class Ball:
-    """The images that an attack may reach: norm ball and image range.
-
-    Attributes:
-        centre: Float32 images.
-        epsilon: Float32 scalar, radius.
-        threat_model: Norm, `"linf"` or `"l2"`.
-        clip: Float32 scalars, smallest and largest value of an image.
-        lower: Linf: smallest images within ball and range.
-        upper: Linf: largest images within ball and range.
-    """
-
-    centre: tf.Tensor
-    epsilon: tf.Tensor
-    threat_model: str
-    clip: tuple[tf.Tensor, tf.Tensor]
-    lower: tf.Tensor = dataclasses.field(init=False)
-    upper: tf.Tensor = dataclasses.field(init=False)
-
-    def __post_init__(self):
-        # Clipping to the ball, then to the range, equals one clipping to the
-        # clipped ends of the ball; they are computed once, not in every step.
-        self.lower = tf.clip_by_value(self.centre - self.epsilon, *self.clip)
-        self.upper = tf.clip_by_value(self.centre + self.epsilon, *self.clip)
-
-    def step(self, x_adv, gradient, step_size):
-        """Returns the next iterate, within the ball."""
-        if self.threat_model == "linf":
-            direction = tf.sign(gradient)
-        else:
-            direction = _unit_norm(gradient)
-        return self.project(x_adv + step_size * direction)
-
-    def project(self, x_adv):
-        """Returns the points as they enter the next step."""
-        if self.threat_model == "linf":
-            return tf.clip_by_value(x_adv, self.lower, self.upper)
-        delta = tf.clip_by_value(x_adv, *self.clip) - self.centre
-        norm = _l2_norm(delta)
-        factor = tf.where(
-            norm > self.epsilon, self.epsilon / (norm + _NORM_STABILISER), 1.0
-        )
-        return self.centre + delta * factor
-
-    def finish(self, x_adv):
-        """Returns the points as they leave the attack."""
-        # Where x is in range, the L2 projection can leave it by rounding only.
-        return tf.clip_by_value(self.project(x_adv), *self.clip)
-
-    def random_point(self, seed):
-        """Returns points uniform in the norm ball, clipped to the range."""
-        if self.threat_model == "linf":
-            direction = noise.uniform_like(self.centre, seed)
-        else:
-            direction = noise.l2_ball_like(self.centre, seed)
-        return tf.clip_by_value(
-            self.centre + self.epsilon * direction, *self.clip
-        )
 
 
 def _climb(
@@ -442,39 +258,6 @@ def _outcome(logits, y, loss_of) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns whether each image is misclassified, and its loss."""
     predicted = tf.argmax(logits, axis=-1, output_type=y.dtype)
     return predicted != y, loss_of(logits)
-
-
-def _unit_norm(gradient: tf.Tensor) -> tf.Tensor:
-    """Returns `gradient` with unit L2 norm per image; zero stays zero."""
-    axes = noise.image_axes(gradient)
-    # Squares of tiny gradients underflow; scaled by the largest they do not.
-    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
-    gradient = tf.math.divide_no_nan(gradient, largest)
-    return tf.math.divide_no_nan(gradient, _l2_norm(gradient))
-
-
-def _l2_norm(x: tf.Tensor) -> tf.Tensor:
-    """Returns the L2 norm of each image, shape `(batch, 1, ..., 1)`."""
-    squares = tf.reduce_sum(
-        tf.square(x), axis=noise.image_axes(x), keepdims=True
-    )
-    return tf.sqrt(squares)
-
-
-def _images(x: tf.Tensor) -> tf.Tensor:
-    """Returns the images as a float tensor with a batch axis."""
-    x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
-        raise InputError(
-            "`x` must hold float images, in [0, 1] unless `clip` says "
-            f"otherwise. Received: dtype={x.dtype.name}"
-        )
-    if x.shape.rank is None or x.shape.rank < 2:
-        raise InputError(
-            "`x` must have a batch axis and one axis or more per image. "
-            f"Received: shape={x.shape}"
-        )
-    return x
 
 
 def _check_restarts(num_restarts: int, random_start: bool) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.pruning.allocation.counts import counts_by_value
 from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
-from hydra_tf.pruning.allocation.settling import counts_by_value
 
 
 def global_threshold(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hydra_tf import InputError
-from hydra_tf.masks import kept_count
-from hydra_tf.masks import topk_mask
+from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.masks import topk_mask
 from tests import golden
 
 DTYPES = ("float32", "bfloat16", "float16")

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from hydra_tf.granularity import is_n_of_m
-from hydra_tf.granularity import n_of_m
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.masks import kept_count
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.granularity import n_of_m
+from hydra_tf.ops.masks import kept_count
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.compression import layer_cost
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import masked_layers
 
 

@@ -18,16 +18,16 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.granularity import CHANNEL
 from hydra_tf.layers import Channels
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import ALWAYS_KEPT
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.scored_kernel import scaled_scores
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.pruning.channel_flow import ChannelFlow
-from hydra_tf.pruning.channel_flow import LayerChannels
-from hydra_tf.pruning.channel_flow import channel_flow
+from hydra_tf.ops.granularity import CHANNEL
+from hydra_tf.pruning.channels.flow import ChannelFlow
+from hydra_tf.pruning.channels.flow import LayerChannels
+from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import paths_of_masked_layers
 

@@ -11,18 +11,18 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.granularity import WEIGHT
-from hydra_tf.granularity import is_n_of_m
 from hydra_tf.layers.scores import check_learns
-from hydra_tf.masks import check_density
-from hydra_tf.masks import kept_count
+from hydra_tf.ops.granularity import WEIGHT
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.masks import kept_count
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
+from hydra_tf.pruning.channels.costs import UnitCosts
+from hydra_tf.pruning.channels.groups import channel_groups
+from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.compression import check_resource
-from hydra_tf.pruning.groups import channel_groups
-from hydra_tf.pruning.groups import connect_channels
 from hydra_tf.pruning.naming import prunable_layers
-from hydra_tf.pruning.unit_costs import UnitCosts
 
 # No layer's learned density falls below this part of the target.
 _LEAST_SHARE = 0.1

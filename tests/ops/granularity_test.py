@@ -3,9 +3,9 @@
 import pytest
 
 from hydra_tf.errors import InputError
-from hydra_tf.granularity import check_granularity
-from hydra_tf.granularity import is_n_of_m
-from hydra_tf.granularity import n_of_m
+from hydra_tf.ops.granularity import check_granularity
+from hydra_tf.ops.granularity import is_n_of_m
+from hydra_tf.ops.granularity import n_of_m
 
 
 @pytest.mark.parametrize(

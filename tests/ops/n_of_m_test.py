@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hydra_tf import InputError
-from hydra_tf.masks import n_of_m_mask
+from hydra_tf.ops.masks import n_of_m_mask
 
 DTYPES = ("float32", "bfloat16", "float16")
 

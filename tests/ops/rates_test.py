@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.rates import density_of_rate
-from hydra_tf.rates import rate_of_density
+from hydra_tf.ops.rates import density_of_rate
+from hydra_tf.ops.rates import rate_of_density
 from tests import golden
 
 ARRAYS = golden.load("harp")

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf.pruning.allocation.counts import counts_by_value
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
-from hydra_tf.pruning.allocation.settling import counts_by_value
 
 
 def lamp(model: keras.Model, density: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Tests for hydra_tf.training.schedules."""
+"""Tests for hydra_tf.training.learning_rates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.training import learning_rates
 from hydra_tf.training import optimizers
-from hydra_tf.training import schedules
 from tests import golden
 
 cases = pytest.mark.parametrize("case", [0, 1])
@@ -31,7 +31,7 @@ def rates(case, rule, steps_per_epoch=3):
 @cases
 def test_cosine_is_the_original_one_epoch_later(case):
     # The originals evaluate the cosine at e - 1, we at e.
-    values, warmup, ours = rates(case, schedules.CosineRate)
+    values, warmup, ours = rates(case, learning_rates.CosineRate)
     theirs = values[f"lr{case}_hydra_cosine"]
     np.testing.assert_allclose(ours[warmup:-1], theirs[warmup + 1 :], rtol=1e-6)
     np.testing.assert_allclose(ours[:warmup], theirs[:warmup], rtol=1e-6)
@@ -39,27 +39,27 @@ def test_cosine_is_the_original_one_epoch_later(case):
 
 @cases
 def test_step_equals_the_original_with_its_warmup(case):
-    values, _, ours = rates(case, schedules.StepRate)
+    values, _, ours = rates(case, learning_rates.StepRate)
     np.testing.assert_allclose(ours, values[f"lr{case}_harp_step"], rtol=1e-6)
 
 
 @cases
 def test_step_equals_the_other_original_after_warmup(case):
-    values, warmup, ours = rates(case, schedules.StepRate)
+    values, warmup, ours = rates(case, learning_rates.StepRate)
     theirs = values[f"lr{case}_hydra_step"]
     np.testing.assert_allclose(ours[warmup:], theirs[warmup:], rtol=1e-6)
 
 
 @cases
 def test_constant_equals_the_original(case):
-    values, _, ours = rates(case, schedules.ConstantRate)
+    values, _, ours = rates(case, learning_rates.ConstantRate)
     np.testing.assert_allclose(
         ours, values[f"lr{case}_hydra_constant"], rtol=1e-6
     )
 
 
 def test_cosine_starts_at_the_base_rate_and_ends_at_zero():
-    schedule = schedules.CosineRate(0.2, epochs=5, steps_per_epoch=2)
+    schedule = learning_rates.CosineRate(0.2, epochs=5, steps_per_epoch=2)
     assert schedule.at_epoch(0) == np.float32(0.2)
     assert schedule.at_epoch(4) > 0
     assert schedule.at_epoch(5) == schedule.at_epoch(50) == 0
@@ -68,7 +68,7 @@ def test_cosine_starts_at_the_base_rate_and_ends_at_zero():
 @pytest.mark.parametrize("epochs", range(1, 121))
 def test_step_drops_in_the_right_epoch(epochs):
     # By integers: 0.75 E, 0.9 E and E rounded up to whole epochs.
-    factor = schedules.StepRate(1.0, epochs, 1).factor
+    factor = learning_rates.StepRate(1.0, epochs, 1).factor
     drops = [-(-3 * epochs // 4), -(-9 * epochs // 10), epochs]
     for epoch in {each + shift for each in drops for shift in (-1, 0)}:
         expected = 0.1 ** sum(epoch >= drop for drop in drops)
@@ -77,28 +77,28 @@ def test_step_drops_in_the_right_epoch(epochs):
 
 
 def test_rate_is_constant_within_an_epoch():
-    schedule = schedules.CosineRate(0.1, epochs=4, steps_per_epoch=7)
+    schedule = learning_rates.CosineRate(0.1, epochs=4, steps_per_epoch=7)
     found = [float(schedule(step)) for step in range(28)]
     assert found == [schedule.at_epoch(step // 7) for step in range(28)]
     assert len(set(found)) == 4
 
 
 def test_warmup_without_a_rate_uses_the_base_rate():
-    schedule = schedules.CosineRate(0.1, 4, 1, warmup_epochs=2)
+    schedule = learning_rates.CosineRate(0.1, 4, 1, warmup_epochs=2)
     found = [schedule.at_epoch(epoch) for epoch in range(4)]
     assert found[:3] == [np.float32(0.1)] * 3
     assert found[3] < found[2]
 
 
 def test_fractional_epochs_are_allowed():
-    schedule = schedules.StepRate(1.0, 0.5, 10, 0.5, 0.25)
+    schedule = learning_rates.StepRate(1.0, 0.5, 10, 0.5, 0.25)
     assert schedule.at_epoch(0) == 0.25
     np.testing.assert_allclose(schedule.at_epoch(1), 1e-3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "step"])
 def test_a_schedule_drives_an_optimizer_through_its_file(name, tmp_path):
-    schedule = schedules.learning_rate(name, 0.5, 4, 2, 1, 0.125)
+    schedule = learning_rates.learning_rate(name, 0.5, 4, 2, 1, 0.125)
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
     model.compile(optimizers.SGD(schedule), "mse")
     data = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
@@ -114,7 +114,7 @@ def test_a_schedule_drives_an_optimizer_through_its_file(name, tmp_path):
 
 
 def test_compiled_and_eager_rates_agree():
-    schedule = schedules.StepRate(0.1, 8, 3, 1, 0.01)
+    schedule = learning_rates.StepRate(0.1, 8, 3, 1, 0.01)
     compiled = tf.function(schedule)
     for step in range(30):
         assert float(compiled(tf.constant(step))) == float(schedule(step))
@@ -122,7 +122,7 @@ def test_compiled_and_eager_rates_agree():
 
 def test_an_unknown_rule_is_answered_with_the_close_ones():
     with pytest.raises(InputError, match="Did you mean 'cosine'"):
-        schedules.learning_rate("cosin", 0.1, 1, 1)
+        learning_rates.learning_rate("cosin", 0.1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_an_unknown_rule_is_answered_with_the_close_ones():
 def test_an_argument_out_of_range_is_named(argument, value):
     settings = {"base_rate": 0.1, "epochs": 1, "steps_per_epoch": 1}
     with pytest.raises(InputError, match=f"`{argument}` must be"):
-        schedules.CosineRate(**{**settings, argument: value})
+        learning_rates.CosineRate(**{**settings, argument: value})

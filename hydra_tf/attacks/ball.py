@@ -1,0 +1,92 @@
+"""The images that an attack may reach: a norm ball within the image range."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from hydra_tf.attacks import noise
+
+THREAT_MODELS = ("linf", "l2")
+
+# The projection on the L2 ball divides by norm + this, as the originals do.
+_NORM_STABILISER = 1e-7
+
+
+@dataclasses.dataclass
+class Ball:
+    """The images that an attack may reach: norm ball and image range.
+
+    Attributes:
+        centre: Float32 images.
+        epsilon: Float32 scalar, radius.
+        threat_model: Norm, `"linf"` or `"l2"`.
+        clip: Float32 scalars, smallest and largest value of an image.
+        lower: Linf: smallest images within ball and range.
+        upper: Linf: largest images within ball and range.
+    """
+
+    centre: tf.Tensor
+    epsilon: tf.Tensor
+    threat_model: str
+    clip: tuple[tf.Tensor, tf.Tensor]
+    lower: tf.Tensor = dataclasses.field(init=False)
+    upper: tf.Tensor = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        # Clipping to the ball, then to the range, equals one clipping to the
+        # clipped ends of the ball; they are computed once, not in every step.
+        self.lower = tf.clip_by_value(self.centre - self.epsilon, *self.clip)
+        self.upper = tf.clip_by_value(self.centre + self.epsilon, *self.clip)
+
+    def step(self, x_adv, gradient, step_size):
+        """Returns the next iterate, within the ball."""
+        if self.threat_model == "linf":
+            direction = tf.sign(gradient)
+        else:
+            direction = _unit_norm(gradient)
+        return self.project(x_adv + step_size * direction)
+
+    def project(self, x_adv):
+        """Returns the points as they enter the next step."""
+        if self.threat_model == "linf":
+            return tf.clip_by_value(x_adv, self.lower, self.upper)
+        delta = tf.clip_by_value(x_adv, *self.clip) - self.centre
+        norm = _l2_norm(delta)
+        factor = tf.where(
+            norm > self.epsilon, self.epsilon / (norm + _NORM_STABILISER), 1.0
+        )
+        return self.centre + delta * factor
+
+    def finish(self, x_adv):
+        """Returns the points as they leave the attack."""
+        # Where x is in range, the L2 projection can leave it by rounding only.
+        return tf.clip_by_value(self.project(x_adv), *self.clip)
+
+    def random_point(self, seed):
+        """Returns points uniform in the norm ball, clipped to the range."""
+        if self.threat_model == "linf":
+            direction = noise.uniform_like(self.centre, seed)
+        else:
+            direction = noise.l2_ball_like(self.centre, seed)
+        return tf.clip_by_value(
+            self.centre + self.epsilon * direction, *self.clip
+        )
+
+
+def _unit_norm(gradient: tf.Tensor) -> tf.Tensor:
+    """Returns `gradient` with unit L2 norm per image; zero stays zero."""
+    axes = noise.image_axes(gradient)
+    # Squares of tiny gradients underflow; scaled by the largest they do not.
+    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
+    gradient = tf.math.divide_no_nan(gradient, largest)
+    return tf.math.divide_no_nan(gradient, _l2_norm(gradient))
+
+
+def _l2_norm(x: tf.Tensor) -> tf.Tensor:
+    """Returns the L2 norm of each image, shape `(batch, 1, ..., 1)`."""
+    squares = tf.reduce_sum(
+        tf.square(x), axis=noise.image_axes(x), keepdims=True
+    )
+    return tf.sqrt(squares)

@@ -1,0 +1,1 @@
+"""Which channels have to live or die together, and what they cost."""
