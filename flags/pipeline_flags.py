@@ -7,8 +7,7 @@ import dataclasses
 from flags import parsing
 from flags import pruning_flags
 from flags import training_flags
-
-PHASES = ("pretrain", "prune", "finetune")
+from hydra_tf.phases import PHASES
 
 _PRETRAIN_EPOCHS = parsing.DEFINE_count(
     "pretrain_epochs",

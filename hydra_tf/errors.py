@@ -1,4 +1,4 @@
-"""The error that a user's mistake raises, and words that help to mend it."""
+"""Errors that users see, and words that help to mend their causes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ class InputError(ValueError):
     right. The binaries turn it into that line and a non-zero exit, whereas any
     other exception is a defect and keeps its traceback.
     """
+
+
+class DivergedError(RuntimeError):
+    """The loss or a weight is no finite number; the message says where."""
+
+
+class ContradictionError(RuntimeError):
+    """An attack found what a proof excludes; the message says which."""
 
 
 def close_matches(name: str, choices: Iterable[str]) -> str:

@@ -1,1 +1,4 @@
-"""Binaries: `python -m trainers.NAME`, and what they share."""
+"""The binaries."""
+
+# Puts off the import of TensorFlow, see there.
+import flags  # noqa: F401

@@ -24,8 +24,10 @@ from flags import certify_flags
 from flags.certify_flags import CertifySettings
 from hydra_tf import attacks
 from hydra_tf import files
+from hydra_tf import interrupts
 from hydra_tf import smoothing
 from hydra_tf.errors import InputError
+from hydra_tf.progress import Ticker
 from hydra_tf.smoothing.resumable import ResumableTable
 from trainers import certification
 from trainers import certified_plot
@@ -36,7 +38,6 @@ from trainers import environment
 from trainers import networks
 from trainers import settings
 from trainers import source
-from trainers import stops
 from trainers.certified_results import flag_name
 from trainers.run_folder import RunFolder
 
@@ -233,7 +234,7 @@ def _fill(
     """Appends new lines to the table and to `rows`."""
     first = len(rows)
     certified = sum(_first_flag(row) for row in rows)
-    ticker = console.Ticker("image", count - first, progress)
+    ticker = Ticker("image", count - first, progress)
     try:
         for row in new:
             table.append(row)
@@ -242,8 +243,8 @@ def _fill(
             ticker.update(
                 len(rows) - first, f"certified {certified}/{len(rows)}"
             )
-            stops.check()
-    except stops.Interrupted as stop:
+            interrupts.check()
+    except interrupts.Interrupted as stop:
         stop.where = (
             f"{len(rows)} of {count} images are done; run the same command to "
             "go on"

@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from flags.certification_methods import SMOOTHING
 from hydra_tf import bounds
+from hydra_tf import interrupts
 from hydra_tf import smoothing
-from trainers import console
-from trainers import stops
-from trainers import tables
+from hydra_tf import text
+from hydra_tf.errors import ContradictionError
+from hydra_tf.progress import Ticker
 
 if TYPE_CHECKING:
     from flags.attack_flags import EvaluationSettings
@@ -89,7 +90,7 @@ class BoundProver:
         proved: np.ndarray = np.zeros(count, bool)
         done = 0
         while done < count:
-            stops.check()
+            interrupts.check()
             size = self.batch_size
             # Rows past the end repeat the last image.
             rows = np.minimum(np.arange(done, done + size), count - 1)
@@ -162,7 +163,7 @@ def prove_by_bounds(
         progress: The value of `--progress`.
     """
     rows = np.flatnonzero(correct)
-    ticker = console.Ticker(label, len(rows), progress)
+    ticker = Ticker(label, len(rows), progress)
     proved: np.ndarray = np.zeros(len(labels), bool)
     proved[rows] = prover(images[rows], labels[rows], epsilon, ticker.update)
     ticker.close()
@@ -198,10 +199,10 @@ def prove_by_smoothing(
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    ticker = console.Ticker(SMOOTHING, len(labels), progress)
+    ticker = Ticker(SMOOTHING, len(labels), progress)
     done = []
     for certificate in certificates:
-        stops.check()
+        interrupts.check()
         done.append(certificate)
         ticker.update(len(done))
     ticker.close()
@@ -266,13 +267,13 @@ def check_against_attack(
     """
     turned = np.flatnonzero(proved & ~withstood)
     if len(turned):
-        raise stops.ContradictionError(
+        raise ContradictionError(
             f"{proof} certifies {len(turned)} of {len(proved)} test images "
             f"within {epsilon:.4g} that {attack} turns there, the first of "
             f"them number {turned[0]}: the bounds are wrong. This is a defect "
             "of hydra_tf (certified "
-            f"{tables.percent(float(proved.mean()))}, robust "
-            f"{tables.percent(float(withstood.mean()))}); please report it"
+            f"{text.percent(float(proved.mean()))}, robust "
+            f"{text.percent(float(withstood.mean()))}); please report it"
         )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from flags.certify_flags import CertifySettings
 from hydra_tf import smoothing
+from hydra_tf import text
+from hydra_tf.errors import ContradictionError
 from trainers import environment
 from trainers import source
-from trainers import stops
-from trainers import tables
 from trainers.run_folder import RunFolder
 
 
@@ -132,25 +132,25 @@ def table(parsed: CertifySettings, result: dict[str, Any]) -> str:
         result: The section of `metrics.json`.
     """
     norm = {"linf": "Linf", "l2": "L2"}[parsed.threat_model]
-    rows = [["natural", tables.percent(result["natural_accuracy"])]]
+    rows = [["natural", text.percent(result["natural_accuracy"])]]
     if parsed.smooths:
-        rows.append(["smoothed", tables.percent(result["smoothed_accuracy"])])
+        rows.append(["smoothed", text.percent(result["smoothed_accuracy"])])
     rows += [
         [
             f"{attack_name(each, result['num_examples'])}, {norm} "
             f"{_shown(each['epsilon'])}",
-            tables.percent(each["robust_accuracy"]),
+            text.percent(each["robust_accuracy"]),
         ]
         for each in result["robust_accuracy"]
     ]
     rows += [
         [
             f"certified, {norm} {_shown(each['radius'])}",
-            tables.percent(each["certified_accuracy"]),
+            text.percent(each["certified_accuracy"]),
         ]
         for each in result["certified_accuracy"]
     ]
-    return tables.table([f"{result['num_examples']} images", "accuracy"], rows)
+    return text.table([f"{result['num_examples']} images", "accuracy"], rows)
 
 
 def _shown(radius: float) -> str:
@@ -188,11 +188,11 @@ def check_against_attacks(
                 proof["radius"] >= each["epsilon"]
                 and proof["certified_accuracy"] > each["robust_accuracy"]
             ):
-                raise stops.ContradictionError(
+                raise ContradictionError(
                     f"{parsed.method} certifies "
-                    f"{tables.percent(proof['certified_accuracy'])} within "
+                    f"{text.percent(proof['certified_accuracy'])} within "
                     f"{proof['radius']:.4g}, but {each['attack']} left only "
-                    f"{tables.percent(each['robust_accuracy'])} within "
+                    f"{text.percent(each['robust_accuracy'])} within "
                     f"{each['epsilon']:.4g}: the bounds are wrong. This is a "
                     "defect of hydra_tf; please report it"
                 )

@@ -15,10 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf import interrupts
 from hydra_tf import training
+from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
 from trainers import run_folder
-from trainers import stops
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
@@ -185,7 +186,7 @@ class FiniteGuard(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        stops.check()
+        interrupts.check()
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             self._stop(f"step {batch + 1}", f"the loss is {loss}")
@@ -197,7 +198,7 @@ class FiniteGuard(keras.callbacks.Callback):
 
     def _stop(self, where: str, what: str) -> None:
         rate = _current_rate(self.model)
-        raise stops.DivergedError(
+        raise DivergedError(
             f"{self._phase} phase, epoch {self._epoch + 1}, {where}: {what}. "
             f"The last checkpoint is kept. Try a lower --learning_rate (now "
             f"{rate:.3g}), more --warmup_epochs"

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
+from hydra_tf import interrupts
+from hydra_tf import text
+from hydra_tf.progress import Ticker
 from trainers import certification
-from trainers import console
-from trainers import stops
-from trainers import tables
 
 if TYPE_CHECKING:
     from flags.attack_flags import EvaluationSettings
@@ -158,18 +158,18 @@ def describe(name: str, settings: EvaluationSettings) -> dict[str, Any]:
 def summary(evaluation: Evaluation) -> str:
     """Returns the figures in one line."""
     robust = ", ".join(
-        f"{tables.percent(value)} under {name}"
+        f"{text.percent(value)} under {name}"
         for name, value in evaluation.robust_accuracy.items()
     )
     certified = ", ".join(
-        f"{tables.percent(value)} by {name}"
+        f"{text.percent(value)} by {name}"
         for name, value in evaluation.certified_accuracy.items()
     )
     certified = f", certified {certified}" if certified else ""
     return (
-        f"natural {tables.percent(evaluation.natural_accuracy)}, robust "
+        f"natural {text.percent(evaluation.natural_accuracy)}, robust "
         f"{robust or '-'}{certified} ({evaluation.num_examples} images, "
-        f"{tables.duration(evaluation.seconds)})"
+        f"{text.duration(evaluation.seconds)})"
     )
 
 
@@ -208,11 +208,11 @@ def _withstands(
     robust = correct.copy()
     batch_size = settings.batch_size
     per_restart = -(-int(correct.sum()) // batch_size)
-    ticker = console.Ticker(label, num_restarts * per_restart, progress)
+    ticker = Ticker(label, num_restarts * per_restart, progress)
     for restart in range(num_restarts):
         active = np.flatnonzero(robust)
         for index, row in enumerate(range(0, len(active), batch_size)):
-            stops.check()
+            interrupts.check()
             rows = active[row : row + batch_size]
             # A stream of its own for each restart of each batch.
             stream = restart * 2**16 + index
@@ -220,7 +220,7 @@ def _withstands(
             robust[rows] = attack(*_batch(images, labels, rows), seed).numpy()
             ticker.update(
                 restart * per_restart + index + 1,
-                f"robust at most {tables.percent(float(robust.mean()))}",
+                f"robust at most {text.percent(float(robust.mean()))}",
             )
     ticker.close()
     return robust

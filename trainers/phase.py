@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import interrupts
 from hydra_tf import pruning
 from hydra_tf import training
 from hydra_tf.errors import InputError
@@ -19,7 +20,6 @@ from trainers import copies
 from trainers import optimizers
 from trainers import progress
 from trainers import rounds
-from trainers import stops
 from trainers import tensorboard
 from trainers.precision import with_precision
 from trainers.run_folder import RunFolder
@@ -217,7 +217,7 @@ def _fit(
                 shuffle=False,
                 verbose=0,
             )
-        except stops.Interrupted as stop:
+        except interrupts.Interrupted as stop:
             stop.where = (
                 "run the same command to go on from epoch "
                 f"{len(keeper.history) + 1} of {phase.epochs} of the "

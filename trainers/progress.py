@@ -6,8 +6,9 @@ import time
 
 import keras
 
+from hydra_tf import text
+from hydra_tf.progress import Ticker
 from trainers import console
-from trainers import tables
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -41,13 +42,13 @@ class EpochLines(keras.callbacks.Callback):
         }
         self._first_epoch: int | None = None
         self._start = self._epoch_start = 0.0
-        self._ticker: console.Ticker | None = None
+        self._ticker: Ticker | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch_start = time.monotonic()
         if self._first_epoch is None:
             self._first_epoch, self._start = epoch, self._epoch_start
-        self._ticker = console.Ticker(
+        self._ticker = Ticker(
             f"{self._label(epoch)}  step", self._steps, self._mode
         )
 
@@ -64,7 +65,7 @@ class EpochLines(keras.callbacks.Callback):
         done = epoch + 1 - (self._first_epoch or 0)
         left = (now - self._start) / done * (self._epochs - epoch - 1)
         figures = [
-            f"{word} {tables.percent(float(logs[name])):>7}"
+            f"{word} {text.percent(float(logs[name])):>7}"
             for name, word in self._words.items()
             if name in (logs or {})
         ]
@@ -76,7 +77,7 @@ class EpochLines(keras.callbacks.Callback):
         console.say(
             f"  {self._label(epoch)}  loss {float(logs['loss']):7.4f}  "
             f"{'  '.join(figures)}  {now - self._epoch_start:5.1f} s"
-            + (f"  {tables.duration(left)} left" if left else "")
+            + (f"  {text.duration(left)} left" if left else "")
         )
 
     def _label(self, epoch: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainers import tables
+from hydra_tf import text
 
 
 def table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
@@ -35,24 +35,22 @@ def table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
         "SavedModel",
         "compressed",
     ]
-    return tables.table(
+    return text.table(
         header,
         [
             [
                 name,
-                tables.percent(phase["natural_accuracy"]),
+                text.percent(phase["natural_accuracy"]),
                 *[
-                    tables.percent(phase["robust_accuracy"].get(attack))
+                    text.percent(phase["robust_accuracy"].get(attack))
                     for attack in attacks
                 ],
                 *[
-                    tables.percent(
-                        phase.get("certified_accuracy", {}).get(proof)
-                    )
+                    text.percent(phase.get("certified_accuracy", {}).get(proof))
                     for proof in proofs
                 ],
-                tables.size(size.get("bytes")),
-                tables.size(size.get("compressed_bytes")),
+                text.size(size.get("bytes")),
+                text.size(size.get("compressed_bytes")),
             ]
             for name, phase, size in rows
         ],

@@ -26,8 +26,8 @@ from typing import Any
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from hydra_tf.phases import PHASES
 
-PHASES = ("pretrain", "prune", "finetune")
 _ENTRIES = (
     "checkpoints",
     "compare",

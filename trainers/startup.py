@@ -21,7 +21,10 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from trainers import stops
+from hydra_tf import interrupts
+from hydra_tf.errors import ContradictionError
+from hydra_tf.errors import DivergedError
+from hydra_tf.errors import InputError
 
 # As shells have it for a process that a signal ended.
 _SIGNAL_EXIT = 128
@@ -151,24 +154,22 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
             "--name=value. See --help.",
             _USAGE_EXIT,
         )
-    stops.install_handlers()
+    interrupts.install_handlers()
     try:
         _import_tensorflow()
         if "--verbosity" not in " ".join(sys.argv):
             logging.set_verbosity(logging.ERROR)
         main()
-    except stops.Interrupted as stop:
+    except interrupts.Interrupted as stop:
         _fail_stopped(stop)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
-    except (stops.DivergedError, stops.ContradictionError) as error:
+    except (DivergedError, ContradictionError) as error:
         _fail(str(error), _FAILURE_EXIT)
     except Exception as error:
         # TensorFlow and Keras may turn an interruption into an error.
-        if (number := stops.received()) is not None:
-            _fail_stopped(stops.Interrupted(number))
-        from hydra_tf.errors import InputError
-
+        if (number := interrupts.received()) is not None:
+            _fail_stopped(interrupts.Interrupted(number))
         if not isinstance(error, InputError):
             raise
         _fail(str(error), _USAGE_EXIT)
@@ -199,7 +200,7 @@ def _import_tensorflow() -> None:
             os.close(stderr)
 
 
-def _fail_stopped(stop: stops.Interrupted) -> NoReturn:
+def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
     """Says which signal stopped the binary, and exits as shells expect."""
     signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
     where = stop.where or "run the same command to go on"

@@ -5,10 +5,10 @@ from hydra_tf.layers.conv import MaskedConv1D
 from hydra_tf.layers.conv import MaskedConv2D
 from hydra_tf.layers.dense import MaskedDense
 from hydra_tf.layers.depthwise import MaskedDepthwiseConv2D
-from hydra_tf.layers.masked_layer import PHASES
 from hydra_tf.layers.masked_layer import MaskedLayer
 from hydra_tf.layers.reuse import reuse_effective_kernels
 from hydra_tf.layers.transpose import MaskedConv2DTranspose
+from hydra_tf.phases import PHASES
 
 __all__ = [
     "PHASES",

@@ -9,14 +9,12 @@ import tensorflow as tf
 from keras import ops
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.layers import kernel_scope
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scored_kernel import SCALED
 from hydra_tf.layers.scored_kernel import ScoredKernel
 from hydra_tf.ops.granularity import WEIGHT
-
-PHASES = ("pretrain", "prune", "finetune")
+from hydra_tf.phases import check_phase
 
 # The arguments that a masked layer has beyond its plain class.
 MASK_ARGUMENTS = (
@@ -30,15 +28,6 @@ MASK_ARGUMENTS = (
     "other_min_density",
     "learns",
 )
-
-
-def check_phase(phase: str | None) -> None:
-    """Raises `InputError` unless `phase` is a phase or `None`."""
-    if phase is not None and phase not in PHASES:
-        raise InputError(
-            f"`phase` must be one of {', '.join(PHASES)}. "
-            f"{close_matches(str(phase), PHASES)} Received: phase={phase!r}"
-        )
 
 
 class MaskedLayer(ScoredKernel):

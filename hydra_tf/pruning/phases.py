@@ -6,7 +6,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
-from hydra_tf.layers.masked_layer import check_phase
+from hydra_tf.phases import check_phase
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import layers_with_masks
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
 from trainers import checkpoints
-from trainers import stops
 
 
 def variables(values):
@@ -84,7 +84,7 @@ def test_loss_that_is_not_finite_stops_with_place_and_advice():
     callback, _ = guard()
     callback.on_train_batch_end(0, {"loss": 1.0})
     with pytest.raises(
-        stops.DivergedError,
+        DivergedError,
         match="prune phase, epoch 5, step 3: the loss is nan.*learning_rate",
     ):
         callback.on_train_batch_end(2, {"loss": float("nan")})
@@ -94,5 +94,5 @@ def test_weight_that_is_not_finite_stops_at_the_epoch_s_end():
     callback, weight = guard()
     callback.on_epoch_end(4, {})
     weight.assign([1.0, np.inf])
-    with pytest.raises(stops.DivergedError, match="kernel is not finite"):
+    with pytest.raises(DivergedError, match="kernel is not finite"):
         callback.on_epoch_end(4, {})

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from flags.attack_flags import EvaluationSettings
 from flags.certification_flags import CertificationSettings
+from hydra_tf.errors import ContradictionError
 from trainers import certification
 from trainers import evaluation
-from trainers import stops
 
 SETTINGS = EvaluationSettings(
     attacks=("pgd",),
@@ -156,7 +156,7 @@ def test_attack_on_a_proved_image_is_a_defect():
         "ibp", proved, "pgd", np.array([True, True, True]), 0.1
     )
     with pytest.raises(
-        stops.ContradictionError,
+        ContradictionError,
         match="ibp certifies 1 of 3 .* within 0.1 that pgd turns.* number 1:",
     ):
         certification.check_against_attack(
@@ -170,7 +170,7 @@ def test_wrong_bounds_stop_the_evaluation(monkeypatch):
         "__call__",
         lambda self, images, labels, *rest: np.ones(len(labels), bool),
     )
-    with pytest.raises(stops.ContradictionError, match="2 of 5|4 of 5"):
+    with pytest.raises(ContradictionError, match="2 of 5|4 of 5"):
         evaluation.evaluate(linear_model(), IMAGES, LABELS, proving("ibp"))
 
 

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
+from hydra_tf import interrupts
 from tests.trainers import binaries
 from trainers import progress
-from trainers import stops
 
 # Above the target of TINY, which three epochs cannot reach.
 HARP = ("--method=harp", "--rates=0.3", "--compression_gamma=0.05")
@@ -194,7 +194,7 @@ def test_stopped_prune_phase_ends_with_the_same_network(
     def stop(self, epoch, logs=None):
         original(self, epoch, logs)
         if epoch + 1 == done:
-            raise stops.Interrupted(15)
+            raise interrupts.Interrupted(15)
 
     with monkeypatch.context() as patch:
         patch.setattr(progress.EpochLines, "on_epoch_end", stop)

@@ -8,10 +8,10 @@ import pytest
 
 import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
 from flags import pruning_flags
+from hydra_tf import interrupts
 from tests.trainers import binaries
 from trainers import progress
 from trainers import rounds
-from trainers import stops
 
 STEPS = (
     "--multistep",
@@ -50,7 +50,7 @@ def test_stopped_between_rounds_ends_with_the_same_network(
     def stop(self, epoch, logs=None):
         original(self, epoch, logs)
         if self._phase == "prune":
-            raise stops.Interrupted(15)
+            raise interrupts.Interrupted(15)
 
     again = (*command, f"--output_dir={folders[1]}")
     with monkeypatch.context() as patch:

@@ -2,19 +2,19 @@
 
 import pytest
 
-from trainers import tables
+from hydra_tf import text
 
 
 @pytest.mark.parametrize(
-    "seconds, text",
+    "seconds, shown",
     [(4.4, "4 s"), (185, "3:05 min"), (7800, "2:10:00 h"), (59.6, "1:00 min")],
 )
-def test_duration(seconds, text):
-    assert tables.duration(seconds) == text
+def test_duration(seconds, shown):
+    assert text.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
-    "num_bytes, text",
+    "num_bytes, shown",
     [
         (347_400, "347 kB"),
         (999_600, "1.0 MB"),
@@ -22,18 +22,18 @@ def test_duration(seconds, text):
         (None, "-"),
     ],
 )
-def test_size(num_bytes, text):
-    assert tables.size(num_bytes) == text
+def test_size(num_bytes, shown):
+    assert text.size(num_bytes) == shown
 
 
 def test_percent():
-    assert tables.percent(0.7861) == "78.6 %"
-    assert tables.percent(None) == "-"
+    assert text.percent(0.7861) == "78.6 %"
+    assert text.percent(None) == "-"
 
 
 def test_columns_are_aligned():
-    text = tables.table(["a", "long name"], [["first", "1"], ["x", "22"]])
-    assert text.splitlines() == [
+    shown = text.table(["a", "long name"], [["first", "1"], ["x", "22"]])
+    assert shown.splitlines() == [
         "a      long name",
         "-----  ---------",
         "first          1",

@@ -19,14 +19,6 @@ class Interrupted(KeyboardInterrupt):
         self.where = where
 
 
-class DivergedError(RuntimeError):
-    """The loss or a weight is no finite number; the message says where."""
-
-
-class ContradictionError(RuntimeError):
-    """An attack found what a proof excludes; the message says which."""
-
-
 # The last signal received. An exception that a handler raises is lost when
 # the interpreter happens to be in a destructor or in a callback from C.
 _received: list[int] = []

@@ -1,0 +1,1 @@
+"""Measuring what a network withstands: attacks, bounds, smoothing."""

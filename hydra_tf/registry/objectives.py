@@ -1,0 +1,210 @@
+"""The objectives: what training minimises.
+
+To add one, write its class in a file of `hydra_tf/objectives/` and its row
+here; `hydra_tf.objectives.register` adds one from outside the library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hydra_tf.registry.registry import Entry
+from hydra_tf.registry.registry import Registry
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Switch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveEntry(Entry):
+    """A row of `OBJECTIVES`.
+
+    Attributes:
+        certified_by: Methods of `hydra_tf.registry.bounds` and smoothing that
+            its networks are certified by unless others are named; empty where
+            networks are seldom provable.
+        needs_bounds: Whether every layer of the network must have bounds.
+        ramp_share: Share of the epochs of pretraining in which the radius
+            grows from 0, as the recipes have it; `None` for a fixed radius.
+    """
+
+    certified_by: tuple[str, ...] = ()
+    needs_bounds: bool = False
+    ramp_share: float | None = None
+
+
+EPSILON = Number(
+    name="epsilon",
+    default=8 / 255,
+    lower=0,
+    help="Radius of the perturbations, in the units of images in [0, 1].",
+)
+STEP_SIZE = Number(
+    name="step_size",
+    default=None,
+    lower=0,
+    help="Length of an attack step in training, in the units of --epsilon. By "
+    "default epsilon / 4, which is 2/255 at 8/255; for l2, 2 epsilon / "
+    "num_steps.",
+)
+NUM_STEPS = Count(
+    name="num_steps", default=10, lower=0, help="Attack steps in training."
+)
+THREAT_MODEL = Choice(
+    name="threat_model",
+    default="linf",
+    choices=("linf", "l2"),
+    help="Norm in which --epsilon is measured.",
+)
+RANDOM_START = Switch(
+    name="random_start",
+    default=True,
+    help="Whether the attack starts uniformly within the ball.",
+)
+BETA = Number(
+    name="beta",
+    default=6.0,
+    lower=0,
+    help="Weight of the robust term.",
+)
+_ATTACK = (EPSILON, STEP_SIZE, NUM_STEPS, THREAT_MODEL)
+_BOUNDED_EPSILON = dataclasses.replace(EPSILON, default=2 / 255)
+
+OBJECTIVES: Registry[ObjectiveEntry] = Registry(
+    "objective",
+    (
+        ObjectiveEntry(
+            name="natural",
+            target="hydra_tf.objectives.natural:Natural",
+            help="cross-entropy on the images",
+        ),
+        ObjectiveEntry(
+            name="madry",
+            target="hydra_tf.objectives.adversarial:Madry",
+            help="cross-entropy on PGD adversarial images",
+            settings=(*_ATTACK, RANDOM_START),
+        ),
+        ObjectiveEntry(
+            name="trades",
+            target="hydra_tf.objectives.trades:TRADES",
+            help="TRADES: natural accuracy against stability",
+            settings=(*_ATTACK, BETA),
+        ),
+        ObjectiveEntry(
+            name="mart",
+            target="hydra_tf.objectives.mart:MART",
+            help="MART: TRADES with more weight on misclassified images",
+            settings=(*_ATTACK, BETA),
+        ),
+        ObjectiveEntry(
+            name="fgsm",
+            target="hydra_tf.objectives.adversarial:FGSM",
+            help="cross-entropy on FGSM adversarial images",
+            settings=(
+                EPSILON,
+                dataclasses.replace(
+                    STEP_SIZE,
+                    help="Length of the step of fgsm, by default epsilon.",
+                ),
+                THREAT_MODEL,
+                dataclasses.replace(RANDOM_START, default=False),
+            ),
+        ),
+        ObjectiveEntry(
+            name="ibp",
+            target="hydra_tf.objectives.crown_ibp:IBP",
+            help="cross-entropy of the worst logits of interval bounds",
+            settings=(_BOUNDED_EPSILON,),
+            certified_by=("ibp", "crown_ibp"),
+            needs_bounds=True,
+            ramp_share=0.6,
+        ),
+        ObjectiveEntry(
+            name="crown_ibp",
+            target="hydra_tf.objectives.crown_ibp:CROWNIBP",
+            help="the same of CROWN-IBP bounds",
+            settings=(
+                _BOUNDED_EPSILON,
+                Number(
+                    name="crown_weight",
+                    default=None,
+                    lower=0,
+                    upper=1,
+                    help="Share of CROWN bounds in crown_ibp, the rest being "
+                    "interval bounds. By default it falls from 1 to 0 while "
+                    "the radius ramps up, and is 0 after.",
+                ),
+            ),
+            certified_by=("ibp", "crown_ibp"),
+            needs_bounds=True,
+            ramp_share=0.6,
+        ),
+        ObjectiveEntry(
+            name="mixtrain",
+            target="hydra_tf.objectives.mixtrain:MixTrain",
+            help="cross-entropy, and that of symbolic intervals on few images",
+            settings=(
+                _BOUNDED_EPSILON,
+                Number(
+                    name="symbolic_weight",
+                    default=0.1,
+                    lower=0,
+                    help="Weight of the robust term of mixtrain until the "
+                    "radius is full; from then on it grows by 2.5 every 5 "
+                    "epochs, to 50.",
+                ),
+                Number(
+                    name="probability",
+                    flag="symbolic_probability",
+                    default=0.8,
+                    lower=0,
+                    upper=1,
+                    help="Probability that a step of mixtrain has its robust "
+                    "term, in [0, 1].",
+                ),
+                Count(
+                    name="num_examples",
+                    flag="symbolic_examples",
+                    default=5,
+                    lower=1,
+                    help="Images of a batch that the robust term of mixtrain "
+                    "is computed on.",
+                ),
+            ),
+            certified_by=("symbolic",),
+            needs_bounds=True,
+            ramp_share=0.25,
+        ),
+        ObjectiveEntry(
+            name="smoothing",
+            target="hydra_tf.objectives.smoothing:RandomizedSmoothing",
+            help="stability under Gaussian noise, for randomised smoothing",
+            settings=(
+                Number(
+                    name="sigma",
+                    default=0.25,
+                    lower=0,
+                    exclude_lower=True,
+                    help="Standard deviation of the noise of smoothing, in "
+                    "training and in its certification, in the units of "
+                    "images in [0, 1].",
+                ),
+                dataclasses.replace(
+                    BETA, help="Weight of the stability term of smoothing."
+                ),
+                Choice(
+                    name="form",
+                    flag="smoothing_form",
+                    default="stability",
+                    choices=("stability", "noise"),
+                    help="Loss of smoothing: cross-entropy on the images plus "
+                    "--beta times the divergence that noise causes "
+                    "(stability), or cross-entropy on noisy images (noise).",
+                ),
+            ),
+            certified_by=("smoothing",),
+        ),
+    ),
+    ObjectiveEntry,
+)
