@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from hydra_tf.registry.registry import Entry
-from hydra_tf.registry.registry import Registry
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Switch
+from hydra_tf.registry.table import Entry
+from hydra_tf.registry.table import Registry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,14 @@ import pytest
 
 from hydra_tf.errors import InputError
 from hydra_tf.registry.objectives import OBJECTIVES
-from hydra_tf.registry.registry import Entry
-from hydra_tf.registry.registry import Registry
-from hydra_tf.registry.registry import import_object
-from hydra_tf.registry.registry import settings_of
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Switch
+from hydra_tf.registry.table import Entry
+from hydra_tf.registry.table import Registry
+from hydra_tf.registry.table import import_object
+from hydra_tf.registry.table import settings_of
 
 
 class Custom:
