@@ -119,6 +119,31 @@ class PruningSettings:
     round_learning_rate: float | None
 
     @property
+    def scores(self) -> str:
+        """As `hydra_tf.pruning.Pruning` has it."""
+        return self.scores_init
+
+    @property
+    def gamma_step(self) -> float:
+        """As `hydra_tf.pruning.Pruning` has it."""
+        return self.compression_gamma
+
+    @property
+    def resource(self) -> str:
+        """As `hydra_tf.pruning.Pruning` has it."""
+        return self.compression_resource
+
+    @property
+    def schedule(self) -> str:
+        """As `hydra_tf.pruning.Pruning` has it."""
+        return self.pruning_schedule
+
+    @property
+    def rounds(self) -> int:
+        """As `hydra_tf.pruning.Pruning` has it."""
+        return self.pruning_rounds
+
+    @property
     def trains_scores(self) -> bool:
         """Whether what is kept is chosen by training."""
         return self.method in ("hydra", "harp")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from flags import parsing
+
+if TYPE_CHECKING:
+    from hydra_tf.training import OptimizerSettings
 
 _LEARNING_RATE = parsing.DEFINE_number(
     "learning_rate",
@@ -99,6 +103,18 @@ class TrainingSettings:
     strategy: str
     steps_per_execution: int
     jit_compile: str
+
+    def optimizer_settings(self) -> OptimizerSettings:
+        """Returns the settings of the optimiser."""
+        from hydra_tf.registry import training as registry
+        from hydra_tf.training import OptimizerSettings
+
+        return OptimizerSettings(
+            **{
+                each.name: getattr(self, each.name)
+                for each in registry.OPTIMIZER
+            }
+        )
 
     def peak_learning_rate(self, phase: str) -> float:
         """Returns the learning rate of a phase, the recipe's if not given."""

@@ -16,8 +16,46 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+
+from hydra_tf.errors import InputError
+
+
+@contextlib.contextmanager
+def replacing_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Gives a path whose file becomes `path` when the block ends well.
+
+    A file that is already there stays until the new one is complete, and
+    stays for good if the block raises. Missing folders are made.
+
+    Args:
+        path: The file to create or replace.
+
+    Yields:
+        The file to write, a hidden sibling of `path` with its suffix.
+
+    Example:
+    ```python
+    with replacing_file("run/network.keras") as partial:
+        model.save(partial)
+    ```
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Keras, NumPy and matplotlib look at the suffix.
+    partial = path.with_name(
+        f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}"
+    )
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> pathlib.Path:
@@ -30,19 +68,9 @@ def write_text(path: str | os.PathLike, text: str) -> pathlib.Path:
     Returns:
         The path of the file.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(partial, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return path
+    with replacing_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+    return pathlib.Path(path)
 
 
 def write_json(path: str | os.PathLike, value: object) -> pathlib.Path:
@@ -63,9 +91,32 @@ def write_json(path: str | os.PathLike, value: object) -> pathlib.Path:
         TypeError: If a value has no JSON form; the message says where it is.
     """
     text = json.dumps(
-        _plain(value, ""), indent=2, ensure_ascii=False, allow_nan=False
+        as_json(value), indent=2, ensure_ascii=False, allow_nan=False
     )
     return write_text(path, text + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Returns the content of a JSON file, `None` if there is no such file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def as_json(value: object) -> Any:
+    """Returns a value in the types of JSON, as it comes back from a file.
+
+    Args:
+        value: As for `write_json`, which raises the same errors.
+    """
+    return _plain(value, "")
 
 
 @contextlib.contextmanager

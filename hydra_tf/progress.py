@@ -1,4 +1,4 @@
-"""A line that counts steps, for who waits for them."""
+"""What a person sees who waits: lines, and one that counts steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import sys
 import time
 
 from hydra_tf import text
+
+
+def say(line: str) -> None:
+    """Writes a line to stdout at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 class Ticker:
@@ -47,8 +53,7 @@ class Ticker:
             sys.stdout.flush()
             self._shown = True
         else:
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            say(line)
 
     def close(self) -> None:
         """Removes the line from a terminal."""

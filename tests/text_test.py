@@ -16,9 +16,11 @@ def test_duration(seconds, shown):
 @pytest.mark.parametrize(
     "num_bytes, shown",
     [
-        (347_400, "347 kB"),
-        (999_600, "1.0 MB"),
+        (500, "500 bytes"),
+        (347_400, "347.4 kB"),
+        (999_960, "1.0 MB"),
         (2_500_000, "2.5 MB"),
+        (3_000_000_000, "3.0 GB"),
         (None, "-"),
     ],
 )
@@ -28,7 +30,18 @@ def test_size(num_bytes, shown):
 
 def test_percent():
     assert text.percent(0.7861) == "78.6 %"
+    assert text.percent(0.001) == "0.100 %"
     assert text.percent(None) == "-"
+
+
+def test_radius_of_whole_levels_is_a_ratio():
+    assert text.radius(8 / 255) == "8/255 (0.03137)"
+    assert text.radius(0.1) == "0.1"
+
+
+def test_markdown_table_leaves_out_empty_columns():
+    shown = text.markdown_table(["a", "b", "c"], [["x|y", "-", "1"]])
+    assert shown.splitlines() == ["| a | c |", "| --- | --- |", "| x\\|y | 1 |"]
 
 
 def test_columns_are_aligned():

@@ -8,20 +8,21 @@ from typing import Any
 
 from flags import export_flags
 from flags.certification_methods import SMOOTHING
-from hydra_tf import export as saved_models
 from hydra_tf import files
 from hydra_tf.errors import InputError
-from trainers import console
-from trainers import datasets
-from trainers import environment
+from hydra_tf.progress import say
 from trainers import evaluation
-from trainers import networks
-from trainers import results
-from trainers import settings
 from trainers import shrunk_export
-from trainers import source
 from trainers import startup
-from trainers.run_folder import RunFolder
+from trainers.model_card import card as model_card
+from trainers.run import datasets
+from trainers.run import environment
+from trainers.run import networks
+from trainers.run import source
+from trainers.run.flagfile import as_flagfile
+from trainers.run.folder import RunFolder
+from trainers.terminal import results
+from trainers.training import settings
 
 
 def evaluate() -> None:
@@ -53,7 +54,7 @@ def evaluate() -> None:
         parsed.data.data_dir,
         parsed.evaluation.num_examples,
     )
-    console.say(f"evaluate: {path} on {len(labels)} images of {info.name}")
+    say(f"evaluate: {path} on {len(labels)} images of {info.name}")
     result = evaluation.evaluate(
         network if saved else networks.stripped(network),
         images,
@@ -80,8 +81,8 @@ def evaluate() -> None:
             record["sparsity"] = networks.sparsity(network)
     folder.merge_metrics(record)
     rows = [(path.name, phase, size)]
-    console.say(f"\n{results.table(rows)}\n")
-    console.say(f"All figures: {folder.metrics}")
+    say(f"\n{results.table(rows)}\n")
+    say(f"All figures: {folder.metrics}")
 
 
 def export() -> None:
@@ -123,8 +124,8 @@ def export() -> None:
             },
         }
     )
-    saved_models.write_model_card(folder.path, metrics)
-    console.say(f"SavedModel: {folder.saved_model}")
+    model_card.write(folder.path, metrics)
+    say(f"SavedModel: {folder.saved_model}")
 
 
 def _without_bounds(parsed: settings.Settings) -> settings.Settings:
@@ -176,9 +177,7 @@ def _holds_training(folder: RunFolder) -> bool:
 def _write_flags(folder: RunFolder) -> None:
     if _holds_training(folder):
         return
-    files.write_text(
-        folder.flagfile, settings.as_flagfile(environment.command())
-    )
+    files.write_text(folder.flagfile, as_flagfile(environment.command()))
 
 
 def _common(parsed, info, path, folder) -> dict[str, Any]:

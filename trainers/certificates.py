@@ -28,18 +28,18 @@ from hydra_tf import interrupts
 from hydra_tf import smoothing
 from hydra_tf.errors import InputError
 from hydra_tf.progress import Ticker
+from hydra_tf.progress import say
 from hydra_tf.smoothing.resumable import ResumableTable
 from trainers import certification
-from trainers import certified_plot
 from trainers import certified_results
-from trainers import console
-from trainers import datasets
-from trainers import environment
-from trainers import networks
-from trainers import settings
-from trainers import source
 from trainers.certified_results import flag_name
-from trainers.run_folder import RunFolder
+from trainers.plots import certified as certified_plot
+from trainers.run import datasets
+from trainers.run import environment
+from trainers.run import networks
+from trainers.run import source
+from trainers.run.flagfile import as_flagfile
+from trainers.run.folder import RunFolder
 
 _TABLE = "certify.tsv"
 _PLOT = "certify.png"
@@ -87,16 +87,16 @@ def run() -> None:
     )
     folder.merge_metrics({"certify": result})
     certified_plot.write(folder.path / _PLOT, result, rows[: len(labels)])
-    console.say(f"\n{certified_results.table(parsed, result)}\n")
+    say(f"\n{certified_results.table(parsed, result)}\n")
     limit = certified_results.largest_radius(parsed)
     if limit < parsed.radii[-1]:
-        console.say(
+        say(
             f"With --n={parsed.n} noisy copies no radius above {limit:.3g} can "
             "be certified.\n"
         )
-    console.say(f"Every image:  {table.path}")
-    console.say(f"Plot:         {folder.path / _PLOT}")
-    console.say(f"All figures:  {folder.metrics}")
+    say(f"Every image:  {table.path}")
+    say(f"Plot:         {folder.path / _PLOT}")
+    say(f"All figures:  {folder.metrics}")
     certified_results.check_against_attacks(parsed, result, known)
 
 
@@ -190,21 +190,21 @@ def _write_flags(folder: RunFolder) -> None:
     if folder.last_finished() is None:
         files.write_text(
             folder.flagfile,
-            settings.as_flagfile(environment.command(), certify_flags.FLAGS),
+            as_flagfile(environment.command(), certify_flags.FLAGS),
         )
 
 
 def _announce(
     parsed: CertifySettings, path: pathlib.Path, count: int, done: int
 ) -> None:
-    console.say(
+    say(
         f"certify: {path} on {count} images of {parsed.dataset} by "
         f"{parsed.method}"
     )
     if done >= count:
-        console.say(f"  {count} images are done already")
+        say(f"  {count} images are done already")
     elif done:
-        console.say(f"  going on after image {done} of {count}")
+        say(f"  going on after image {done} of {count}")
 
 
 def _predictions(

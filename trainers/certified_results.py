@@ -11,9 +11,9 @@ from flags.certify_flags import CertifySettings
 from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.errors import ContradictionError
-from trainers import environment
-from trainers import source
-from trainers.run_folder import RunFolder
+from trainers.run import environment
+from trainers.run import source
+from trainers.run.folder import RunFolder
 
 
 def flag_name(radius: float) -> str:

@@ -12,8 +12,8 @@ The source may also be the folder of a SavedModel. With
 from __future__ import annotations
 
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
-from trainers import settings  # noqa: F401  Defines all other flags.
 from trainers import startup
+from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from flags import export_flags  # noqa: F401  Read where they are used.
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
-from trainers import settings  # noqa: F401  Defines all other flags.
 from trainers import startup
+from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import allocation
 from hydra_tf.pruning import harp
-from trainers import networks
+from trainers.run import networks
 
 if TYPE_CHECKING:
     from flags.pruning_flags import PruningSettings

@@ -11,14 +11,14 @@ where it was stopped.
 
 from __future__ import annotations
 
-from trainers import settings  # noqa: F401  Defines the flags.
 from trainers import startup
+from trainers.training import settings  # noqa: F401  Defines the flags.
 
 
 def main() -> None:
     """Runs the pipeline."""
     # TensorFlow takes seconds to import; the flags come first.
-    from trainers import chain
+    from trainers.training import pipeline as chain
 
     chain.run()
 

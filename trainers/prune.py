@@ -10,14 +10,14 @@ Run the same command again to go on where it was stopped.
 from __future__ import annotations
 
 from flags import phase_flags  # noqa: F401  Defines --epochs.
-from trainers import settings  # noqa: F401  Defines all other flags.
 from trainers import startup
+from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 
 def main() -> None:
     """Runs the phase."""
     # TensorFlow takes seconds to import; the flags come first.
-    from trainers import single_phase
+    from trainers.training import single_phase
 
     single_phase.run("prune")
 

@@ -11,9 +11,9 @@ import numpy as np
 from flags import export_flags
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
-from trainers import checkpoints
-from trainers import console
-from trainers import networks
+from hydra_tf.progress import say
+from hydra_tf.training.checkpoints import save_network
+from trainers.run import networks
 
 # Fraction of the weights left from which on it is said that it is so many.
 _NEARLY_ALL = 0.95
@@ -49,12 +49,12 @@ def shrink(
         plain, smaller, batch_size=settings.shrink_batch_size
     )
     if report.after.weights > _NEARLY_ALL * report.before.weights:
-        console.say(
+        say(
             "Nearly all channels are in use: zeros that masks of single "
             "weights or N:M leave cannot be cut out."
         )
     difference = _largest_difference(plain, smaller)
-    console.say(
+    say(
         f"Shrunk, timed on {settings.shrink_batch_size} image(s) a call:\n\n"
         f"{report}\n\n"
         f"Largest difference of the logits: {difference:.1e}\n"
@@ -64,7 +64,7 @@ def shrink(
 
 def write(network: keras.Model, path: pathlib.Path) -> dict[str, Any]:
     """Writes the smaller network as a Keras file; returns its record."""
-    checkpoints.save_model(network, path)
+    save_network(network, path)
     return {"path": path.name, "bytes": path.stat().st_size}
 
 

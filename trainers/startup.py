@@ -25,6 +25,7 @@ from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
+from trainers.terminal.messages import in_flags
 
 # As shells have it for a process that a signal ended.
 _SIGNAL_EXIT = 128
@@ -50,7 +51,10 @@ def run(
             absl, which every module defines.
     """
     parse = functools.partial(_parse_flags, own_flags)
-    app.run(functools.partial(_run_guarded, main), flags_parser=parse)
+    app.run(
+        functools.partial(_run_guarded, main, own_flags or flags.FLAGS),
+        flags_parser=parse,
+    )
 
 
 def name() -> str:
@@ -146,7 +150,9 @@ def _flag_help(flag: flags.Flag) -> str:
     return f"  {head}\n{text}"
 
 
-def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
+def _run_guarded(
+    main: Callable[[], None], own_flags: flags.FlagValues, argv: Sequence[str]
+) -> None:
     """Runs `main` with TensorFlow quiet, signals and errors handled."""
     if len(argv) > 1:
         _fail(
@@ -165,14 +171,14 @@ def _run_guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except (DivergedError, ContradictionError) as error:
-        _fail(str(error), _FAILURE_EXIT)
+        _fail(in_flags(str(error), own_flags), _FAILURE_EXIT)
     except Exception as error:
         # TensorFlow and Keras may turn an interruption into an error.
         if (number := interrupts.received()) is not None:
             _fail_stopped(interrupts.Interrupted(number))
         if not isinstance(error, InputError):
             raise
-        _fail(str(error), _USAGE_EXIT)
+        _fail(in_flags(str(error), own_flags), _USAGE_EXIT)
 
 
 def _import_tensorflow() -> None:

@@ -13,7 +13,7 @@ from hydra_tf import data
 from hydra_tf import objectives
 from hydra_tf import schedules
 from hydra_tf.attacks import cleverhans_bridge
-from trainers import settings
+from trainers.training import settings
 
 
 def parse(*arguments):

@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 from hydra_tf import data
 from hydra_tf import models
 from hydra_tf import objectives
-from trainers import settings
+from trainers.training import settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "flags" / "presets").glob("*.flags"))

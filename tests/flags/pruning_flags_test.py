@@ -8,7 +8,7 @@ from absl.testing import flagsaver
 
 from flags import allocation_flags
 from flags import pruning_flags
-from trainers import settings
+from trainers.training import settings
 
 
 def parse(*arguments):

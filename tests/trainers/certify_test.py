@@ -15,7 +15,7 @@ from hydra_tf import data
 from hydra_tf import export
 from hydra_tf import smoothing
 from tests.trainers import binaries
-from trainers import source
+from trainers.run import source
 
 
 @pytest.fixture(scope="module")

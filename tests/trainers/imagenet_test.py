@@ -9,7 +9,7 @@ import pytest
 from hydra_tf.errors import InputError
 from tests.data import fake_imagenet
 from tests.trainers import binaries
-from trainers import datasets
+from trainers.run import datasets
 
 
 @pytest.fixture(scope="module")

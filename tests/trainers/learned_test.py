@@ -10,8 +10,8 @@ import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
 from hydra_tf import interrupts
+from hydra_tf.training import epoch_lines
 from tests.trainers import binaries
-from trainers import progress
 
 # Above the target of TINY, which three epochs cannot reach.
 HARP = ("--method=harp", "--rates=0.3", "--compression_gamma=0.05")
@@ -189,7 +189,7 @@ def test_stopped_prune_phase_ends_with_the_same_network(
 ):
     command = (*binaries.TINY, *HARP, data_dir, dense, f"--rates={rates}")
     command += (f"--output_dir={tmp_path}",)
-    original = progress.EpochLines.on_epoch_end
+    original = epoch_lines.EpochLines.on_epoch_end
 
     def stop(self, epoch, logs=None):
         original(self, epoch, logs)
@@ -197,7 +197,7 @@ def test_stopped_prune_phase_ends_with_the_same_network(
             raise interrupts.Interrupted(15)
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress.EpochLines, "on_epoch_end", stop)
+        patch.setattr(epoch_lines.EpochLines, "on_epoch_end", stop)
         assert binaries.run("prune", *command) == 128 + 15
     assert not (tmp_path / "checkpoints" / "prune.keras").exists()
     assert binaries.run("prune", *command) == 0

@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 import hydra_tf as ht
 from hydra_tf.errors import InputError
 from trainers import methods
-from trainers import settings
+from trainers.training import settings
 
 
 def pruning(*arguments):

@@ -192,7 +192,7 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(
     stopped.send_signal(signal.SIGTERM)
     _, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM; run the same command to go on" in err
+    assert "stopped by SIGTERM; run it again to resume at epoch" in err
     assert err.count("\n") == 1
 
     killed = binaries.start("pipeline", *command)
@@ -204,7 +204,7 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(
     metrics(tmp_path / "run")
 
     assert binaries.run("pipeline", *command) == 0
-    assert "going on after epoch" in capfd.readouterr().out
+    assert "resuming after epoch" in capfd.readouterr().out
     assert_equal_networks(whole, tmp_path / "run")
     assert not list(checkpoints.glob(".*partial*"))
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import hydra_tf as ht
 from tests.pruning.shrinking.random_graphs import set_random_weights
 from tests.trainers import binaries
-from trainers import source
+from trainers.run import source
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,101 @@
+"""The settings of training a phase: optimiser, precision, devices."""
+
+from __future__ import annotations
+
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
+
+OPTIMIZER = (
+    Choice(
+        name="optimizer",
+        default="sgd",
+        choices=("sgd", "adam", "rmsprop"),
+        help="Optimiser.",
+    ),
+    Number(
+        name="learning_rate",
+        default=None,
+        lower=0,
+        exclude_lower=True,
+        help="Peak learning rate. By default that of the recipe: with sgd 0.1 "
+        "to pretrain and prune and 0.01 to finetune, with adam and rmsprop "
+        "0.001 and 0.0001.",
+    ),
+    Choice(
+        name="lr_schedule",
+        default="cosine",
+        choices=("cosine", "step", "constant"),
+        help="How the learning rate falls over a phase.",
+    ),
+    Count(
+        name="warmup_epochs",
+        default=0,
+        help="Epochs at --warmup_learning_rate before --lr_schedule begins; "
+        "they count among those of the phase.",
+    ),
+    Number(
+        name="warmup_learning_rate",
+        default=None,
+        lower=0,
+        exclude_lower=True,
+        help="Learning rate of the warm-up epochs. By default a tenth of the "
+        "peak.",
+    ),
+    Number(
+        name="momentum",
+        default=0.9,
+        lower=0,
+        upper=1,
+        help="Momentum of sgd and rmsprop, in [0, 1].",
+    ),
+    Number(
+        name="weight_decay",
+        default=1e-4,
+        lower=0,
+        help="Weight decay, at least 0. In the prune phase it acts on the "
+        "scores.",
+    ),
+)
+EPOCHS = Count(name="epochs", help="Epochs of the phase.")
+SEED = Count(
+    name="seed",
+    default=0,
+    help="Seed of the initial weights, the order of the images and the "
+    "attacks.",
+)
+PRECISION = Choice(
+    name="precision",
+    default="float32",
+    choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    help="Precision of the computation; kernels and scores stay float32.",
+)
+# How a phase is computed, which leaves its result as it is up to rounding.
+STRATEGY = Choice(
+    name="strategy",
+    default="auto",
+    choices=("auto", "none", "mirrored"),
+    help="Distribution over the devices of this machine: mirrored uses them "
+    "all; auto does where there is more than one GPU.",
+)
+STEPS_PER_EXECUTION = Count(
+    name="steps_per_execution",
+    default=1,
+    lower=1,
+    help="Training steps per call into TensorFlow.",
+)
+JIT_COMPILE = Choice(
+    name="jit_compile",
+    default="auto",
+    choices=("auto", "on", "off"),
+    help="Whether XLA compiles the training step: auto does on GPUs, not on "
+    "CPUs, where it is slower.",
+)
+PROGRESS = Choice(
+    name="progress",
+    default="auto",
+    choices=("auto", "steps", "epochs", "none"),
+    help="What is shown while training: every step, every epoch, or nothing. "
+    "auto shows steps on a terminal, epochs elsewhere.",
+)
+EXECUTION = (STRATEGY, STEPS_PER_EXECUTION, JIT_COMPILE)

@@ -1,0 +1,235 @@
+"""The `fit` of a phase: its model, what is resumed, its callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from hydra_tf import interrupts
+from hydra_tf import progress as progress_lines
+from hydra_tf.objectives import Objective
+from hydra_tf.registry import training as registry
+from hydra_tf.training import prune_phase
+from hydra_tf.training.best_weights import BestWeights
+from hydra_tf.training.checkpoints import EpochCheckpoint
+from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.checkpoints import restore_state
+from hydra_tf.training.epoch_lines import EpochLines
+from hydra_tf.training.finite_guard import FiniteGuard
+from hydra_tf.training.precision import default_precision
+from hydra_tf.training.precision import with_precision
+from hydra_tf.training.robust_model import RobustModel
+from hydra_tf.training.strategy import make_strategy
+from hydra_tf.training.strategy import replicated
+from hydra_tf.training.train_data import TrainData
+from hydra_tf.training.weights import copy_weights
+
+if TYPE_CHECKING:
+    from hydra_tf.training.phase import Phase
+
+_JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a phase is computed and shown, which leaves its result as it is.
+
+    Args:
+        strategy: `"auto"`, `"none"`, `"mirrored"` or a
+            `tf.distribute.Strategy`; see `make_strategy`.
+        steps_per_execution: Integer >= 1, training steps per call into
+            TensorFlow.
+        jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
+        progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written
+            to stdout.
+        callbacks: Keras callbacks; their `model` is a `RobustModel`.
+    """
+
+    strategy: str | tf.distribute.Strategy | None = "none"
+    steps_per_execution: int = 1
+    jit_compile: str = "auto"
+    progress: str = "none"
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+
+    def __post_init__(self) -> None:
+        registry.STEPS_PER_EXECUTION.check(self.steps_per_execution)
+        registry.JIT_COMPILE.check(self.jit_compile)
+        registry.PROGRESS.check(self.progress)
+
+
+class PhaseTraining:
+    """The training of a network for the epochs of a phase.
+
+    Args:
+        phase: What to train.
+        data: The training images.
+        kept: The files of the phase, `None` to keep nothing.
+        execution: How it is computed and shown.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        data: TrainData,
+        kept: PhaseCheckpoints | None,
+        execution: Execution,
+    ) -> None:
+        self._phase = phase
+        self._data = data
+        self._kept = kept
+        self._execution = execution
+        self._history: list[dict[str, float]] = []
+
+    def run(self, network: keras.Model) -> keras.Model:
+        """Returns the network after all epochs of the phase.
+
+        Args:
+            network: The network to start from.
+        """
+        phase = self._phase
+        with default_precision(phase.precision):
+            result = with_precision(network, phase.precision)
+            strategy = make_strategy(self._execution.strategy)
+            with strategy.scope():
+                # Variables of the strategy have to be made in its scope.
+                network = replicated(result, strategy)
+                phase.set_phase(network)
+                model = self._model(network)
+            best = self._best_weights(model)
+            first_epoch = self._resume(model, best)
+            if first_epoch < phase.epochs:
+                callbacks = self._callbacks(model, best)
+                with self._telling_the_epoch():
+                    model.fit(
+                        self._data.dataset(
+                            first_epoch=first_epoch,
+                            num_epochs=phase.epochs - first_epoch,
+                        ),
+                        initial_epoch=first_epoch,
+                        epochs=phase.epochs,
+                        steps_per_epoch=self._data.steps_per_epoch,
+                        callbacks=callbacks,
+                        shuffle=False,
+                        verbose=0,
+                    )
+        if best is not None:
+            # Also where all epochs were done before.
+            best.restore()
+        if network is not result:
+            copy_weights(network, result)
+            phase.set_phase(result)
+        return result
+
+    def _model(self, network: keras.Model) -> RobustModel:
+        """Returns the compiled model, its optimiser built."""
+        phase = self._phase
+        compression = None
+        if phase.learns_densities:
+            compression = prune_phase.compression_of(phase.pruning)
+        model = RobustModel(
+            network, phase.objective, seed=phase.seed, compression=compression
+        )
+        model.compile(
+            optimizer=phase.optimizer.make(
+                phase.name, phase.epochs, self._data.steps_per_epoch
+            ),
+            steps_per_execution=self._execution.steps_per_execution,
+            jit_compile=_JIT_COMPILE[self._execution.jit_compile],
+        )
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    def _best_weights(self, model: RobustModel) -> BestWeights | None:
+        """Returns what keeps the best epoch where densities are learned."""
+        if model.compression_state is None:
+            return None
+        best = BestWeights(
+            # Before that, objectives with a ramp are easier than they will be.
+            start_from_epoch=math.ceil(_full_from_epoch(self._phase.objective))
+        )
+        best.set_model(model)
+        return best
+
+    def _resume(self, model: RobustModel, best: BestWeights | None) -> int:
+        """Restores what was kept; returns the number of epochs done."""
+        self._variables = [
+            *model.network.variables,
+            *model.optimizer.variables,
+        ]
+        if model.compression_state is not None:
+            self._variables += model.compression_state.variables
+        kept = self._kept
+        if kept is None or not kept.state.is_file():
+            return 0
+        first_epoch, further = restore_state(kept.state, self._variables)
+        if best is not None:
+            best.set_state(further)
+        self._history[:] = kept.read_history()[:first_epoch]
+        if self._execution.progress != "none":
+            progress_lines.say(
+                f"  resuming after epoch {first_epoch} of {self._phase.epochs}"
+            )
+        return first_epoch
+
+    def _callbacks(
+        self, model: RobustModel, best: BestWeights | None
+    ) -> list[keras.callbacks.Callback]:
+        phase, execution = self._phase, self._execution
+        callbacks: list[keras.callbacks.Callback] = []
+        if phase.multistep:
+            callbacks.append(self._rounds(model))
+        callbacks.append(FiniteGuard(phase.name, model.network.weights))
+        if best is not None:
+            callbacks.append(best)
+        if self._kept is not None:
+            callbacks.append(
+                EpochCheckpoint(
+                    self._kept, self._variables, self._history, best
+                )
+            )
+        callbacks.append(
+            EpochLines(
+                phase.name,
+                phase.epochs,
+                self._data.steps_per_epoch,
+                execution.progress,
+            )
+        )
+        return [*callbacks, *execution.callbacks]
+
+    def _rounds(self, model: RobustModel) -> keras.callbacks.Callback:
+        """Returns what prunes a little more at the start of some epochs."""
+        return prune_phase.rounds_of(
+            self._phase,
+            model,
+            self._data,
+            progress=self._execution.progress,
+        )
+
+    @contextlib.contextmanager
+    def _telling_the_epoch(self) -> Iterator[None]:
+        """Adds to an interruption where the phase resumes."""
+        try:
+            yield
+        except interrupts.Interrupted as stop:
+            phase = self._phase
+            if self._kept is not None:
+                stop.where = (
+                    "run it again to resume at epoch "
+                    f"{len(self._history) + 1} of {phase.epochs} of the "
+                    f"{phase.name} phase"
+                )
+            raise
+
+
+def _full_from_epoch(objective: Objective) -> float:
+    """Returns the epoch from which on an objective is as hard as it gets."""
+    ramp = getattr(objective, "epsilon", None)
+    return float(getattr(ramp, "end_epoch", 0.0))

@@ -1,0 +1,72 @@
+"""The precision in which a network computes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from hydra_tf.training.weights import copy_weights
+
+
+@contextlib.contextmanager
+def default_precision(precision: str) -> Iterator[None]:
+    """Makes a precision that of the layers which are made within the block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def with_precision(model: keras.Model, precision: str) -> keras.Model:
+    """Returns the model with all its layers under another dtype policy.
+
+    A dtype policy is fixed when a layer is made, so a network from a file
+    keeps the one it was saved with; this rebuilds it.
+
+    Args:
+        model: A Functional, Sequential or otherwise serialisable model.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`. All
+            keep their weights in float32.
+
+    Returns:
+        The model itself if nothing changes, else a new one with the same
+        weights.
+    """
+    config = model.get_config()
+    replaced, changed = _replace_policies(config, precision)
+    if not changed:
+        return model
+    converted = type(model).from_config(replaced)
+    if not converted.built:
+        converted.build(model.input_shape)
+    copy_weights(model, converted)
+    return converted
+
+
+def _replace_policies(config: Any, precision: str) -> tuple[Any, bool]:
+    """Returns a configuration with other policies, and whether any changed."""
+    if isinstance(config, dict):
+        if config.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
+            old = config["config"]["name"]
+            config = {**config, "config": {"name": precision}}
+            return config, old != precision
+        items = {
+            key: _replace_policies(value, precision)
+            for key, value in config.items()
+        }
+        return (
+            {key: value for key, (value, _) in items.items()},
+            any(changed for _, changed in items.values()),
+        )
+    if isinstance(config, list | tuple):
+        values = [_replace_policies(value, precision) for value in config]
+        return (
+            type(config)(value for value, _ in values),
+            any(changed for _, changed in values),
+        )
+    return config, False

@@ -1,0 +1,1 @@
+"""The page that explains a run's folder to whoever finds it."""

@@ -1,0 +1,471 @@
+"""The page that explains a run's folder to whoever finds it."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from hydra_tf import files
+from hydra_tf import text
+from hydra_tf.registry.objectives import OBJECTIVES
+from trainers.model_card import meanings
+from trainers.model_card import shrink_section
+from trainers.model_card import sparsity_section
+
+
+def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
+    """Writes the `README.md` of a run's folder.
+
+    Args:
+        path: The run's folder.
+        metrics: What `metrics.json` holds, see `model_card`.
+
+    Returns:
+        The path of the file.
+    """
+    folder = pathlib.Path(path)
+    return files.write_text(folder / "README.md", model_card(metrics, folder))
+
+
+def model_card(
+    metrics: Mapping[str, Any], folder: str | os.PathLike | None = None
+) -> str:
+    """Returns the description of a run as Markdown.
+
+    Args:
+        metrics: Mapping with the sections `run`, `dataset`, `phases`,
+            `attacks`, `sparsity`, `shrink`, `artifacts` and `environment`.
+            Sections and entries that are missing or `None` are left out.
+        folder: The run's folder; paths inside it are shown relative to it.
+
+    Example:
+    >>> card = model_card({"run": {"name": "digits", "model": "digits_model"}})
+    >>> card.splitlines()[0]
+    '# digits'
+    """
+    metrics = _without_none(metrics)
+    run = _section(metrics, "run")
+    title = run.get("name") or run.get("model") or "A pruned network"
+    sections = [
+        f"# {title}",
+        _summary(metrics),
+        _results(metrics),
+        _making(metrics),
+        sparsity_section.write(
+            _section(metrics, "sparsity"),
+            shrunk=bool(_section(metrics, "shrink")),
+        ),
+        shrink_section.write(_section(metrics, "shrink")),
+        _artifacts(metrics, folder),
+        _usage(metrics),
+        _limits(metrics),
+        _versions(metrics),
+        _reproduction(metrics),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _summary(metrics: Mapping[str, Any]) -> str:
+    run, data = _section(metrics, "run"), _section(metrics, "dataset")
+    sparsity = _section(metrics, "sparsity")
+    model = f"`{run['model']}`" if run.get("model") else "an image classifier"
+    dataset = data.get("name") or run.get("dataset")
+    prose = f"This folder holds {model}"
+    prose += f" trained on `{dataset}`" if dataset else ""
+    density = sparsity.get("density", run.get("density"))
+    if density is not None and density < 1:
+        prose += f" and pruned to {text.percent(density)} of its weights"
+    prose += ", with what was measured on the way."
+    result = _result(metrics)
+    natural = result.get("natural_accuracy")
+    if natural is not None:
+        prose += (
+            f" It classifies {text.percent(natural)} of the test images right"
+        )
+        robust = _section(result, "robust_accuracy")
+        if robust:
+            prose += ", and " + ", ".join(
+                f"{text.percent(value)} under attack by {name}"
+                for name, value in robust.items()
+            )
+        certified = _section(result, "certified_accuracy")
+        if certified:
+            prose += "; proved right are " + ", ".join(
+                f"{text.percent(value)} by {name}"
+                for name, value in certified.items()
+            )
+        prose += "."
+    return prose + " All figures are in `metrics.json`."
+
+
+def _results(metrics: Mapping[str, Any]) -> str:
+    phases = _section(metrics, "phases")
+    if not phases:
+        return ""
+    attacks, proofs = (
+        list(
+            dict.fromkeys(
+                name
+                for phase in phases.values()
+                for name in _section(phase, section)
+            )
+        )
+        for section in ("robust_accuracy", "certified_accuracy")
+    )
+    rows = []
+    for name, phase in phases.items():
+        robust = _section(phase, "robust_accuracy")
+        certified = _section(phase, "certified_accuracy")
+        rows.append(
+            [
+                meanings.PHASES.get(name, name),
+                text.percent(phase.get("natural_accuracy")),
+                *(text.percent(robust.get(attack)) for attack in attacks),
+                *(text.percent(certified.get(proof)) for proof in proofs),
+                text.number(phase.get("num_examples")),
+                text.number(phase.get("epochs")),
+                text.duration(phase.get("seconds")),
+            ]
+        )
+    header = [
+        "after phase",
+        "natural accuracy",
+        *(f"robust accuracy, {attack}" for attack in attacks),
+        *(f"certified accuracy, {proof}" for proof in proofs),
+        "test images",
+        "epochs",
+        "training time",
+    ]
+    parts = ["## Results", text.markdown_table(header, rows)]
+    described = [
+        _attack(name, settings)
+        for name, settings in _section(metrics, "attacks").items()
+    ]
+    if described:
+        parts.append("The attacks:\n\n" + "\n".join(described))
+    proved = [
+        _proof(name, settings)
+        for name, settings in _section(metrics, "certification").items()
+    ]
+    if proved:
+        parts.append("The proofs:\n\n" + "\n".join(proved))
+    uncertainty = _uncertainty(_result(metrics))
+    if uncertainty:
+        parts.append(uncertainty)
+    return "\n\n".join(parts)
+
+
+def _proof(name: str, settings: Mapping[str, Any]) -> str:
+    """Returns the list item that describes a method of certifying."""
+    meaning = meanings.PROOFS.get(name.partition("@")[0], "")
+    return _attack(name, settings, [meaning] if meaning else [])
+
+
+def _attack(
+    name: str, settings: Mapping[str, Any], words: Sequence[str] = ()
+) -> str:
+    """Returns the list item that describes an attack."""
+    settings = dict(settings)
+    words = list(words)
+    threat_model = settings.pop("threat_model", None)
+    if threat_model is not None:
+        words.append(meanings.THREAT_MODELS.get(threat_model, threat_model))
+    for key in ("epsilon", "step_size"):
+        if key in settings:
+            value = text.radius(settings.pop(key))
+            words.append(f"{key.replace('_', ' ')} {value}")
+    for key, value in settings.items():
+        words.append(f"{key.removeprefix('num_').replace('_', ' ')} {value}")
+    return f"- **{name}**: {', '.join(words) or 'settings not recorded'}"
+
+
+def _uncertainty(result: Mapping[str, Any]) -> str:
+    """Says how far a figure may be off because the test set is finite."""
+    count, share = result.get("num_examples"), result.get("natural_accuracy")
+    shares = [
+        share,
+        *_section(result, "robust_accuracy").values(),
+        *_section(result, "certified_accuracy").values(),
+    ]
+    shares = [each for each in shares if each is not None]
+    if not count or not shares:
+        return ""
+    widest = max(each * (1 - each) for each in shares)
+    points = 100 * 1.96 * math.sqrt(widest / count)
+    return (
+        f"Measured on {count:,} images, a figure may differ by up to about "
+        f"{points:.1f} points from that on many more (95 % confidence), the "
+        "variation between training runs not counted."
+    )
+
+
+def _density(value: float, run: Mapping[str, Any]) -> str:
+    """Says what the density that was asked for is a fraction of."""
+    if str(run.get("allocation")).endswith(".json"):
+        return "of each layer, as the file of the allocation says"
+    if run.get("granularity") in ("channel", "filter"):
+        return f"{value} of the channels ({text.percent(1 - value)} removed)"
+    return f"{value} (sparsity {text.percent(1 - value)})"
+
+
+def _making(metrics: Mapping[str, Any]) -> str:
+    run, data = _section(metrics, "run"), _section(metrics, "dataset")
+    rows = []
+    for key, value in run.items():
+        if key == "name":
+            continue
+        if key == "density":
+            prose = _density(value, run)
+        elif key in ("epsilon", "step_size"):
+            prose = text.radius(value)
+        else:
+            known = {
+                "objective": {each.name: each.help for each in OBJECTIVES},
+                "method": meanings.METHODS,
+            }.get(key, {})
+            meaning = known.get(str(value).lower())
+            prose = f"`{value}`" + (f": {meaning}" if meaning else "")
+        rows.append([key.replace("_", " "), prose])
+    if not rows and not data:
+        return ""
+    parts = ["## How it was made"]
+    if rows:
+        parts.append(
+            "Three phases under one training objective: the dense network is "
+            "pretrained, the weights to keep are chosen, and those are "
+            "fine-tuned."
+        )
+        parts.append(text.markdown_table(["setting", "value"], rows))
+    if data:
+        words = [f"`{data.get('name', 'unnamed')}`"]
+        for key, unit in (
+            ("num_train", "training images"),
+            ("num_test", "test images"),
+            ("num_classes", "classes"),
+        ):
+            if data.get(key) is not None:
+                words.append(f"{data[key]:,} {unit}")
+        if data.get("image_shape"):
+            shape = " x ".join(str(each) for each in data["image_shape"])
+            words.append(f"shape {shape}")
+        fraction = data.get("fraction")
+        if fraction is not None and fraction < 1:
+            words.append(
+                f"{text.percent(fraction)} of the training images used"
+            )
+        parts.append(f"Data: {', '.join(words)}.")
+    return "\n\n".join(parts)
+
+
+def _artifacts(
+    metrics: Mapping[str, Any], folder: str | os.PathLike | None
+) -> str:
+    artifacts = _section(metrics, "artifacts")
+    rows = [
+        ["`metrics.json`", "everything measured", ""],
+        ["`flags.txt`", "the flags of this run", ""],
+    ]
+    saved = _section(artifacts, "saved_model")
+    if saved:
+        size = text.size(saved.get("bytes"))
+        compressed = saved.get("compressed_bytes")
+        if compressed is not None:
+            size += f"; {text.size(compressed)} compressed"
+        path = _relative(saved.get("path", "saved_model"), folder)
+        rows.append([f"`{path}`", "TensorFlow SavedModel", size])
+    shrunk = _section(artifacts, "shrunk")
+    if shrunk:
+        path = _relative(shrunk.get("path", "shrunk.keras"), folder)
+        size = text.size(shrunk.get("bytes"))
+        rows.append([f"`{path}`", "the same network for Keras", size])
+    plot = _section(artifacts, "densities")
+    if plot:
+        path = _relative(plot.get("path", "densities.png"), folder)
+        rows.append([f"`{path}`", "plot of what each layer keeps", ""])
+    for phase, entry in _section(artifacts, "checkpoints").items():
+        entry = entry if isinstance(entry, Mapping) else {"path": entry}
+        path = _relative(entry.get("path", ""), folder)
+        rows.append(
+            [f"`{path}`", f"after {phase}", text.size(entry.get("bytes"))]
+        )
+    prose = "## Files\n\n" + text.markdown_table(["file", "what", "size"], rows)
+    if saved:
+        prose += (
+            "\n\nZeros take as much room as other numbers until the files are "
+            "compressed."
+        )
+    return prose
+
+
+def _usage(metrics: Mapping[str, Any]) -> str:
+    if not _section(_section(metrics, "artifacts"), "saved_model"):
+        return ""
+    shape = _section(metrics, "dataset").get("image_shape") or (32, 32, 3)
+    name = _section(metrics, "run").get("name") or "network"
+    # TensorFlow Serving takes the name from a URL.
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(name))
+    sizes = ", ".join(str(each) for each in shape)
+    return f"""## Use it
+
+From Python, with TensorFlow alone, in this folder:
+
+```python
+import tensorflow as tf
+
+network = tf.saved_model.load("saved_model")
+serve = network.signatures["serving_default"]
+images = tf.zeros((1, {sizes}))  # float32 in [0, 1]: pixel values / 255
+logits = serve(images=images)["logits"]
+print(tf.argmax(logits, axis=-1).numpy(), tf.nn.softmax(logits).numpy())
+```
+
+The signature `serving_bytes` takes encoded images (PNG, JPEG, GIF, BMP) and
+resizes those of another size. With TensorFlow Serving:
+
+```sh
+docker run -d -p 8501:8501 -e MODEL_NAME={name} \\
+    -v "$PWD/saved_model:/models/{name}/1" tensorflow/serving
+```
+
+```sh
+curl http://localhost:8501/v1/models/{name}:predict -d '{{
+    "signature_name": "serving_bytes",
+    "instances": [{{"image_bytes": {{
+        "b64": "'"$(base64 < image.png | tr -d '\\n')"'"
+    }}}}]
+}}'
+```"""
+
+
+def _limits(metrics: Mapping[str, Any]) -> str:
+    attacks = _section(metrics, "attacks")
+    proofs = _section(metrics, "certification")
+    items = []
+    if proofs:
+        items.append(_proved_limits(proofs))
+    bounded = any("epsilon" in settings for settings in proofs.values())
+    if attacks and bounded:
+        items.append(
+            f"Accuracy under {', '.join(attacks)} is an upper bound of the "
+            "true robustness, certified accuracy a lower one: that lies "
+            "between."
+        )
+    elif attacks:
+        items.append(
+            f"Robustness was measured with {', '.join(attacks)}, not proved. "
+            "Each figure is an upper bound: a stronger attack may find more "
+            "errors."
+        )
+    else:
+        items.append("Robustness was not measured with a recorded attack.")
+    for name, settings in attacks.items():
+        if "epsilon" not in settings:
+            continue
+        model = settings.get("threat_model")
+        items.append(
+            f"{name} changes an image by at most "
+            f"{text.radius(settings['epsilon'])}"
+            + (
+                f" in {meanings.THREAT_MODELS.get(model, model)} norm"
+                if model
+                else ""
+            )
+            + ", pixel values in [0, 1]. Nothing is known about larger or "
+            "other changes, such as rotations, patches or blur."
+        )
+    items.append(
+        "The figures hold for images like those of the test set, not resized "
+        "and not compressed again."
+    )
+    items.append(
+        "The network always answers; it was not trained to recognise images "
+        "of something else."
+    )
+    return "## Limits\n\n" + "\n".join(f"- {item}" for item in items)
+
+
+def _proved_limits(proofs: Mapping[str, Any]) -> str:
+    """Says what certified accuracy does not say."""
+    prose = ""
+    if any("epsilon" in settings for settings in proofs.values()):
+        prose = (
+            "Bounds hold for every change within their radius in exact "
+            "arithmetic; computed in float32, they are uncertain where a "
+            "margin is within about 1e-5 of 0. "
+        )
+    if any("sigma" in settings for settings in proofs.values()):
+        prose += (
+            "Randomised smoothing certifies the network under a vote over "
+            "noisy copies of an image, not the network alone, and is wrong "
+            "about an image with the small probability alpha. "
+        )
+    return prose + "Nothing is proved beyond the radius."
+
+
+def _versions(metrics: Mapping[str, Any]) -> str:
+    environment = _section(metrics, "environment")
+    rows = [[key, _plain(value)] for key, value in environment.items()]
+    if not rows:
+        return ""
+    return "## Versions\n\n" + text.markdown_table(["what", "version"], rows)
+
+
+def _reproduction(metrics: Mapping[str, Any]) -> str:
+    binary = _section(metrics, "run").get("binary") or "pipeline"
+    return f"""## Run it again
+
+From a checkout of hydra_tf, with the path of this folder for `RUN`:
+
+```sh
+python -m trainers.{binary} --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
+```"""
+
+
+def _result(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the figures of the phase that the folder is about."""
+    phases = _section(metrics, "phases")
+    for name in ("finetune", "prune", "pretrain"):
+        if phases.get(name):
+            return phases[name]
+    return next((phase for phase in phases.values() if phase), {})
+
+
+def _without_none(value: Any) -> Any:
+    """Returns nested mappings and sequences without the entries `None`."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_none(item)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value if item is not None]
+    return value
+
+
+def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Returns a nested mapping, empty if it is missing."""
+    value = mapping.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _relative(path: str, folder: str | os.PathLike | None) -> str:
+    """Returns a path inside a folder relative to it, others unchanged."""
+    if folder is None or not os.path.isabs(path):
+        return str(path)
+    inside = os.path.relpath(path, os.path.abspath(folder))
+    return str(path) if inside.startswith("..") else inside
+
+
+def _plain(value: Any) -> str:
+    """Returns a value of a table without quotes and brackets."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Iterable):
+        return ", ".join(str(each) for each in value)
+    return str(value)

@@ -1,0 +1,181 @@
+"""The folder of a run: what lies where, whose it is, what it was made with.
+
+```
+checkpoints/                          see hydra_tf.training.checkpoints
+compare/<method>/                     the same for a method compared with
+events/                               TensorBoard
+saved_model/                          the network for serving
+densities.png                         what each layer of it keeps
+certify.tsv  certify.png              what is proved of each test image
+flags.txt  metrics.json  README.md
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import IO
+from typing import Any
+
+from hydra_tf import files
+from hydra_tf.errors import InputError
+from hydra_tf.phases import PHASES
+from hydra_tf.training import PhaseCheckpoints
+
+_ENTRIES = (
+    "checkpoints",
+    "compare",
+    "events",
+    "saved_model",
+    "shrunk.keras",
+    "densities.png",
+    "certify.tsv",
+    "certify.png",
+    "flags.txt",
+    "metrics.json",
+    "README.md",
+)
+
+
+class RunFolder:
+    """The paths of a run's folder, and the small files in it.
+
+    Args:
+        path: The folder. It is made when something is written.
+    """
+
+    def __init__(self, path: str | pathlib.Path):
+        self.path = pathlib.Path(path)
+        self._lock: IO[str] | None = None
+
+    @property
+    def saved_model(self) -> pathlib.Path:
+        return self.path / "saved_model"
+
+    @property
+    def events(self) -> pathlib.Path:
+        return self.path / "events"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        return self.path / "metrics.json"
+
+    @property
+    def flagfile(self) -> pathlib.Path:
+        return self.path / "flags.txt"
+
+    @property
+    def density_plot(self) -> pathlib.Path:
+        return self.path / "densities.png"
+
+    @property
+    def shrunk(self) -> pathlib.Path:
+        return self.path / "shrunk.keras"
+
+    @property
+    def readme(self) -> pathlib.Path:
+        return self.path / "README.md"
+
+    def phase(self, name: str) -> PhaseCheckpoints:
+        """Returns what is kept of a phase."""
+        return PhaseCheckpoints(self.path, name)
+
+    def finished(self, phase: str) -> pathlib.Path:
+        """Returns the path of a finished phase's network."""
+        return self.phase(phase).network
+
+    def comparison(self, method: str) -> RunFolder:
+        """Returns the folder of a method that is compared with."""
+        return RunFolder(self.path / "compare" / method)
+
+    def last_finished(self, before: str | None = None) -> str | None:
+        """Returns the last phase that has finished, or `None`.
+
+        Args:
+            before: Phase to stop at.
+        """
+        phases = PHASES if before is None else PHASES[: PHASES.index(before)]
+        done = [phase for phase in phases if self.finished(phase).is_file()]
+        return done[-1] if done else None
+
+    def open(self, *, overwrite: bool = False) -> None:
+        """Takes the folder for this process, until the process ends.
+
+        Args:
+            overwrite: Whether to remove what an earlier run left.
+
+        Raises:
+            InputError: If the path cannot be a run's folder, holds other
+                things, or another process is writing to it.
+        """
+        flag = f"--output_dir={self.path}"
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{flag} is a file; name a folder")
+        if self.path.is_dir():
+            entries = {entry.name for entry in self.path.iterdir()}
+            visible = {name for name in entries if not name.startswith(".")}
+            if visible and not visible.intersection(_ENTRIES):
+                raise InputError(
+                    f"{flag} holds files that are no run of these programs; "
+                    "name a new or an empty folder"
+                )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "a")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(
+                f"{flag} cannot be written: {error.strerror}"
+            ) from error
+        try:
+            # Released by the system however the process ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{flag} is in use by another process; wait for it, or name "
+                "another folder"
+            ) from error
+        self._lock = lock
+        if overwrite:
+            self._clear()
+        for leftover in self.path.glob("checkpoints/.*.partial*"):
+            leftover.unlink(missing_ok=True)
+
+    def describe_checkpoints(self) -> dict[str, dict[str, Any]]:
+        """Returns where each finished phase's network is, and how large."""
+        return {
+            phase: {
+                "path": str(self.finished(phase).relative_to(self.path)),
+                "bytes": self.finished(phase).stat().st_size,
+            }
+            for phase in PHASES
+            if self.finished(phase).is_file()
+        }
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Returns the content of `metrics.json`, empty if there is none."""
+        return files.read_json(self.metrics) or {}
+
+    def merge_metrics(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds to `metrics.json`; of phases, those not named stay.
+
+        Returns:
+            The whole content.
+        """
+        metrics = self.read_metrics()
+        for key, value in new.items():
+            if key in ("phases", "artifacts", "attacks", "certification"):
+                value = {**metrics.get(key, {}), **value}
+            metrics[key] = value
+        files.write_json(self.metrics, metrics)
+        return metrics
+
+    def _clear(self) -> None:
+        for name in _ENTRIES:
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)

@@ -1,0 +1,201 @@
+"""What `metrics.json` says of a run: phases, settings, data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+
+from hydra_tf.data import DatasetInfo
+from hydra_tf.data import Pipeline
+from trainers import certification
+from trainers import evaluation
+from trainers import startup
+from trainers.run import environment
+from trainers.run import source
+from trainers.run.folder import RunFolder
+from trainers.training.settings import Settings
+
+if TYPE_CHECKING:
+    from flags.pruning_flags import PruningSettings
+
+
+def is_measured(
+    settings: Settings, phase: str, num_examples: int, folder: RunFolder
+) -> bool:
+    """Whether a folder has the figures that the evaluation would give.
+
+    Args:
+        settings: What the flags say.
+        phase: Name of the phase.
+        num_examples: Number of images to measure on.
+        folder: The folder.
+    """
+    entry = folder.read_metrics().get("phases", {}).get(phase)
+    if entry is None:
+        return False
+    attacks = {
+        name: evaluation.describe(name, settings.evaluation)
+        for name in settings.evaluation.attacks
+    }
+    proofs = certification.describe(settings.evaluation)
+    return (
+        entry["num_examples"] == num_examples
+        and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
+        and {name: entry["attacks"].get(name) for name in attacks}
+        == _as_read(attacks)
+        and set(entry["robust_accuracy"]) >= set(attacks)
+        and entry.get("certification", {}) == _as_read(proofs)
+    )
+
+
+def measured(
+    settings: Settings,
+    phase: str,
+    result: evaluation.Evaluation,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Returns what is added when a phase's network was measured.
+
+    Args:
+        settings: What the flags say.
+        phase: Name of the phase.
+        result: What was measured.
+        folder: The folder, with the phase's history and network.
+    """
+    history = folder.phase(phase).read_history()
+    entry = {
+        "natural_accuracy": result.natural_accuracy,
+        "robust_accuracy": result.robust_accuracy,
+        "attacks": result.attacks,
+        **result.certified_record(),
+        "num_examples": result.num_examples,
+        "epochs": len(history),
+        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        "seconds": sum(epoch["seconds"] for epoch in history),
+        "evaluation_seconds": result.seconds,
+        "checkpoint": source.fingerprint(folder.finished(phase)),
+        "history": history,
+    }
+    record = {"phases": {phase: entry}, "attacks": result.attacks}
+    if result.certification:
+        record["certification"] = result.certification
+    return record
+
+
+def run(
+    settings: Settings,
+    phase: str,
+    epochs: Mapping[str, int],
+    choice: Mapping[str, Any],
+    replicas: int,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Returns how the result of a run came about.
+
+    Args:
+        settings: What the flags say.
+        phase: The last phase.
+        epochs: The phases of the run, each with its epochs.
+        choice: How the weights were chosen.
+        replicas: Number of devices.
+        folder: The folder.
+    """
+    record = {
+        "name": folder.path.resolve().name,
+        "command": environment.command(),
+        "binary": startup.name(),
+        "phase": phase,
+        "model": settings.model.model,
+        "source": settings.model.source,
+    }
+    for name, count in epochs.items():
+        # The ramps of all the phases.
+        record |= settings.objective_record(name, count)
+    return {
+        **record,
+        **choice,
+        **dataclasses.asdict(settings.training),
+        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        "batch_size": settings.data.batch_size,
+        "precision": settings.model.precision,
+        "replicas": replicas,
+    }
+
+
+def compression(
+    pruning: PruningSettings,
+    sparsity: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+) -> dict[str, Any]:
+    """Returns how learned densities came to their target.
+
+    Args:
+        pruning: The target.
+        sparsity: What is left of the network.
+        history: Figures of each epoch of the prune phase. Rounds of pruning
+            within it have figures of their own, which are not kept.
+    """
+    record: dict[str, Any] = {
+        "target": pruning.density,
+        "resource": pruning.compression_resource,
+        "achieved_weights": sparsity["density"],
+        "achieved_flops": _ratio(
+            sparsity["effective_flops"], sparsity["flops"]
+        ),
+    }
+    if not history or "gamma" not in history[-1]:
+        return record
+    last = history[-1]
+    return {
+        **record,
+        "gamma": last["gamma"],
+        # As training decides it: when the loss is 0 to four decimals.
+        "gamma_frozen_at_epoch": next(
+            (
+                int(epoch["epoch"])
+                for epoch in history
+                if round(epoch["compression_loss"], 4) == 0
+            ),
+            None,
+        ),
+        "best_epoch": int(last["best_epoch"]) if "best_epoch" in last else None,
+        "density_before_settling": history[
+            int(last.get("best_epoch", last["epoch"])) - 1
+        ]["density"],
+    }
+
+
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def dataset(
+    info: DatasetInfo, train: Pipeline, fraction: float, num_evaluated: int
+) -> dict[str, Any]:
+    """Returns what a run was trained and measured on.
+
+    Args:
+        info: The data set.
+        train: The training images.
+        fraction: The share of them that was taken.
+        num_evaluated: Number of test images.
+    """
+    return {
+        "name": info.name,
+        "image_shape": list(info.image_shape),
+        "num_classes": info.num_classes,
+        "fraction": fraction,
+        "num_train": train.num_examples,
+        "num_test": info.num_test,
+        "num_evaluated": num_evaluated,
+        "augmented": train.augmentation is not None,
+    }
+
+
+def _as_read(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record as it comes back from the file."""
+    return json.loads(json.dumps(record))

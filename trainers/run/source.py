@@ -1,0 +1,266 @@
+"""The network that a binary starts from: `--source` or `--model`."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
+from hydra_tf import models
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+from hydra_tf.pruning import strip_masks
+from trainers.run import folder as run_folder
+from trainers.run import networks
+
+if TYPE_CHECKING:
+    from hydra_tf.data import DatasetInfo
+
+
+def find(source: str, before: str | None = None) -> pathlib.Path:
+    """Returns the file of a source.
+
+    Args:
+        source: A `.keras` file, or the folder of a run, of which the last
+            finished phase is taken, or of an export with `--shrink`.
+        before: The phase that is to follow, if only those before it count.
+
+    Raises:
+        InputError: If there is no such network.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.is_dir():
+        folder = run_folder.RunFolder(path)
+        phase = folder.last_finished(before)
+        if phase is None and folder.shrunk.is_file():
+            return folder.shrunk
+        if phase is None:
+            raise InputError(
+                f"--source={source} holds no finished phase: there is no "
+                "checkpoints/<phase>.keras in it"
+            )
+        return folder.finished(phase)
+    if not path.is_file():
+        raise InputError(
+            f"--source={source} does not exist; give the folder of a run or a "
+            ".keras file"
+        )
+    if path.suffix != ".keras":
+        raise InputError(
+            f"--source={source} is no .keras file; write one with "
+            "model.save('name.keras')"
+        )
+    return path
+
+
+def is_saved_model(path: pathlib.Path) -> bool:
+    """Whether a folder is a SavedModel rather than a run."""
+    return (path / "saved_model.pb").is_file()
+
+
+def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function from images to logits of a SavedModel.
+
+    Raises:
+        InputError: If it cannot be loaded, or has other signatures.
+    """
+    try:
+        loaded = tf.saved_model.load(str(path))
+        serve = loaded.signatures["serving_default"]
+        (input_name,) = serve.structured_input_signature[1]
+        (output_name,) = serve.structured_outputs
+    except Exception as error:
+        raise InputError(
+            f"--source={path} cannot be used: a SavedModel needs a signature "
+            "serving_default from images to logits "
+            f"({type(error).__name__}: {str(error)[:200]})"
+        ) from error
+
+    def logits_of(images):
+        return serve(**{input_name: images})[output_name]
+
+    # The signature does not keep the variables alive.
+    logits_of.loaded = loaded  # type: ignore[attr-defined]
+    return logits_of
+
+
+def check_saved_model(
+    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    path: pathlib.Path,
+    info: DatasetInfo,
+) -> None:
+    """Checks that a SavedModel takes the images and knows the classes.
+
+    Raises:
+        InputError: If it does not.
+    """
+    try:
+        shape = logits_of(tf.zeros((1, *info.image_shape))).shape
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--source={path} does not take images of shape "
+            f"{tuple(info.image_shape)}, those of --dataset={info.name}"
+        ) from error
+    if tuple(shape) != (1, info.num_classes):
+        raise InputError(
+            f"--source={path} has outputs of shape {tuple(shape[1:])}; "
+            f"--dataset={info.name} has {info.num_classes} classes"
+        )
+
+
+def load(path: pathlib.Path) -> keras.Model:
+    """Loads a `.keras` file.
+
+    Raises:
+        InputError: If it cannot be read as a Keras model.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        # Keras raises whatever its parts raise: zip, JSON, HDF5, the layers.
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--source={path} cannot be read as a Keras model; it may be "
+            f"truncated, or of layers unknown here "
+            f"({type(error).__name__}: {reason})"
+        ) from error
+
+
+def load_or_create(
+    path: pathlib.Path | None,
+    name: str | None,
+    info: DatasetInfo,
+    seed: int,
+    bounds_needed_by: str | None,
+) -> keras.Model:
+    """Returns the network that a run starts from, ready to be trained.
+
+    Args:
+        path: The file of `--source`, or `None` for fresh weights.
+        name: The value of `--model`.
+        info: The data set.
+        seed: Seed of fresh weights.
+        bounds_needed_by: The flag for which its layers must have bounds, if
+            there is one.
+
+    Raises:
+        InputError: If there is none, or it cannot be trained.
+    """
+    if path is not None:
+        where = f"--source={path}"
+        network = load(path)
+        check(network, where, info, name)
+    elif name is not None:
+        where = f"--model={name}"
+        keras.utils.set_random_seed(seed)
+        network = models.create(name, info.image_shape, info.num_classes)
+        check_ends_in_logits(network, where)
+    else:
+        raise InputError(
+            "--model is required: a name of hydra_tf.models, or "
+            "package.module:function"
+        )
+    if bounds_needed_by:
+        networks.check_provable(network, where, bounds_needed_by)
+    return network
+
+
+def check_name(name: str) -> None:
+    """Checks that a name of `hydra_tf.models` is one.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if ":" not in name and name not in models.names():
+        raise InputError(
+            f"--model={name} is unknown. {close_matches(name, models.names())} "
+            "A network of your own is written package.module:function."
+        )
+
+
+def check(
+    model: keras.Model, where: str, info: DatasetInfo, name: str | None
+) -> None:
+    """Checks that a network from a file fits the data and the flags.
+
+    Args:
+        model: The network, masked or not.
+        where: What to call it in a message, such as `--source=x.keras`.
+        info: The data set.
+        name: The value of `--model`, or `None` for any architecture.
+
+    Raises:
+        InputError: If it does not fit.
+    """
+    if not isinstance(model.input_shape, tuple) or not isinstance(
+        model.output_shape, tuple
+    ):
+        raise InputError(
+            f"{where} has several inputs or outputs; it must map images to "
+            "logits"
+        )
+    input_shape = tuple(model.input_shape[1:])
+    if len(input_shape) != 3 or any(
+        size not in (None, wanted)
+        for size, wanted in zip(input_shape, info.image_shape, strict=True)
+    ):
+        raise InputError(
+            f"{where} takes images of shape {input_shape}; those of "
+            f"--dataset={info.name} are {tuple(info.image_shape)}"
+        )
+    output_shape = tuple(model.output_shape[1:])
+    if output_shape != (info.num_classes,):
+        raise InputError(
+            f"{where} has outputs of shape {output_shape}; --dataset="
+            f"{info.name} has {info.num_classes} classes"
+        )
+    check_ends_in_logits(model, where)
+    if name is not None:
+        _check_architecture(model, where, info, name)
+
+
+def _check_architecture(
+    model: keras.Model, where: str, info: DatasetInfo, name: str
+) -> None:
+    """Compares the weights' shapes with those of the named architecture."""
+    wanted = models.create(name, info.image_shape, info.num_classes)
+    plain = strip_masks(model)
+    shapes = [tuple(weight.shape) for weight in plain.weights]
+    wanted_shapes = [tuple(weight.shape) for weight in wanted.weights]
+    if shapes == wanted_shapes:
+        return
+    if len(shapes) != len(wanted_shapes):
+        difference = (
+            f"it has {len(shapes)} weight arrays instead of "
+            f"{len(wanted_shapes)}"
+        )
+    else:
+        index = next(
+            index
+            for index, pair in enumerate(
+                zip(shapes, wanted_shapes, strict=True)
+            )
+            if pair[0] != pair[1]
+        )
+        difference = (
+            f"{wanted.weights[index].path} is {shapes[index]} instead of "
+            f"{wanted_shapes[index]}"
+        )
+    raise InputError(
+        f"{where} is another architecture than --model={name}: {difference}"
+    )
+
+
+def fingerprint(path: pathlib.Path) -> str:
+    """Returns a digest of the file's content, to recognise it by."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The training binaries: `pretrain`, `prune`, `finetune`, `pipeline`."""

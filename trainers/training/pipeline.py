@@ -1,0 +1,135 @@
+"""The pipeline's phases in their order, for one method or for several."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+
+from hydra_tf.progress import say
+from trainers.run import source
+from trainers.run.folder import RunFolder
+from trainers.terminal import results
+from trainers.training import experiment
+from trainers.training import settings
+
+
+def run() -> None:
+    """Runs the pipeline as the flags say, and shows what came of it."""
+    parsed = settings.from_flags()
+    run = experiment.Experiment(parsed)
+    main_method = parsed.pruning.method
+    others = [name for name in parsed.pipeline.compare if name != main_method]
+    run.begin(_epochs(run), others)
+    pretrained = _pretrain(run)
+    unpruned_size = run.unpruned_size(pretrained)
+    digest = source.fingerprint(run.folder.finished("pretrain"))
+    rows = [
+        (
+            "before pruning",
+            run.folder.read_metrics()["phases"]["pretrain"],
+            unpruned_size,
+        )
+    ]
+    for method in (main_method, *others):
+        folder = (
+            run.folder
+            if method == main_method
+            else run.folder.comparison(method)
+        )
+        last = _prune_and_finetune(run, pretrained, method, folder, digest)
+        metrics = folder.read_metrics()
+        rows.append(
+            (
+                f"{method}, density {metrics['sparsity']['density']:.3g}",
+                metrics["phases"][last],
+                metrics["artifacts"]["saved_model"],
+            )
+        )
+    if not run.worked:
+        say(f"{run.folder.path}: finished before; nothing to do")
+    num_examples = rows[0][1]["num_examples"]
+    say(f"\n{results.table(rows)}\n")
+    within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
+    say(
+        f"Accuracies on {num_examples} test images of {run.info.name}; "
+        f"{within} within {parsed.evaluation.epsilon:.4g} "
+        f"({parsed.evaluation.threat_model}) as in metrics.json."
+    )
+    say(f"SavedModel:   {run.folder.saved_model}")
+    for method in others:
+        say(f"  of {method}: {run.folder.comparison(method).saved_model}")
+    say(f"Densities:    {run.folder.density_plot}")
+    say(f"All figures:  {run.folder.metrics}")
+    say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
+
+
+def _epochs(run: experiment.Experiment) -> dict[str, int]:
+    """Returns the phases of the main method, each with its epochs."""
+    epochs = dict(run.settings.pipeline.epochs)
+    if run.source_path:
+        epochs["pretrain"] = 0
+    if not run.settings.pruning.trains:
+        epochs["prune"] = 0
+    return epochs
+
+
+def _pretrain(run: experiment.Experiment) -> keras.Model:
+    """Returns the network to prune, trained now or given by `--source`."""
+    epochs = run.settings.pipeline.epochs["pretrain"]
+    if run.source_path:
+        network = run.run_phase(
+            "pretrain",
+            run.first_network,
+            0,
+            origin=source.fingerprint(run.source_path),
+        )
+    else:
+        network = run.run_phase("pretrain", run.first_network, epochs)
+    run.measure("pretrain", network)
+    return network
+
+
+def _prune_and_finetune(
+    run: experiment.Experiment,
+    pretrained: keras.Model,
+    method: str,
+    folder: RunFolder,
+    digest: str,
+) -> str:
+    """Takes the pretrained network through the other phases.
+
+    Returns:
+        The name of the last of them.
+    """
+    pipeline = run.settings.pipeline
+    where: dict[str, Any] = {"method": method, "folder": folder}
+    epochs = pipeline.epochs["prune"] if _trains(run, method) else 0
+    network = run.run_phase(
+        "prune",
+        functools.partial(run.start_pruning, pretrained, epochs, method),
+        epochs,
+        origin=digest,
+        **where,
+    )
+    run.measure("prune", network, folder=folder)
+    last = "prune"
+    if pipeline.epochs["finetune"]:
+        pruned = network
+        network = run.run_phase(
+            "finetune",
+            lambda: pruned,
+            pipeline.epochs["finetune"],
+            origin=source.fingerprint(folder.finished("prune")),
+            **where,
+        )
+        run.measure("finetune", network, folder=folder)
+        last = "finetune"
+    run.finish(last, network, **where)
+    return last
+
+
+def _trains(run: experiment.Experiment, method: str) -> bool:
+    """Whether the prune phase of a method has anything to train."""
+    return run.settings.pruning.with_method(method).trains
