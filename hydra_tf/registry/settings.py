@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
 import numbers
@@ -10,6 +11,9 @@ from typing import Any
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+
+# Of what TensorFlow computes with in int32.
+_LARGEST = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,17 @@ class Setting:
         """Returns what may have been meant, a sentence or nothing."""
         return ""
 
+    def parse(self, text: str) -> Any:
+        """Returns the value that a text on the command line stands for.
+
+        A text that stands for none is returned as it is, for `accepts` to
+        refuse.
+        """
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Number(Setting):
@@ -82,6 +97,13 @@ class Number(Setting):
     upper: float | None = None
     exclude_lower: bool = False
     exclude_upper: bool = False
+
+    def parse(self, text: str) -> Any:
+        numerator, slash, denominator = text.partition("/")
+        try:
+            return float(numerator) / (float(denominator) if slash else 1.0)
+        except (ValueError, ZeroDivisionError):
+            return text
 
     @property
     def range(self) -> str:
@@ -124,6 +146,12 @@ class Count(Setting):
 
     lower: int = 0
 
+    def parse(self, text: str) -> Any:
+        try:
+            return int(text)
+        except ValueError:
+            return text
+
     @property
     def range(self) -> str:
         return f"a whole number >= {self.lower}"
@@ -132,7 +160,7 @@ class Count(Setting):
         return (
             isinstance(value, numbers.Integral)
             and not isinstance(value, bool)
-            and int(value) >= self.lower
+            and self.lower <= int(value) <= _LARGEST
         )
 
 
@@ -145,6 +173,9 @@ class Choice(Setting):
     """
 
     choices: Sequence[str] = ()
+
+    def parse(self, text: str) -> Any:
+        return text
 
     @property
     def range(self) -> str:
@@ -161,6 +192,9 @@ class Choice(Setting):
 class Switch(Setting):
     """True or False."""
 
+    def parse(self, text: str) -> Any:
+        return {"true": True, "false": False}.get(text.lower(), text)
+
     @property
     def range(self) -> str:
         return "True or False"
@@ -172,6 +206,9 @@ class Switch(Setting):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text(Setting):
     """Any text."""
+
+    def parse(self, text: str) -> Any:
+        return text
 
     @property
     def range(self) -> str:
