@@ -44,8 +44,13 @@ def fingerprint(network: keras.Model) -> str:
         network: A model that is built.
     """
     digest = hashlib.sha256()
-    kernels = [layer.kernel for layer in masked_layers(network).values()]
-    for variable in (*kernels, *_plain_variables(network)):
+    masked = [
+        getattr(layer, name, None)
+        for layer in _masked(network).values()
+        for name in ("kernel", "bias")
+    ]
+    weights = [variable for variable in masked if variable is not None]
+    for variable in (*weights, *_plain_variables(network)):
         digest.update(np.ascontiguousarray(variable).tobytes())
     return digest.hexdigest()[:16]
 

@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf import interrupts
@@ -109,7 +108,7 @@ def test_stopped_phase_resumes_to_the_same_weights(
 @pytest.mark.parametrize(
     "change, name",
     [
-        ({"epochs": 4}, "epochs"),
+        ({"epochs": 1}, "epochs"),
         ({"learning_rate": 0.1}, "learning_rate"),
         ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer"),
         ({"precision": "mixed_bfloat16"}, "precision"),
@@ -119,7 +118,7 @@ def test_stopped_phase_resumes_to_the_same_weights(
 def test_other_settings_are_refused_unless_overwriting(
     change, name, train, tmp_path
 ):
-    common = {"epochs": 1, "settings": {"note": "a"}}
+    common = {"epochs": 0, "settings": {"note": "a"}}
     run(model(), "pretrain", train, tmp_path, **common)
     with pytest.raises(InputError, match=f"begun with `{name}`="):
         run(model(), "pretrain", train, tmp_path, **{**common, **change})
@@ -128,11 +127,11 @@ def test_other_settings_are_refused_unless_overwriting(
 
 
 def test_another_network_is_refused_to_resume(train, tmp_path):
-    run(masked(), "prune", train, tmp_path, epochs=1)
+    run(masked(), "prune", train, tmp_path, epochs=0)
     other = masked()
-    other.get_layer("first").kernel.assign_add(tf.ones((16, 6)))
+    other.get_layer("first").kernel.assign_add(np.ones((16, 6)))
     with pytest.raises(InputError, match="started from another network"):
-        run(other, "prune", train, tmp_path, epochs=1)
+        run(other, "prune", train, tmp_path, epochs=0)
 
 
 def test_phase_trains_what_it_should(train):
@@ -146,22 +145,6 @@ def test_phase_trains_what_it_should(train):
     mask = np.asarray(network.get_layer("first").mask)
     changed = network.get_layer("first").kernel.numpy() != before
     np.testing.assert_array_equal(changed, mask == 1)
-
-
-def test_batches_and_arrays_are_trained_on_too(train):
-    arrays = train.arrays()
-    batches = tf.data.Dataset.from_tensor_slices(arrays).batch(16)
-    for data in (arrays, batches, lambda: batches):
-        before = model()
-        network = run(model(), "pretrain", data, epochs=2)
-        assert np.any(
-            network.get_layer("last").kernel.numpy()
-            != before.get_layer("last").kernel.numpy()
-        )
-    with pytest.raises(InputError, match="`train` must be a dataset of a kn"):
-        run(model(), "pretrain", batches.repeat())
-    with pytest.raises(InputError, match="`train` must be a hydra_tf.data"):
-        run(model(), "pretrain", "digits")
 
 
 def test_keras_optimizer_has_its_own_settings(train):

@@ -1,0 +1,48 @@
+"""What a phase is given to train on becomes epochs of batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hydra_tf as ht
+from hydra_tf.errors import InputError
+from hydra_tf.training.train_data import as_train_data
+
+IMAGES = np.linspace(0, 1, 300, dtype="float32").reshape(300, 1, 1, 1)
+LABELS = np.arange(300) % 2
+
+
+def test_arrays_are_shuffled_into_batches_of_128():
+    data = as_train_data((IMAGES, LABELS), seed=1)
+    assert data.steps_per_epoch == 3
+    (first, _), *_ = data.dataset(num_epochs=1)
+    assert len(first) == 128
+    assert not np.array_equal(first, IMAGES[:128])
+
+
+def test_dataset_is_repeated_epoch_by_epoch():
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(100)
+    data = as_train_data(batches, seed=0)
+    assert data.steps_per_epoch == 3
+    assert len(list(data.dataset(first_epoch=4, num_epochs=2))) == 6
+
+
+def test_pipeline_is_taken_as_it_is():
+    pipeline = ht.data.from_arrays(IMAGES, LABELS, batch_size=100)
+    assert as_train_data(pipeline, seed=0) is pipeline
+
+
+@pytest.mark.parametrize(
+    "train, words",
+    [
+        ("digits", "must be a hydra_tf.data.Pipeline.*Received: str"),
+        ((IMAGES, LABELS, LABELS), "pair of arrays"),
+        (
+            tf.data.Dataset.from_tensors((IMAGES, LABELS)).repeat(),
+            "known number of batches",
+        ),
+    ],
+)
+def test_anything_else_is_refused(train, words):
+    with pytest.raises(InputError, match=words):
+        as_train_data(train, seed=0)
