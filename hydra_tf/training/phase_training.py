@@ -219,13 +219,12 @@ class PhaseTraining:
         try:
             yield
         except interrupts.Interrupted as stop:
-            phase = self._phase
+            phase, done = self._phase, len(self._history)
             if self._kept is not None:
-                stop.where = (
-                    "run it again to resume at epoch "
-                    f"{len(self._history) + 1} of {phase.epochs} of the "
-                    f"{phase.name} phase"
-                )
+                left = "finish"
+                if done < phase.epochs:
+                    left = f"resume at epoch {done + 1} of {phase.epochs} of"
+                stop.where = f"run it again to {left} the {phase.name} phase"
             raise
 
 
