@@ -119,6 +119,17 @@ def test_contributing_lists_the_folders_that_are_there():
         assert (ROOT / "hydra_tf" / name).exists(), name
 
 
+def test_recipes_are_those_that_are_listed(tmp_path):
+    listing = run(["-m", "trainers.pipeline", "--list_presets"], tmp_path)
+    listed = re.findall(r"^  ([\w/]+) {2,}(.+?) {2,}(.+)$", listing, re.M)
+    rows = re.findall(
+        r"^\| `([\w/]+)` \| (.+) \| (.+) \|$", GUIDES["recipes"], re.M
+    )
+    assert sorted(rows) == sorted(
+        (name, title, densities) for name, densities, title in listed
+    )
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_reference_describes_every_public_name(tmp_path):
     build_docs.build(tmp_path)
