@@ -37,6 +37,7 @@ DISTRIBUTIONS = {
 CHECKOUT_TESTS = (
     "tests/architecture_test.py",
     "tests/build_files_test.py",
+    "tests/docs_test.py",
     "tests/make_venv_test.py",
 )
 
