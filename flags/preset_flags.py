@@ -29,6 +29,9 @@ flags.register_validator(
     lambda name: name is None,
     "recipes are of training; this program takes none",
 )
+flags.register_validator(
+    "list_presets", lambda listed: not listed, "takes no value"
+)
 
 
 def names() -> list[str]:

@@ -43,4 +43,4 @@ def describe() -> dict[str, Any]:
 
 def command() -> str:
     """Returns the command line as one would type it."""
-    return f"{startup.program()} {shlex.join(sys.argv[1:])}"
+    return f"{startup.program()} {shlex.join(sys.argv[1:])}".rstrip()
