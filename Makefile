@@ -13,14 +13,16 @@ python := $(VENV)/bin/python
 runtime := $(VENV)/.installed
 development := $(VENV)/.installed-dev
 
-# Tests need no GPU: unless told otherwise they do not see one.
+# Tests need no GPU: unless told otherwise they do not see one. A process that
+# has done its tests takes some from another.
 CUDA_VISIBLE_DEVICES ?=
 pytest = CUDA_VISIBLE_DEVICES="$(CUDA_VISIBLE_DEVICES)" \
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=2 \
-	$(python) -m pytest -n $(WORKERS) --dist loadfile
+	$(python) -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format benchmarks build-files wheel clean
+.PHONY: help demo presets test test-slow lint format docs benchmarks
+.PHONY: build-files wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) \
@@ -28,8 +30,10 @@ help:  ## List the targets.
 			printf '%-20s %s\n' "$$target" "$$text"; done
 
 demo: $(runtime)  ## Pretrain, prune, finetune and export on the digits.
-	$(python) -m trainers.pipeline \
-		--flagfile=flags/presets/digits_demo.flags $(ARGS)
+	$(python) -m trainers.pipeline --preset=digits_demo $(ARGS)
+
+presets: $(runtime)  ## List the recipes of the papers and the demonstrations.
+	$(python) -m trainers.pipeline --list_presets
 
 test: $(development)  ## Run the tests and the docstring examples.
 	$(pytest) $(ARGS)
@@ -47,6 +51,9 @@ format: $(development)  ## Format the code and sort the imports.
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+docs: $(development)  ## Build the API reference into build/docs.
+	$(python) -m pdoc --output-directory build/docs hydra_tf
+
 benchmarks: $(runtime)  ## Measure pruning methods against each other.
 	$(python) -m benchmarks.methods_table $(ARGS)
 
@@ -54,6 +61,7 @@ build-files: $(development)  ## Write the Bazel BUILD files anew.
 	$(python) tools/build_files.py
 
 wheel: $(development)  ## Build the wheel into dist/.
+	rm -rf build/lib build/bdist.*  # Modules that are there no more.
 	$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## Remove the environment and everything that was built.

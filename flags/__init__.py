@@ -18,7 +18,7 @@ class _PutOff(types.ModuleType):
     """A package that is found, and runs its `__init__` when it is read."""
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         module = f"{self.__name__}.{name}"
         if importlib.util.find_spec(module) is not None:

@@ -1,227 +1,158 @@
-"""Kinds of flags that absl does not have: bounded fractions and names.
+"""Flags whose values are checked by the library's settings.
 
-A wrong value is answered in one line that says what would be right.
+absl has numbers within bounds and names; here a number may also be a ratio such
+as `8/255`, and a wrong value is answered in one line that says what would be
+right, in the words of `hydra_tf.registry.settings`.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
+from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
+
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Setting
 
 # The families' modules own the flags that they define through this one.
 flags.disclaim_key_flags()
 
-_RATIO = re.compile(r"^\s*([^/\s]+)\s*/\s*([^/\s]+)\s*$")
+# TensorFlow keeps counts as int32.
+_GREATEST_COUNT = 2**31 - 1
 
 
-class NumberParser(flags.ArgumentParser):
-    """Parses a float, also written as a ratio such as `8/255`.
+class SettingParser(flags.ArgumentParser):
+    """Parses a value of a setting.
 
     Args:
-        lower: Least value, or `None`.
-        upper: Greatest value, or `None`.
-        exclude_lower: Whether `lower` itself is refused.
-        exclude_upper: Whether `upper` itself is refused.
-        hint: What the number means, appended to the message.
+        setting: The setting, whose type and range a value must have.
+        hint: What the value means, appended to the message about a wrong one.
+        accepts: Callable that tells whether another text is valid too.
+        or_else: What that text is, in words.
     """
 
-    syntactic_help = "a number or a ratio such as 8/255"
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        hint: str = "",
+        accepts: Callable[[str], bool] | None = None,
+        or_else: str = "",
+    ):
+        super().__init__()
+        self.setting = setting
+        self.accepts = accepts
+        self.range = setting.range + (f" or {or_else}" if or_else else "")
+        self.hint = f", {hint}" if hint else ""
+        self.syntactic_help = self.range
+
+    def flag_type(self) -> str:
+        return type(self.setting).__name__.lower()
+
+    def parse(self, argument: Any) -> Any:
+        """Returns the value.
+
+        Raises:
+            ValueError: If it is of another type or out of range.
+        """
+        if self.accepts and self.accepts(argument):
+            return argument
+        try:
+            value = self._convert(argument)
+        except (ValueError, ZeroDivisionError):
+            value = None
+        if isinstance(value, int) and value > _GREATEST_COUNT:
+            raise ValueError(f"must be at most {_GREATEST_COUNT}")
+        if self.setting.accepts(value):
+            return value
+        is_text = value is None and isinstance(self.setting, Number)
+        ratio = " or a ratio such as 8/255" if is_text else ""
+        suggestion = self.setting.hint(argument)
+        raise ValueError(f"must be {self.range}{ratio}{self.hint}{suggestion}")
+
+    def _convert(self, argument: Any) -> Any:
+        if not isinstance(argument, str):
+            return argument
+        if isinstance(self.setting, Number):
+            numerator, slash, denominator = argument.partition("/")
+            return float(numerator) / float(denominator if slash else 1)
+        if isinstance(self.setting, Count):
+            return int(argument)
+        return argument
+
+
+class NumberParser(SettingParser):
+    """Parses a number, see `hydra_tf.registry.settings.Number`."""
 
     def __init__(
         self,
         lower: float | None = None,
         upper: float | None = None,
         *,
-        exclude_lower: bool = False,
-        exclude_upper: bool = False,
         hint: str = "",
+        **bounds: Any,
     ):
-        super().__init__()
-        self.lower = lower
-        self.upper = upper
-        self.exclude_lower = exclude_lower
-        self.exclude_upper = exclude_upper
-        self.hint = hint
-
-    def flag_type(self) -> str:
-        return "number"
-
-    def parse(self, argument: str | float) -> float:
-        """Returns the number.
-
-        Raises:
-            ValueError: If it is not a finite number in range.
-        """
-        value = self._number(argument)
-        below = self.lower is not None and (
-            value <= self.lower if self.exclude_lower else value < self.lower
-        )
-        above = self.upper is not None and (
-            value >= self.upper if self.exclude_upper else value > self.upper
-        )
-        if not math.isfinite(value) or below or above:
-            raise ValueError(f"must be {self._range()}{self._hint()}")
-        return value
-
-    def _number(self, argument: str | float) -> float:
-        if isinstance(argument, bool):
-            raise ValueError(f"must be {self._range()}{self._hint()}")
-        try:
-            ratio = (
-                _RATIO.match(argument) if isinstance(argument, str) else None
-            )
-            if ratio:
-                return float(ratio.group(1)) / float(ratio.group(2))
-            return float(argument)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(
-                f"must be a number or a ratio such as 8/255, "
-                f"{self._range()}{self._hint()}"
-            ) from None
-
-    def _range(self) -> str:
-        bracket = "(" if self.exclude_lower else "["
-        if self.lower is not None and self.upper is not None:
-            closing = ")" if self.exclude_upper else "]"
-            return f"in {bracket}{self.lower:g}, {self.upper:g}{closing}"
-        if self.lower is not None:
-            word = "above" if self.exclude_lower else "at least"
-            return f"{word} {self.lower:g}"
-        if self.upper is not None:
-            return f"at most {self.upper:g}"
-        return "finite"
-
-    def _hint(self) -> str:
-        return f", {self.hint}" if self.hint else ""
+        number = Number(name="", help="", lower=lower, upper=upper, **bounds)
+        super().__init__(number, hint=hint)
 
 
-class NumbersParser(NumberParser):
-    """Parses a comma-separated list of numbers, each as `NumberParser`.
+class ListParser(flags.ArgumentParser):
+    """Parses a comma-separated list, whose elements are kept once.
 
-    They are returned in rising order, each once.
-    """
-
-    syntactic_help = "numbers or ratios such as 1/255,2/255"
-
-    def flag_type(self) -> str:
-        return "list of numbers"
-
-    def parse(  # type: ignore[override]
-        self, argument: str | Sequence[float]
-    ) -> list[float]:
-        """Returns the numbers as a list.
-
-        Raises:
-            ValueError: If one of them is not a finite number in range.
-        """
-        parts: Sequence[str | float] = (
-            argument.split(",") if isinstance(argument, str) else argument
-        )
-        parse_number = super().parse
-        return sorted({parse_number(part) for part in parts})
-
-
-class CountParser(flags.ArgumentParser):
-    """Parses a whole number.
+    Numbers come in rising order; of names there may be none.
 
     Args:
-        lower: Least value.
-        upper: Greatest value.
+        parser: Parser of each element.
     """
 
-    syntactic_help = "a whole number"
-
-    def __init__(self, lower: int = 0, upper: int = 2**31 - 1):
+    def __init__(self, parser: SettingParser):
         super().__init__()
-        self.lower = lower
-        self.upper = upper
+        self.parser = parser
+        self.syntactic_help = f"separated by commas, each {parser.range}"
 
     def flag_type(self) -> str:
-        return "count"
+        return f"list of {self.parser.flag_type()}s"
 
-    def parse(self, argument: str | int) -> int:
-        """Returns the number.
-
-        Raises:
-            ValueError: If it is not a whole number in range.
-        """
-        try:
-            value = int(str(argument))
-        except ValueError:
-            value = self.lower - 1
-        if not self.lower <= value <= self.upper:
-            raise ValueError(
-                f"must be a whole number, at least {self.lower}"
-                + (f" and at most {self.upper}" if value > self.upper else "")
-            )
-        return value
-
-
-class NameParser(flags.ArgumentParser):
-    """Parses one of several names.
-
-    Args:
-        names: The valid names.
-        or_else: What else is valid, in words, when `accepts` is given.
-        accepts: Callable that tells whether another string is valid too.
-    """
-
-    def __init__(self, names: Sequence[str], or_else: str = "", accepts=None):
-        super().__init__()
-        self.names = tuple(names)
-        self.or_else = or_else
-        self.accepts = accepts
-        self.syntactic_help = f"one of {', '.join(self.names)}"
-
-    def flag_type(self) -> str:
-        return "name"
-
-    def parse(self, argument: str) -> str:
-        """Returns the name.
-
-        Raises:
-            ValueError: If it is not a valid one.
-        """
-        if argument in self.names or (self.accepts and self.accepts(argument)):
-            return argument
-        matches = difflib.get_close_matches(
-            str(argument).lower(), self.names, n=3
-        )
-        hint = (
-            f" Did you mean {' or '.join(repr(name) for name in matches)}?"
-            if matches
-            else ""
-        )
-        other = f" or {self.or_else}" if self.or_else else ""
-        raise ValueError(
-            f"must be one of {', '.join(self.names)}{other}.{hint}"
-        )
-
-
-class NamesParser(NameParser):
-    """Parses a comma-separated list of names, each at most once."""
-
-    def flag_type(self) -> str:
-        return "list of names"
-
-    def parse(  # type: ignore[override]
-        self, argument: str | Sequence[str]
-    ) -> list[str]:
-        """Returns the names as a list.
+    def parse(self, argument: str | Sequence[Any]) -> list[Any]:
+        """Returns the elements.
 
         Raises:
             ValueError: If one of them is not valid.
         """
+        are_names = isinstance(self.parser.setting, Choice)
         if isinstance(argument, str):
             argument = [part.strip() for part in argument.split(",")]
-        parse_name = super().parse
-        return list(
-            dict.fromkeys(parse_name(part) for part in argument if part)
-        )
+            if are_names:
+                argument = [part for part in argument if part]
+        elements = dict.fromkeys(map(self.parser.parse, argument))
+        return list(elements) if are_names else sorted(elements)
+
+
+def DEFINE_setting(  # noqa: N802
+    setting: Setting,
+    *,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    **parsing: Any,
+) -> flags.FlagHolder:
+    """Defines the flag of a setting, named, checked and explained by it.
+
+    Args:
+        setting: The setting.
+        flag_values: Where the flag is defined.
+        **parsing: Passed to `SettingParser`.
+    """
+    return flags.DEFINE(
+        SettingParser(setting, **parsing),
+        setting.flag_name,
+        setting.default,
+        setting.help,
+        flag_values,
+        serializer=flags.ArgumentSerializer(),
+    )
 
 
 def DEFINE_number(  # noqa: N802
@@ -229,28 +160,42 @@ def DEFINE_number(  # noqa: N802
     default: float | None,
     help: str,
     *,
-    lower: float | None = None,
-    upper: float | None = None,
-    exclude_lower: bool = False,
-    exclude_upper: bool = False,
     hint: str = "",
     flag_values: flags.FlagValues = flags.FLAGS,
+    **bounds: Any,
 ) -> flags.FlagHolder:
-    """Defines a flag for a float, see `NumberParser`."""
-    parser = NumberParser(
-        lower,
-        upper,
-        exclude_lower=exclude_lower,
-        exclude_upper=exclude_upper,
-        hint=hint,
-    )
-    return flags.DEFINE(
-        parser,
-        name,
-        default,
-        help,
-        flag_values,
-        serializer=flags.ArgumentSerializer(),
+    """Defines a flag for a number; `bounds` as for `Number`."""
+    setting = Number(name=name, default=default, help=help, **bounds)
+    return DEFINE_setting(setting, hint=hint, flag_values=flag_values)
+
+
+def DEFINE_count(  # noqa: N802
+    name: str,
+    default: int | None,
+    help: str,
+    *,
+    lower: int = 0,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> flags.FlagHolder:
+    """Defines a flag for a whole number."""
+    setting = Count(name=name, default=default, help=help, lower=lower)
+    return DEFINE_setting(setting, flag_values=flag_values)
+
+
+def DEFINE_name(  # noqa: N802
+    name: str,
+    default: str | None,
+    names: Sequence[str],
+    help: str,
+    *,
+    or_else: str = "",
+    accepts: Callable[[str], bool] | None = None,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> flags.FlagHolder:
+    """Defines a flag for one of several names."""
+    setting = Choice(name=name, default=default, help=help, choices=names)
+    return DEFINE_setting(
+        setting, or_else=or_else, accepts=accepts, flag_values=flag_values
     )
 
 
@@ -264,55 +209,9 @@ def DEFINE_numbers(  # noqa: N802
     hint: str = "",
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder:
-    """Defines a flag for a comma-separated list, see `NumbersParser`."""
-    return flags.DEFINE(
-        NumbersParser(lower, upper, hint=hint),
-        name,
-        None if default is None else list(default),
-        help,
-        flag_values,
-        serializer=flags.CsvListSerializer(","),
-    )
-
-
-def DEFINE_count(  # noqa: N802
-    name: str,
-    default: int | None,
-    help: str,
-    *,
-    lower: int = 0,
-    flag_values: flags.FlagValues = flags.FLAGS,
-) -> flags.FlagHolder:
-    """Defines a flag for a whole number, see `CountParser`."""
-    return flags.DEFINE(
-        CountParser(lower),
-        name,
-        default,
-        help,
-        flag_values,
-        serializer=flags.ArgumentSerializer(),
-    )
-
-
-def DEFINE_name(  # noqa: N802
-    name: str,
-    default: str | None,
-    names: Sequence[str],
-    help: str,
-    *,
-    or_else: str = "",
-    accepts=None,
-    flag_values: flags.FlagValues = flags.FLAGS,
-) -> flags.FlagHolder:
-    """Defines a flag for one of several names, see `NameParser`."""
-    return flags.DEFINE(
-        NameParser(names, or_else, accepts),
-        name,
-        default,
-        help,
-        flag_values,
-        serializer=flags.ArgumentSerializer(),
-    )
+    """Defines a flag for a list of numbers, which come rising, each once."""
+    parser = NumberParser(lower, upper, hint=hint)
+    return _define_list(parser, name, default, help, flag_values)
 
 
 def DEFINE_names(  # noqa: N802
@@ -321,11 +220,17 @@ def DEFINE_names(  # noqa: N802
     names: Sequence[str],
     help: str,
 ) -> flags.FlagHolder:
-    """Defines a flag for a comma-separated list, see `NamesParser`."""
+    """Defines a flag for a list of names, each kept once."""
+    choice = Choice(name=name, help=help, choices=names)
+    return _define_list(SettingParser(choice), name, default, help, flags.FLAGS)
+
+
+def _define_list(parser, name, default, help, flag_values):
     return flags.DEFINE(
-        NamesParser(names),
+        ListParser(parser),
         name,
         None if default is None else list(default),
         help,
+        flag_values,
         serializer=flags.CsvListSerializer(","),
     )

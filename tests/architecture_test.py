@@ -5,13 +5,11 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
-import re
 import subprocess
 import sys
 
 import keras
 import pytest
-import setuptools
 
 import hydra_tf
 
@@ -233,16 +231,6 @@ def undocumented_members(cls, where):
             continue
         if not inspect.getdoc(member):
             yield f"{where}.{name}"
-
-
-def test_wheel_holds_the_library_alone():
-    settings = (ROOT / "pyproject.toml").read_text()
-    (include,) = re.findall(r"^include = (\[.*\])$", settings, re.MULTILINE)
-    packages = setuptools.find_packages(
-        str(ROOT), include=ast.literal_eval(include)
-    )
-    folders = {relative(path.parent) for path in python_files("hydra_tf")}
-    assert {name.replace(".", "/") for name in packages} == folders
 
 
 def test_python_files_of_the_library_are_short():

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -64,21 +66,29 @@ def test_python_without_ensurepip_names_the_package(tmp_path):
     assert f"python{version}-venv" in result.stderr
 
 
-def test_half_made_environment_is_made_anew_and_kept_after(tmp_path):
-    venv = tmp_path / "venv"
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """An environment where one was half made, and what was said."""
+    venv = tmp_path_factory.mktemp("half") / "venv"
     (venv / "bin").mkdir(parents=True)
-    (venv / "bin" / "python").symlink_to(tmp_path / "gone")
-    requirements = requirements_file(tmp_path)
-    first = make_venv(venv, requirements, sys.executable)
-    assert first.returncode == 0, first.stderr
-    assert f"Making {venv}" in first.stdout
-    second = make_venv(venv, requirements, sys.executable)
-    assert second.returncode == 0, second.stderr
-    assert "Making" not in second.stdout
+    (venv / "bin" / "python").symlink_to(venv / "gone")
+    result = make_venv(venv, requirements_file(venv.parent), sys.executable)
+    assert result.returncode == 0, result.stderr
+    return venv, result.stdout
 
 
-def test_failing_installation_fails(tmp_path):
-    venv = tmp_path / "venv"
+def test_half_made_environment_is_made_anew_and_kept_after(
+    environment, tmp_path
+):
+    venv, said = environment
+    assert f"Making {venv}" in said
+    again = make_venv(venv, requirements_file(tmp_path), sys.executable)
+    assert again.returncode == 0, again.stderr
+    assert "Making" not in again.stdout
+
+
+def test_failing_installation_fails(environment, tmp_path):
+    venv, _ = environment
     requirements = requirements_file(tmp_path, "./there-is-no-such-folder\n")
     result = make_venv(venv, requirements, sys.executable)
     assert result.returncode != 0

@@ -39,6 +39,7 @@ CHECKOUT_TESTS = (
     "tests/build_files_test.py",
     "tests/docs_test.py",
     "tests/make_venv_test.py",
+    "tests/wheel_test.py",
 )
 
 HEADER = "# Written by `make build-files`; see tools/build_files.py.\n"
@@ -57,7 +58,7 @@ exports_files([
 
 # Files that are not Python: package, name and pattern of their filegroup.
 DATA = {
-    "flags": ("presets", "presets/*.flags"),
+    "flags": ("presets", "presets/**/*.flags"),
     "tests": ("testdata", "testdata/**"),
 }
 
@@ -178,7 +179,7 @@ class Repository:
             deps=frozenset(deps),
             runtime=frozenset(distributions & self.runtime),
             development=frozenset(distributions & self.development),
-            data=frozenset(self._data(path, tree, rule)),
+            data=frozenset(self._data(tree)),
             attributes=tuple(attributes),
         )
 
@@ -187,9 +188,8 @@ class Repository:
             if folder / "conftest.py" in self.files:
                 yield label_of(folder / "conftest.py")
 
-    def _data(
-        self, path: pathlib.PurePosixPath, tree: ast.Module, rule: str
-    ) -> Iterator[str]:
+    def _data(self, tree: ast.Module) -> Iterator[str]:
+        # A file reads the folder that it names.
         words = {
             part
             for node in ast.walk(tree)
@@ -197,10 +197,7 @@ class Repository:
             for part in re.split(r"[/\\]", node.value)
         }
         for package, (name, _) in DATA.items():
-            # Presets are there for whoever runs a binary; otherwise a file
-            # reads the folder that it names.
-            binary = package == "flags" and path.parts[0] == "trainers"
-            if name in words or (binary and rule == "py_binary"):
+            if name in words:
                 yield f"//{package}:{name}"
 
     def _test_attributes(

@@ -57,5 +57,7 @@ for file; do
   set -- "$@" --requirement "$file"
   shift
 done
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+# Python compiles what it imports; to compile all that TensorFlow has takes longer.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+  --no-compile "$@"
 echo "Installed."

@@ -1,8 +1,7 @@
 r"""Takes a network through pretrain, prune and finetune, and exports it.
 
 Example:
-    python -m trainers.pipeline --output_dir=runs/demo \
-        --flagfile=flags/presets/digits_demo.flags
+    python -m trainers.pipeline --preset=digits_demo --output_dir=runs/demo
 
 Each phase's result is evaluated; the folder then holds checkpoints, a
 SavedModel, metrics.json and a model card. Run the same command again to go on

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import os
 import pathlib
 import sys
 import tempfile
-import textwrap
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import NoReturn
@@ -21,6 +21,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from flags import preset_flags
 from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
@@ -31,11 +32,10 @@ from trainers.terminal.messages import in_flags
 _SIGNAL_EXIT = 128
 _USAGE_EXIT = 2
 _FAILURE_EXIT = 1
-_HELP = frozenset(
-    f"{dashes}{word}"
-    for dashes in ("-", "--")
-    for word in ("help", "helpshort", "h", "?")
-)
+# Before the name of a binary that is installed as a console command.
+_COMMAND = "hydra-tf-"
+_HELP = {"--help", "-help", "--helpshort", "-helpshort", "--h", "-h", "-?"}
+_LIST = {"--list_presets", "-list_presets"}
 
 
 def run(
@@ -50,34 +50,41 @@ def run(
         own_flags: Flags of a binary that knows no others; by default those of
             absl, which every module defines.
     """
-    parse = functools.partial(_parse_flags, own_flags)
     app.run(
         functools.partial(_run_guarded, main, own_flags or flags.FLAGS),
-        flags_parser=parse,
+        flags_parser=functools.partial(_parse_flags, main, own_flags),
     )
 
 
 def name() -> str:
     """Returns the name of the running binary, such as `prune`."""
-    return pathlib.Path(sys.argv[0]).stem
+    return pathlib.Path(sys.argv[0]).stem.removeprefix(_COMMAND)
+
+
+def program() -> str:
+    """Returns the running binary as one types it, without its flags."""
+    stem = pathlib.Path(sys.argv[0]).stem
+    return stem if stem.startswith(_COMMAND) else f"python -m trainers.{stem}"
 
 
 def _parse_flags(
-    own_flags: flags.FlagValues | None, argv: Sequence[str]
+    main: Callable[[], None],
+    own_flags: flags.FlagValues | None,
+    argv: Sequence[str],
 ) -> list[str]:
     """Parses the flags; a mistake is one line and exit code 2."""
-    flag_arguments = list(argv[1:])
-    if "--" in flag_arguments:
-        flag_arguments = flag_arguments[: flag_arguments.index("--")]
-    if _HELP.intersection(flag_arguments):
-        sys.stdout.write(_help(own_flags or flags.FLAGS))
-        sys.exit(0)
+    before = set(itertools.takewhile(lambda word: word != "--", argv[1:]))
+    if _HELP & before:
+        _print(_help(main, own_flags or flags.FLAGS))
+    if _LIST & before:
+        _print(preset_flags.listing())
     try:
-        if own_flags is None:
-            return flags.FLAGS(list(argv))
-        return _parse_own_flags(own_flags, argv)
+        if own_flags is not None:
+            return _parse_own_flags(own_flags, argv)
+        return flags.FLAGS([argv[0], *preset_flags.expand(argv[1:])])
     except flags.CantOpenFlagFileError as error:
-        _fail(_unreadable_flagfile(error), _USAGE_EXIT)
+        cause = error.__cause__ or error.__context__ or error
+        _fail(f"flag --flagfile: {cause}", _USAGE_EXIT)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except (OSError, UnicodeDecodeError) as error:
@@ -103,51 +110,31 @@ def _parse_own_flags(
         ) from error
 
 
-def _unreadable_flagfile(error: flags.CantOpenFlagFileError) -> str:
-    """Returns which flagfile cannot be read, and which ones are like it."""
-    cause = error.__cause__ or error.__context__
-    if not isinstance(cause, OSError) or cause.filename is None:
-        return str(error)
-    path = pathlib.Path(os.fsdecode(cause.filename))
-    names = [file.name for file in path.parent.glob("*.flags")]
-    matches = difflib.get_close_matches(path.name, names)
-    hint = f". Did you mean {' or '.join(matches)}?" if matches else ""
-    return f"flag --flagfile={path}: cannot be read, {cause.strerror}{hint}"
-
-
-def _help(flag_values: flags.FlagValues) -> str:
-    """Returns the binary's docstring and all its flags, by family."""
-    sections = [(sys.modules["__main__"].__doc__ or "").strip()]
-    by_module = flag_values.flags_by_module_dict()
-    for module_name in sorted(by_module):
-        if not module_name.startswith("flags."):
-            continue
-        heading = (sys.modules[module_name].__doc__ or module_name).strip()
-        lines = [heading.splitlines()[0]]
-        for flag in by_module[module_name]:
-            lines.append(_flag_help(flag))
-        sections.append("\n".join(lines))
+def _help(main: Callable[[], None], flag_values: flags.FlagValues) -> str:
+    """Returns the binary's docstring and its flags, by family."""
+    # Not that of `__main__`, which is the console command where it is one.
+    text = (main.__globals__["__doc__"] or "").strip()
+    if program() == _COMMAND + name():
+        text = text.replace("python -m trainers.", _COMMAND)
+    sections = [text]
+    for module in sorted(flag_values.flags_by_module_dict()):
+        if module.startswith("flags."):
+            title = (sys.modules[module].__doc__ or module).split("\n")[0]
+            # absl's begins with the name of the module.
+            _, _, described = flag_values.module_help(module).partition(":\n")
+            sections.append(f"{title}\n{described}")
     sections.append(
-        "Also:\n  --flagfile=FILE\n      Reads flags from a file, one per "
-        "line; flags given after it win.\n      Recipes are in flags/presets."
-        "\n"
-        "  --helpfull\n      Shows the flags of absl too."
+        "Also:\n  --flagfile=FILE: Reads flags from a file, one per line; "
+        "flags given after it\n    win.\n"
+        "  --helpfull: Shows the flags of absl too."
     )
     return "\n\n".join(sections) + "\n"
 
 
-def _flag_help(flag: flags.Flag) -> str:
-    """Returns one flag as `--name=default`, then its help."""
-    if flag.boolean:
-        head = f"--[no]{flag.name}={str(flag.default).lower()}"
-    elif flag.default is None:
-        head = f"--{flag.name}="
-    else:
-        head = f"--{flag.name}={flag.default_as_str.strip(chr(39))}"
-    text = textwrap.fill(
-        flag.help, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
-    )
-    return f"  {head}\n{text}"
+def _print(text: str) -> NoReturn:
+    """Answers instead of running."""
+    sys.stdout.write(text)
+    sys.exit(0)
 
 
 def _run_guarded(
@@ -209,7 +196,7 @@ def _import_tensorflow() -> None:
 def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
     """Says which signal stopped the binary, and exits as shells expect."""
     signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
-    where = stop.where or "run the same command to go on"
+    where = stop.where or "run the same command to resume"
     _fail(
         f"stopped by {signal_name}; {where}",
         _SIGNAL_EXIT + stop.signal_number,
@@ -220,6 +207,7 @@ def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
 def _fail(message: str, exit_code: int, label: str = "error: ") -> NoReturn:
     """Writes one line to stderr and exits."""
     sys.stdout.flush()
-    sys.stderr.write(f"{name()}: {label}{' '.join(message.split())}\n")
+    running = pathlib.Path(sys.argv[0]).stem
+    sys.stderr.write(f"{running}: {label}{' '.join(message.split())}\n")
     sys.stderr.flush()
     sys.exit(exit_code)

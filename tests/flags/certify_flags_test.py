@@ -55,19 +55,19 @@ def test_flag_of_the_other_method_or_missing_is_named(arguments, words):
 @pytest.mark.parametrize(
     "argument, words",
     [
-        ("--sigma=0", "above 0, the standard deviation"),
-        ("--sigma=-1", "above 0"),
+        ("--sigma=0", "> 0, the standard deviation"),
+        ("--sigma=-1", "> 0"),
         ("--alpha=0", r"in \(0, 1\)"),
         ("--alpha=1", r"in \(0, 1\)"),
-        ("--n=0", "at least 1"),
-        ("--n0=0", "at least 1"),
+        ("--n=0", ">= 1"),
+        ("--n0=0", ">= 1"),
         ("--epsilons=-1/255", r"in \[0, 1\], Linf radii"),
         ("--epsilons=2", r"in \[0, 1\]"),
-        ("--epsilons=1,x", "a number or a ratio"),
-        ("--radii=-1", "at least 0, L2 radii"),
+        ("--epsilons=1,x", "or a ratio such as 8/255, Linf"),
+        ("--radii=-1", ">= 0, L2 radii"),
         ("--method=crown-ibp", "Did you mean 'crown_ibp'"),
-        ("--dtype=float16", "one of float32, float64"),
-        ("--num_examples=0", "at least 1"),
+        ("--dtype=float16", "one of 'float32', 'float64'"),
+        ("--num_examples=0", ">= 1"),
     ],
 )
 def test_value_out_of_range_says_what_is_right(argument, words):

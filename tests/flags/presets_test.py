@@ -1,111 +1,135 @@
-"""Every preset, read with the real flags."""
-
-import pathlib
+"""Every recipe, read with the real flags."""
 
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from flags import preset_flags
 from hydra_tf import data
 from hydra_tf import models
 from hydra_tf import objectives
 from trainers.training import settings
 
-ROOT = pathlib.Path(__file__).parents[2]
-PRESETS = sorted((ROOT / "flags" / "presets").glob("*.flags"))
+PRESETS = preset_flags.names()
+PHASES = ("pretrain", "prune", "finetune")
 
 
-def parse(arguments, monkeypatch):
+def parse(*arguments):
     """Returns the settings that a command line stands for."""
-    # Presets include each other from the root of the checkout.
-    monkeypatch.chdir(ROOT)
     with flagsaver.flagsaver():
-        rest = flags.FLAGS(["binary", *arguments])
+        rest = flags.FLAGS(["binary", *preset_flags.expand(arguments)])
         assert rest == ["binary"]
         return settings.from_flags()
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_preset_parses_to_things_that_exist(preset, monkeypatch):
-    parsed = parse([f"--flagfile={preset}", "--output_dir=x"], monkeypatch)
+def densities(name):
+    """The published densities of a recipe, by its header."""
+    line = (preset_flags.PRESETS / f"{name}.flags").read_text().split("\n")[2]
+    return [float(text) for text in line.split(": ")[1].split(", ")]
+
+
+def rates(parsed):
+    return tuple(
+        parsed.of_phase(phase).peak_learning_rate(phase) for phase in PHASES
+    )
+
+
+def epochs(parsed):
+    return tuple(parsed.pipeline.epochs[phase] for phase in PHASES)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_recipe_is_of_things_that_exist(name, tmp_path, monkeypatch):
+    # From anywhere.
+    monkeypatch.chdir(tmp_path)
+    parsed = parse(f"--preset={name}")
     assert parsed.data.dataset in data.names()
-    if not preset.stem.startswith("common_"):
-        assert parsed.model.model in models.names()
-    for phase, epochs in parsed.pipeline.epochs.items():
-        built = parsed.objective_of(phase, epochs).build()
+    assert parsed.model.model in models.names()
+    assert parsed.run.output_dir == f"runs/{name}"
+    assert parsed.pruning.density == densities(name)[0]
+    for phase, count in parsed.pipeline.epochs.items():
+        built = parsed.objective_of(phase, count).build()
         assert isinstance(built, objectives.Objective)
 
 
-@pytest.mark.parametrize(
-    "preset",
-    [path for path in PRESETS if not path.stem.startswith("common_")],
-    ids=lambda path: path.stem,
-)
-def test_preset_writes_to_a_folder_of_its_name(preset, monkeypatch):
-    parsed = parse([f"--flagfile={preset}"], monkeypatch)
-    assert parsed.run.output_dir == f"runs/{preset.stem}"
+@pytest.mark.parametrize("name", PRESETS)
+def test_recipe_says_where_it_is_from(name):
+    title, source, published, *_ = (
+        (preset_flags.PRESETS / f"{name}.flags").read_text().split("\n")
+    )
+    assert title.startswith("# ") and title.endswith(".")
+    assert source.startswith("# source: ")
+    assert published.startswith("# densities: ")
+
+
+def test_published_recipes_are_all_there():
+    counts = {}
+    for name in PRESETS:
+        family = name.rpartition("/")[0]
+        counts[family] = counts.get(family, 0) + 1
+    assert counts == {
+        # digits_demo, digits_certified, digits_harp and cifar10_smoke.
+        "": 4,
+        # 8 pairs of data set and network, CROWN-IBP and MixTrain.
+        "certified": 16,
+        "compact": 1,
+        # PGD training, TRADES and MART: 2 data sets with 2 networks each, and
+        # ImageNet; channels of 2 networks.
+        "harp": 17,
+        # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks.
+        "hydra": 10,
+        "smoothing": 4,
+    }
 
 
 VERIFIABLE = [
-    *(
-        (dataset, f"{prefix}_model{suffix}")
-        for dataset, prefix, suffixes in (
-            ("cifar10", "cifar", ("", "_large", "_resnet")),
-            ("svhn", "cifar", ("", "_large", "_resnet")),
-            ("mnist", "mnist", ("", "_large")),
-        )
-        for suffix in suffixes
+    (dataset, f"{prefix}_model{suffix}")
+    for dataset, prefix, suffixes in (
+        ("cifar10", "cifar", ("", "_large", "_resnet")),
+        ("svhn", "cifar", ("", "_large", "_resnet")),
+        ("mnist", "mnist", ("", "_large")),
     )
+    for suffix in suffixes
 ]
 
 
-@pytest.mark.parametrize("sparsity", [90, 95, 99])
 @pytest.mark.parametrize("objective", ["crown_ibp", "mixtrain"])
 @pytest.mark.parametrize("dataset, model", VERIFIABLE)
-def test_verifiable_recipes_have_their_settings(
-    dataset, model, objective, sparsity, monkeypatch
-):
-    name = f"{dataset}_{model}_{objective}_{sparsity}.flags"
-    parsed = parse([f"--flagfile={ROOT / 'flags/presets' / name}"], monkeypatch)
+def test_verifiable_recipes_have_their_settings(dataset, model, objective):
+    name = f"certified/{dataset}_{model}_{objective}"
+    parsed = parse(f"--preset={name}")
     assert parsed.data.dataset.startswith(dataset)
     assert parsed.model.model == model
     assert parsed.pruning.method == "hydra"
-    assert parsed.pruning.density == pytest.approx(1 - sparsity / 100)
+    assert densities(name) == [0.1, 0.05, 0.01]
     assert parsed.objective.objective == objective
     assert parsed.objective.epsilon == parsed.evaluation.epsilon == 2 / 255
     assert parsed.training.optimizer == "adam"
-    rates = [
-        parsed.of_phase(phase).peak_learning_rate(phase)
-        for phase in ("pretrain", "prune", "finetune")
-    ]
-    epochs = parsed.pipeline.epochs["pretrain"]
-    ramp = parsed.objective_of("pretrain", epochs)
+    pretrain = parsed.pipeline.epochs["pretrain"]
+    ramp = parsed.objective_of("pretrain", pretrain)
     later = parsed.objective_of("prune", parsed.pipeline.epochs["prune"])
     assert (ramp.ramp_start, later.ramp_end) == (0, 0)
     # The recipes of the text, section 4.
     if objective == "crown_ibp":
-        assert rates == [1e-3, 1e-5, 1e-5]
-        assert (epochs, ramp.ramp_end) == (200, 120)
+        assert rates(parsed) == (1e-3, 1e-5, 1e-5)
+        assert (pretrain, ramp.ramp_end) == (200, 120)
         assert parsed.data.batch_size == 128
         return
-    assert rates == [1e-3, 1e-5, 5e-4]
-    assert (epochs, ramp.ramp_end) == (60, 15)
+    assert rates(parsed) == (1e-3, 1e-5, 5e-4)
+    assert (pretrain, ramp.ramp_end) == (60, 15)
     assert parsed.data.batch_size == 50
     small = model in ("cifar_model", "mnist_model")
     assert parsed.objective.symbolic_examples == (5 if small else 1)
 
 
-@pytest.mark.parametrize("sparsity", [90, 95, 99])
 @pytest.mark.parametrize("model", ["vgg16_bn", "wrn_28_4"])
 @pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
-def test_smoothing_recipes_have_their_settings(
-    dataset, model, sparsity, monkeypatch
-):
-    name = f"{dataset}_{model}_smoothing_{sparsity}.flags"
-    parsed = parse([f"--flagfile={ROOT / 'flags/presets' / name}"], monkeypatch)
+def test_smoothing_recipes_have_their_settings(dataset, model):
+    name = f"smoothing/{dataset}_{model}"
+    parsed = parse(f"--preset={name}")
     assert parsed.data.dataset.startswith(dataset)
     assert parsed.model.model == model
-    assert parsed.pruning.density == pytest.approx(1 - sparsity / 100)
+    assert densities(name) == [0.1, 0.05, 0.01]
     assert parsed.objective.build().get_config() == {
         "sigma": 0.25,
         "beta": 6.0,
@@ -115,151 +139,111 @@ def test_smoothing_recipes_have_their_settings(
     assert parsed.evaluation.certification.sigma == 0.25
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
+@pytest.mark.parametrize(
+    "objective, published", [("trades", [0.1, 0.05, 0.01]), ("pgd_at", [0.1])]
+)
 @pytest.mark.parametrize("model", ["vgg16_bn", "wrn_28_4"])
-@pytest.mark.parametrize("sparsity", [90, 95, 99])
-def test_recipes_of_the_originals_have_their_settings(
-    dataset, model, sparsity, monkeypatch
+@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
+def test_adversarial_recipes_have_their_settings(
+    dataset, model, objective, published
 ):
-    name = f"{dataset}_{model}_trades_{sparsity}.flags"
-    parsed = parse(
-        [f"--flagfile={ROOT / 'flags/presets' / name}", "--output_dir=x"],
-        monkeypatch,
-    )
+    name = f"hydra/{dataset}_{model}_{objective}"
+    parsed = parse(f"--preset={name}")
     assert parsed.data.dataset.startswith(dataset)
     assert parsed.data.batch_size == 128
     assert parsed.model.model == model
     assert parsed.pruning.method == "hydra"
-    assert parsed.pruning.density == pytest.approx(1 - sparsity / 100)
+    assert densities(name) == published
     # The table of section 3 of HYDRA's recipe.
-    assert parsed.pipeline.epochs == {
-        "pretrain": 100,
-        "prune": 20,
-        "finetune": 100,
-    }
-    rates = [
-        parsed.of_phase(phase).peak_learning_rate(phase)
-        for phase in ("pretrain", "prune", "finetune")
-    ]
-    assert rates == [0.1, 0.1, 0.01]
-    assert parsed.objective.build().get_config() == {
+    assert epochs(parsed) == (100, 20, 100)
+    assert rates(parsed) == (0.1, 0.1, 0.01)
+    config = parsed.objective.build().get_config()
+    assert config.pop("beta", None) == (6.0 if objective == "trades" else None)
+    config.pop("random_start", None)
+    assert config == {
         "epsilon": 8 / 255,
         "step_size": 2 / 255,
         "num_steps": 10,
         "threat_model": "linf",
-        "beta": 6.0,
     }
     assert parsed.evaluation.attacks == ("pgd",)
     assert parsed.evaluation.num_steps == 50
     assert parsed.evaluation.num_restarts == 10
 
 
-def harp_preset(name, monkeypatch):
-    """Returns the settings of a preset, checked for HARP's recipe."""
-    path = ROOT / "flags/presets" / f"{name}.flags"
-    parsed = parse([f"--flagfile={path}"], monkeypatch)
+@pytest.mark.parametrize(
+    "objective, flag",
+    [("pgd_at", "madry"), ("trades", "trades"), ("mart", "mart")],
+)
+@pytest.mark.parametrize(
+    "dataset, model",
+    [
+        ("cifar10", "vgg16_bn"),
+        ("cifar10", "resnet18"),
+        ("svhn", "vgg16_bn"),
+        ("svhn", "resnet18"),
+        ("imagenet", "resnet50"),
+    ],
+)
+def test_recipes_of_harp_have_their_settings(dataset, model, objective, flag):
+    name = f"harp/{dataset}_{model}_{objective}"
+    parsed = parse(f"--preset={name}")
+    check_harp(parsed, imagenet=dataset == "imagenet")
+    assert parsed.data.dataset.startswith(dataset)
+    assert parsed.model.model.startswith(model)
+    assert parsed.objective.objective == flag
+    assert parsed.pruning.granularity == "weight"
+    assert parsed.pruning.compression_resource == "weights"
+    assert densities(name) == [0.01, 0.001]
+
+
+@pytest.mark.parametrize("model", ["vgg16_bn", "resnet18"])
+def test_recipes_of_harp_for_channels_have_their_settings(model):
+    name = f"harp/cifar10_{model}_pgd_at_channel"
+    parsed = parse(f"--preset={name}")
+    check_harp(parsed, imagenet=False)
+    assert parsed.model.model == model
+    assert parsed.pruning.granularity == "channel"
+    assert parsed.pruning.compression_resource == "flops"
+    assert densities(name) == [0.5, 0.25, 0.1]
+
+
+def check_harp(parsed, imagenet):
     assert parsed.pruning.method == "harp"
     assert parsed.pruning.learns_densities
     assert parsed.pruning.learn == "both"
     # Densities start at the default, a tenth in every layer.
     assert parsed.pruning.rates is None
-    assert parsed.pruning.compression_gamma == 0.01
+    assert parsed.pruning.compression_gamma == (0.1 if imagenet else 0.01)
     assert parsed.training.weight_decay == 5e-4
-    assert parsed.data.batch_size == 128
-    assert parsed.objective.epsilon == 8 / 255
-    assert parsed.pipeline.epochs == {
-        "pretrain": 100,
-        "prune": 20,
-        "finetune": 100,
-    }
-    return parsed
+    assert rates(parsed) == (0.1, 0.1, 0.01)
+    assert epochs(parsed) == (90 if imagenet else 100, 20, 100)
+    assert parsed.data.batch_size == (256 if imagenet else 128)
+    epsilon, step_size = (4, 1) if imagenet else (8, 2)
+    for part in (parsed.objective, parsed.evaluation):
+        assert part.epsilon == epsilon / 255
+        assert part.step_size == step_size / 255
+    assert parsed.evaluation.num_examples == (1000 if imagenet else None)
 
 
-@pytest.mark.parametrize("sparsity", ["99", "99.9"])
-@pytest.mark.parametrize(
-    "objective, flag",
-    [("pgd_at", "madry"), ("trades", "trades"), ("mart", "mart")],
-)
-@pytest.mark.parametrize("model", ["vgg16_bn", "resnet18"])
-@pytest.mark.parametrize("dataset", ["cifar10", "svhn"])
-def test_recipes_of_harp_have_their_settings(
-    dataset, model, objective, flag, sparsity, monkeypatch
-):
-    name = f"{dataset}_{model}_{objective}_harp_{sparsity}"
-    parsed = harp_preset(name, monkeypatch)
-    assert parsed.data.dataset.startswith(dataset)
-    assert parsed.model.model == model
-    assert parsed.objective.objective == flag
-    assert parsed.pruning.granularity == "weight"
-    assert parsed.pruning.compression_resource == "weights"
-    assert parsed.pruning.density == pytest.approx(1 - float(sparsity) / 100)
-
-
-@pytest.mark.parametrize("sparsity", [50, 75, 90])
-@pytest.mark.parametrize("model", ["vgg16_bn", "resnet18"])
-def test_recipes_of_harp_for_channels_have_their_settings(
-    model, sparsity, monkeypatch
-):
-    name = f"cifar10_{model}_pgd_at_harp_channel_{sparsity}"
-    parsed = harp_preset(name, monkeypatch)
-    assert parsed.model.model == model
-    assert parsed.pruning.granularity == "channel"
-    assert parsed.pruning.compression_resource == "flops"
-    assert parsed.pruning.density == pytest.approx(1 - sparsity / 100)
+def test_baselines_have_their_settings():
+    at_once = parse("--preset=hydra/cifar10_vgg16_bn_trades_lwm")
+    assert at_once.pruning.method == "lwm"
+    assert epochs(at_once) == (100, 0, 100)
+    rounds = parse("--preset=compact/cifar10_vgg16_bn_lwm_multistep")
+    assert rounds.pruning.method == "lwm_multistep"
+    assert rounds.pruning.multistep
+    subnetwork = parse("--preset=hydra/cifar10_wrn_28_4_subnetwork")
+    assert subnetwork.pruning.density == 0.5
+    assert subnetwork.pipeline.epochs["finetune"] == 0
 
 
 @pytest.mark.parametrize(
     "change",
     ["--method=harp", "--granularity=2:4", "--allocation=erk", "--multistep"],
 )
-def test_recipe_of_hydra_takes_another_way_to_prune(change, monkeypatch):
-    preset = ROOT / "flags/presets/cifar10_vgg16_bn_trades_95.flags"
+def test_recipe_of_hydra_takes_another_way_to_prune(change):
     extra = ["--density=1/2"] if "2:4" in change else []
-    parsed = parse([f"--flagfile={preset}", change, *extra], monkeypatch)
+    parsed = parse("--preset=hydra/cifar10_vgg16_bn_trades", change, *extra)
     name, _, value = change.removeprefix("--").partition("=")
     assert getattr(parsed.pruning, name) == (value or True)
-
-
-def test_flags_after_the_preset_win(monkeypatch):
-    preset = ROOT / "flags/presets/digits_demo.flags"
-    parsed = parse(
-        [f"--flagfile={preset}", "--output_dir=x", "--density=0.5"],
-        monkeypatch,
-    )
-    assert parsed.pruning.density == 0.5
-
-
-def test_misspelt_flag_in_a_file_is_an_error(tmp_path, monkeypatch):
-    preset = tmp_path / "recipe.flags"
-    preset.write_text("--densty=0.1\n")
-    with pytest.raises(flags.UnrecognizedFlagError, match="density"):
-        parse([f"--flagfile={preset}"], monkeypatch)
-
-
-@pytest.mark.parametrize("sparsity", ["99", "99.9"])
-@pytest.mark.parametrize(
-    "objective, flag",
-    [("pgd_at", "madry"), ("trades", "trades"), ("mart", "mart")],
-)
-def test_recipes_of_harp_for_imagenet_have_their_settings(
-    objective, flag, sparsity, monkeypatch
-):
-    name = f"imagenet_resnet50_{objective}_harp_{sparsity}.flags"
-    parsed = parse([f"--flagfile={ROOT / 'flags/presets' / name}"], monkeypatch)
-    assert parsed.pruning.method == "harp"
-    assert parsed.pruning.compression_gamma == 0.1
-    assert parsed.pruning.density == pytest.approx(1 - float(sparsity) / 100)
-    assert parsed.objective.objective == flag
-    assert parsed.objective.epsilon == parsed.evaluation.epsilon == 4 / 255
-    assert parsed.objective.step_size == parsed.evaluation.step_size == 1 / 255
-    assert parsed.evaluation.num_examples == 1000
-    assert parsed.training.weight_decay == 5e-4
-    assert parsed.of_phase("pretrain").peak_learning_rate("pretrain") == 0.1
-    assert parsed.pipeline.epochs == {
-        "pretrain": 90,
-        "prune": 20,
-        "finetune": 100,
-    }
-    assert parsed.data.dataset == "imagenet2012"
-    assert parsed.data.batch_size == 256
-    assert parsed.model.model == "resnet50_imagenet"

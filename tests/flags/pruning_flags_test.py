@@ -74,12 +74,12 @@ MISTAKES = {
     ),
     "rates_above_1": (
         "--method=harp --rates=1.5",
-        r"--rates=1.5: must be one of uniform, .* a density in \(0, 1\]",
+        r"--rates=1.5: must be one of .uniform., .* a density in \(0, 1\]",
     ),
     "misspelt_rates": ("--method=harp --rates=erq", "--rates=erq.*'erk'"),
     "no_gamma": (
         "--method=harp --compression_gamma=0",
-        "--compression_gamma=0: must be above 0",
+        "--compression_gamma=0: must be a number > 0",
     ),
     "misspelt_granularity": (
         "--granularity=chanel",

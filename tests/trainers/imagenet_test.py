@@ -34,7 +34,7 @@ def tiny_network(input_shape, num_classes):
 def test_recipe_runs_to_the_end(data_dir, tmp_path):
     code = binaries.run(
         "pipeline",
-        "--flagfile=flags/presets/imagenet_resnet50_pgd_at_harp_99.flags",
+        "--preset=harp/imagenet_resnet50_pgd_at",
         "--model=tests.trainers.imagenet_test:tiny_network",
         f"--data_dir={data_dir}",
         f"--output_dir={tmp_path / 'run'}",

@@ -1,13 +1,14 @@
 """Help, misspelt flags, stray arguments: answered at once, in one line."""
 
-import re
 import subprocess
 import sys
 import time
 
 import pytest
 
+from flags import preset_flags
 from tests.trainers import binaries
+from trainers import startup
 
 NAMES = ["pretrain", "prune", "finetune", "evaluate", "export", "pipeline"]
 
@@ -36,12 +37,12 @@ def test_help_shows_every_flag_within_two_seconds(name):
         "step_size num_steps batch_size learning_rate seed precision strategy "
         "output_dir source pretrain_epochs prune_epochs finetune_epochs"
     ).split():
-        assert f"\n  --{flag}=" in out, flag
-    assert ("\n  --epochs=" in out) == (name != "pipeline")
+        assert f"\n  --{flag}: " in out, flag
+    assert ("\n  --epochs: " in out) == (name != "pipeline")
     assert f"python -m trainers.{name} " in out
-    # Every flag has a sentence.
-    heads = re.findall(r"\n  --\S+\n(\s+\S.*)", out)
-    assert all(text.startswith("      ") for text in heads)
+    # With range and default.
+    assert "\n    (a number in (0, 1])\n" in out
+    assert "\n    (default: '128')\n" in out
 
 
 def test_certify_has_flags_of_its_own():
@@ -52,7 +53,7 @@ def test_certify_has_flags_of_its_own():
         "source method epsilons radii sigma n0 n alpha dtype dataset data_dir "
         "num_examples batch_size seed output_dir"
     ).split():
-        assert f"\n  --{flag}=" in out, flag
+        assert f"\n  --{flag}: " in out, flag
     assert "--density" not in out
     code, out, err, seconds = answer("certify", "--epsilon=0.1")
     assert (code, out) == (2, "")
@@ -65,11 +66,13 @@ def test_certify_has_flags_of_its_own():
     "arguments, words",
     [
         (["--densty=0.1"], "'densty'. Did you mean: density"),
-        (["--density=95"], "--density=95: must be in (0, 1]"),
+        (["--density=95"], "--density=95: must be a number in (0, 1]"),
         (["--objective=trade"], "Did you mean 'trades'?"),
         (["--method=hidra"], "Did you mean 'hydra'?"),
         (["stray"], "unexpected argument 'stray'"),
-        (["--flagfile=/nowhere.flags"], "/nowhere.flags"),
+        (["--flagfile=/nowhere.flags"], "/nowhere.flags: there is no such"),
+        (["--flagfile=/"], "Is a directory: '/'"),
+        (["--preset=digits_dem"], "did you mean --preset=digits_demo or"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -83,10 +86,29 @@ def test_mistake_is_one_line_before_tensorflow_is_imported(arguments, words):
     assert seconds < 2
 
 
-def test_misspelt_preset_is_answered_with_those_like_it():
-    code, out, err, _ = answer(
-        "pipeline", "--flagfile=flags/presets/digits_dem.flags"
-    )
+def test_recipes_are_listed_at_once():
+    code, out, err, seconds = answer("pipeline", "--list_presets")
+    assert (code, err) == (0, "")
+    assert seconds < 2
+    assert out == preset_flags.listing()
+
+
+def test_certify_says_that_recipes_are_of_training():
+    code, out, err, _ = answer("certify", "--preset=digits_demo")
     assert (code, out) == (2, "")
-    assert err.startswith("pipeline: error: flag --flagfile=flags/presets/")
-    assert "Did you mean digits_demo.flags" in err
+    assert err == (
+        "certify: error: flag --preset=digits_demo: recipes are of training; "
+        "this program takes none\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "program, name, typed",
+    [
+        ("/x/trainers/prune.py", "prune", "python -m trainers.prune"),
+        ("/bin/hydra-tf-prune", "prune", "hydra-tf-prune"),
+    ],
+)
+def test_binary_knows_how_it_was_started(program, name, typed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [program, "--density=0.1"])
+    assert (startup.name(), startup.program()) == (name, typed)

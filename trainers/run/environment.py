@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import hydra_tf
+from trainers import startup
 
 _PACKAGES = (
     "tensorflow",
@@ -42,5 +43,4 @@ def describe() -> dict[str, Any]:
 
 def command() -> str:
     """Returns the command line as one would type it."""
-    module = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-    return shlex.join(["python", "-m", f"trainers.{module}", *sys.argv[1:]])
+    return f"{startup.program()} {shlex.join(sys.argv[1:])}".rstrip()

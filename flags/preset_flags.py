@@ -1,0 +1,132 @@
+"""Recipes by name."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+from absl import flags
+
+PRESETS = pathlib.Path(__file__).parent / "presets"
+
+# absl declares --flagfile in the same way: for the help and for suggestions.
+# `expand` has replaced both flags before the others are parsed.
+flags.DEFINE_string(
+    "preset",
+    None,
+    "Recipe to take flags from, such as digits_demo; flags given after it win. "
+    "A recipe may name others so.",
+)
+flags.DEFINE_bool(
+    "list_presets", None, "Lists the recipes with their densities and sources."
+)
+flags.register_validator(
+    "preset",
+    lambda name: name is None,
+    "recipes are of training; this program takes none",
+)
+flags.register_validator(
+    "list_presets", lambda listed: not listed, "takes no value"
+)
+
+
+def names() -> list[str]:
+    """Returns the names of all recipes, `family/recipe`."""
+    return sorted(
+        path.relative_to(PRESETS).with_suffix("").as_posix()
+        for path in PRESETS.rglob("*.flags")
+        if not path.name.startswith("common_")
+    )
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Returns arguments with recipes and flagfiles replaced by their flags.
+
+    Args:
+        arguments: A command line without the program. Recipes, and flagfiles
+            that the working directory lacks, are found by name.
+
+    Raises:
+        flags.Error: If there is no such recipe or file.
+    """
+    arguments = list(arguments)
+    while True:
+        expanded = flags.FLAGS.read_flags_from_files(list(_located(arguments)))
+        if expanded == arguments:
+            return expanded
+        # A flagfile may name recipes.
+        arguments = expanded
+
+
+def _located(arguments: Sequence[str]) -> Iterator[str]:
+    """Yields arguments with `--preset=NAME` as `--flagfile=PATH`."""
+    rest = iter(arguments)
+    for argument in rest:
+        flag, equals, value = argument.partition("=")
+        if argument == "--":
+            yield argument
+            yield from rest
+        elif flag in ("--preset", "-preset", "--flagfile", "-flagfile"):
+            value = value if equals else next(rest, "")
+            yield f"--flagfile={_find(flag.lstrip('-'), value)}"
+        else:
+            yield argument
+
+
+def _find(flag: str, name: str) -> pathlib.Path | str:
+    given = os.path.expanduser(name)
+    if flag == "flagfile" and (not name or os.path.exists(given)):
+        return given
+    # As from a checkout, where the folder is part of a flagfile's name.
+    bare = name.removeprefix("flags/presets/").removesuffix(".flags")
+    path = PRESETS / f"{bare}.flags"
+    if path.is_file():
+        return path
+    matches = difflib.get_close_matches(bare, names(), cutoff=0.5)
+    hint = f"did you mean --preset={' or '.join(matches)}? " if matches else ""
+    missing = "file" if flag == "flagfile" else "recipe"
+    raise flags.Error(
+        f"flag --{flag}={name}: there is no such {missing}; {hint}"
+        "--list_presets names the recipes"
+    )
+
+
+def listing() -> str:
+    """Returns all recipes by family and source, a line for each."""
+    recipes = [(name, *_header(PRESETS / f"{name}.flags")) for name in names()]
+    width = max(len(name) for name in names())
+    lines = []
+    for (family, source), group in itertools.groupby(
+        sorted(recipes, key=_family_and_source), key=_family_and_source
+    ):
+        lines += ["", f"{family or 'demonstrations'}: {source}"]
+        lines += [
+            f"  {name:{width}}  {densities:16}  {title}"
+            for name, title, _, densities in group
+        ]
+    lines += [
+        "",
+        "A recipe's first density is its default. Flags after a recipe win:",
+        "  --preset=hydra/cifar10_vgg16_bn_trades --density=0.01 "
+        "--output_dir=runs/first",
+    ]
+    return "\n".join(lines[1:]) + "\n"
+
+
+def _family_and_source(recipe: tuple[str, str, str, str]) -> tuple[str, str]:
+    return recipe[0].rpartition("/")[0], recipe[2]
+
+
+def _header(path: pathlib.Path) -> tuple[str, str, str]:
+    """Returns title, source and densities, a recipe's first three lines."""
+    with path.open(encoding="utf-8") as file:
+        title, source, densities = (file.readline().strip() for _ in range(3))
+    return (
+        title.removeprefix("# ").removesuffix("."),
+        source.removeprefix("# source: "),
+        densities.removeprefix("# densities: "),
+    )
