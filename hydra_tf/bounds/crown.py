@@ -164,32 +164,16 @@ CROWN = BackwardMethod(adaptive_lines, refines=True)
 
 
 @tf.custom_gradient
-def _adaptive(
-    rows: tf.Tensor,
-    lower_slope: tf.Tensor,
-    upper_slope: tf.Tensor,
-    intercept: tf.Tensor,
-    bias: tf.Tensor,
-) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
-    coefficients = _adaptive_coefficients(rows, lower_slope, upper_slope)
-    constants = _adaptive_constants(
-        rows, lower_slope, upper_slope, intercept, bias
-    )
+def _adaptive(*inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
+    """Rows, both slopes, intercept and bias: as in `AdaptiveLines.apply`."""
+    coefficients = _adaptive_coefficients(*inputs[:3])
+    constants = _adaptive_constants(*inputs)
 
-    def gradient(d_coefficients, d_constants):
+    def gradient(*upstream):
         d_rows, d_slope, d_intercept = _adaptive_gradients(
-            *xla.captured(
-                rows,
-                lower_slope,
-                upper_slope,
-                intercept,
-                bias,
-                d_coefficients,
-                d_constants,
-            ),
-            shared=rows.shape[0] == 1,
+            *xla.captured(*inputs, *upstream), shared=inputs[0].shape[0] == 1
         )
-        d_bias = bias_gradient(coefficients, d_constants)
+        d_bias = bias_gradient(coefficients, upstream[1])
         return d_rows, None, d_slope, d_intercept, d_bias
 
     return (coefficients, constants), gradient

@@ -123,25 +123,17 @@ SYMBOLIC = BackwardMethod(parallel_lines, refines=True)
 
 @tf.custom_gradient
 def _parallel(
-    rows: tf.Tensor, slope: tf.Tensor, intercept: tf.Tensor, bias: tf.Tensor
+    *inputs: tf.Tensor,
 ) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Any]:
-    coefficients, lower, upper = _parallel_values(rows, slope, intercept)
-    shift = row_sums(coefficients, bias)
+    """Rows, slope, intercept and bias: as in `ParallelLines.apply`."""
+    coefficients, lower, upper = _parallel_values(*inputs[:3])
+    shift = row_sums(coefficients, inputs[3])
 
-    def gradient(d_coefficients, d_lower, d_upper):
+    def gradient(*upstream):
         d_rows, d_slope, d_intercept = _parallel_gradients(
-            *xla.captured(
-                rows,
-                slope,
-                intercept,
-                bias,
-                d_coefficients,
-                d_lower,
-                d_upper,
-            ),
-            shared=rows.shape[0] == 1,
+            *xla.captured(*inputs, *upstream), shared=inputs[0].shape[0] == 1
         )
-        d_bias = bias_gradient(coefficients, d_lower + d_upper)
+        d_bias = bias_gradient(coefficients, upstream[1] + upstream[2])
         return d_rows, d_slope, d_intercept, d_bias
 
     return (coefficients, lower + shift, upper + shift), gradient
