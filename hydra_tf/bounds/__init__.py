@@ -1,9 +1,9 @@
-"""Bounds of a network's outputs over boxes of inputs, and what they certify."""
+"""Bounds on a network's outputs over boxes of inputs, and what they certify."""
 
 from hydra_tf.bounds import rules
-from hydra_tf.bounds.functions import crown
-from hydra_tf.bounds.functions import interval
-from hydra_tf.bounds.functions import symbolic_interval
+from hydra_tf.bounds.crown import crown
+from hydra_tf.bounds.crown import crown_ibp
+from hydra_tf.bounds.ibp import interval
 from hydra_tf.bounds.margins import METHODS
 from hydra_tf.bounds.margins import certified
 from hydra_tf.bounds.margins import check_supported
@@ -16,8 +16,10 @@ from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.precision import full_precision
 from hydra_tf.bounds.propagation import BoundPropagation
 from hydra_tf.bounds.rules import register_rule
+from hydra_tf.bounds.symbolic import symbolic_interval
 
 __all__ = [
     "METHODS",
@@ -31,6 +33,8 @@ __all__ = [
     "certified",
     "check_supported",
     "crown",
+    "crown_ibp",
+    "full_precision",
     "input_box",
     "interval",
     "margin_spec",

@@ -1,4 +1,4 @@
-"""What users hand to the bounds, checked and converted."""
+"""Checks of what users hand to the bounds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.bounds.graph import Graph
+from hydra_tf.bounds.trace import Graph
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 
 
 def as_float(value: Any) -> tf.Tensor:
-    """Returns a float64 tensor if the value is of float64, else float32.
+    """Returns a tensor of float64 if the value is of that, else of float32.
 
     A list of Python numbers is float32, as everywhere in TensorFlow.
     """
@@ -35,7 +34,7 @@ def check_box(
     """Returns the ends of boxes as tensors of one dtype.
 
     Raises:
-        InputError: If they do not fit each other or the network.
+        InputError: If they fit neither each other nor the network.
     """
     lower, upper = as_float(lower), as_float(upper)
     if lower.dtype != upper.dtype:
@@ -95,13 +94,19 @@ def check_spec(
     return spec
 
 
-def check_intermediate(intermediate: str) -> None:
-    """Raises `InputError` unless it is `"ibp"` or `"crown"`."""
-    if intermediate not in ("ibp", "crown"):
+def crown_method(intermediate: str) -> str:
+    """Returns the method of CROWN over bounds on activations' inputs.
+
+    Args:
+        intermediate: Method of these bounds, `"ibp"` or `"crown"`.
+    """
+    methods = {"ibp": "crown_ibp", "crown": "crown"}
+    if intermediate not in methods:
         raise InputError(
             "`intermediate` must be 'ibp' or 'crown'. "
             f"Received: intermediate={intermediate!r}"
         )
+    return methods[intermediate]
 
 
 def check_epsilon(epsilon: Any) -> Any:
@@ -182,12 +187,3 @@ def check_labels(y: Any, num_classes: int) -> tf.Tensor:
                 f"Received: {wrong[0]}"
             )
     return tf.cast(y, tf.int32)
-
-
-def check_method(method: str, methods: tuple[str, ...]) -> None:
-    """Raises `InputError` unless the method is one of those."""
-    if method not in methods:
-        raise InputError(
-            f"`method` {method!r} is no method of bounding. "
-            f"{close_matches(method, methods)}"
-        )

@@ -1,4 +1,4 @@
-"""Certified lower bounds of the margins of classification."""
+"""Certified lower bounds on the margins of classification."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hydra_tf.bounds.checks import check_clip
 from hydra_tf.bounds.checks import check_epsilon
 from hydra_tf.bounds.checks import check_images
 from hydra_tf.bounds.checks import check_labels
-from hydra_tf.bounds.checks import check_method
-from hydra_tf.bounds.graph import network_of
-from hydra_tf.bounds.graph import trace
 from hydra_tf.bounds.propagation import BoundPropagation
+from hydra_tf.bounds.trace import network_of
+from hydra_tf.bounds.trace import trace
 from hydra_tf.errors import InputError
+from hydra_tf.registry.bounds import BOUNDS
 
-METHODS = ("ibp", "crown_ibp", "crown", "symbolic", "best")
+METHODS = BOUNDS.names
 
 
 def input_box(
@@ -110,11 +110,12 @@ def margins(
             they are float64, otherwise in float32.
         y: Integer labels, `(batch,)`.
         epsilon: Float >= 0 or scalar tensor, the radius.
-        method: From loose and fast to tight and slow: `"ibp"` (interval bound
-            propagation); `"crown_ibp"` (one pass of CROWN over its intervals);
-            `"symbolic"` (symbolic intervals) and `"crown"` (one pass for each
-            layer); `"best"`, the larger one of `"ibp"` and `"crown"`, margin by
-            margin, as neither is always above the other.
+        method: One of `METHODS`. From loose and fast to tight and slow: `"ibp"`
+            (interval bound propagation); `"crown_ibp"` (one pass of CROWN over
+            its intervals); `"symbolic"` (symbolic intervals) and `"crown"` (a
+            pass for every neuron); `"best"`, the larger one of `"ibp"` and
+            `"crown"`, margin by margin, as neither is always above the other.
+            Or `package.module:name` of a method of your own.
         clip: Least and largest value of a pixel, or `None` for no limits.
 
     Returns:
@@ -131,7 +132,7 @@ def margins(
     - [Zhang et al., 2018](https://arxiv.org/abs/1811.00866), CROWN
     - [Wang et al., 2018](https://arxiv.org/abs/1809.08098), symbolic intervals
     """
-    check_method(method, METHODS)
+    BOUNDS.entry(method)  # Before anything is computed.
     lower, upper = input_box(x, epsilon, clip)
     outputs = tuple(network_of(model).outputs[0].shape)
     if len(outputs) != 2:
@@ -146,16 +147,7 @@ def margins(
             f"{spec.shape[0]} labels, {lower.shape[0]} images"
         )
     propagation = BoundPropagation(model, lower, upper)
-    if method == "ibp":
-        return propagation.interval(spec, upper=False)[0]
-    if method == "crown_ibp":
-        return propagation.crown(spec, upper=False)[0]
-    if method == "symbolic":
-        return propagation.symbolic(spec, upper=False)[0]
-    crown = propagation.crown(spec, "crown", upper=False)[0]
-    if method == "crown":
-        return crown
-    return tf.maximum(crown, propagation.interval(spec, upper=False)[0])
+    return propagation.bound(method, spec, upper=False)[0]
 
 
 def certified(
@@ -176,9 +168,9 @@ def certified(
     up to it, which matters to images whose margin is that close to 0. Pass `x`
     as float64 to make that error 1e-13; the guarantee then is one for the
     network evaluated in float64. Layers of lower precision are bounded as if
-    they computed in that of the bounds. GPUs that have TensorFloat-32 multiply
-    float32 matrices with an error of 1e-3 unless it is switched off, by
-    `tf.config.experimental.enable_tensor_float_32_execution(False)`.
+    they computed in that of the bounds. TensorFloat-32, in which GPUs multiply
+    float32 matrices with an error of 1e-3, is switched off; inside a
+    `tf.function` of your own, open `full_precision` around its calls.
 
     Args:
         model: See `margins`, as all arguments.

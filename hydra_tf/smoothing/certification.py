@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import typing
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -64,7 +65,7 @@ class Certificate:
             abstains.
         selected_class: Most frequent class of the first `n0` draws.
         count: Draws that gave `selected_class`, of the following `n`.
-        lower_bound: Lower bound of the probability of that class. Below one
+        lower_bound: Lower bound on the probability of that class. Below one
             half the classifier abstains.
         seconds: Time spent, from the image before to this one.
     """
@@ -80,11 +81,7 @@ class Certificate:
     @classmethod
     def columns(cls) -> dict[str, type]:
         """Returns the types of the attributes by name."""
-        integers = ("index", "prediction", "selected_class", "count")
-        return {
-            field.name: int if field.name in integers else float
-            for field in dataclasses.fields(cls)
-        }
+        return typing.get_type_hints(cls)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,7 +94,7 @@ class Certification:
         radii: Float64 array, L2 radii; 0 where it abstains.
         selected_classes: Int64 array, most frequent class of the `n0` draws.
         counts: Int64 array, draws that gave that class, of `n`.
-        lower_bounds: Float64 array, lower bounds of its probability.
+        lower_bounds: Float64 array, lower bounds on its probability.
         seconds: Float64 array, time spent.
     """
 
@@ -112,19 +109,12 @@ class Certification:
     @classmethod
     def collect(cls, certificates: Sequence[Certificate]) -> Certification:
         """Returns the attributes of single certificates as arrays."""
-
-        def column(name: str) -> np.ndarray:
-            dtype = np.int64 if Certificate.columns()[name] is int else float
-            return np.array([getattr(c, name) for c in certificates], dtype)
-
+        # The attributes of both are in the same order.
         return cls(
-            indices=column("index"),
-            predictions=column("prediction"),
-            radii=column("radius"),
-            selected_classes=column("selected_class"),
-            counts=column("count"),
-            lower_bounds=column("lower_bound"),
-            seconds=column("seconds"),
+            *(
+                np.array([getattr(each, name) for each in certificates], dtype)
+                for name, dtype in Certificate.columns().items()
+            )
         )
 
     def certified_accuracy(self, labels: Any, radius: float = 0.0) -> float:
@@ -188,7 +178,14 @@ def predict(
 
     - [Cohen et al., 2019](https://arxiv.org/abs/1902.02918), section 3.2.1
     """
-    _check_settings(sigma, 1, n, alpha, batch_size, seed, first_index)
+    _check_settings(
+        sigma,
+        alpha,
+        n=n,
+        batch_size=batch_size,
+        seed=seed,
+        first_index=first_index,
+    )
     x = as_images(x)
     sampler = _class_sampler(model, x, sigma, n, batch_size, seed)
     progress = keras.utils.Progbar(len(x), verbose=verbose, unit_name="image")
@@ -224,7 +221,7 @@ def certify(
     """Proves L2 radii within which the smoothed classifier is constant.
 
     The most frequent class of `n0` draws is selected. Another `n` draws give a
-    lower bound of its probability. From one half on the class is predicted, and
+    lower bound on its probability. From one half on the class is predicted, and
     no perturbation of the image with an L2 norm below
     `sigma * Phi^-1(lower bound)` changes that; below, the classifier abstains.
     For each image this fails with probability `alpha` at most.
@@ -247,9 +244,8 @@ def certify(
         first_index: Integer >= 0, index of `x[0]` where `x` is part of a larger
             set: an image's noise depends on its index, not on the part.
         output: Path of a table that gets a line for each image as soon as it
-            is certified. If it is there from an earlier call with the same
-            settings and images that was stopped, it is completed. The network
-            must be the same, too.
+            is certified. A call that was stopped is resumed by one with the
+            same table, settings, images and network.
         verbose: 1 for a progress bar, as in Keras; 0 for silence.
 
     Returns:
@@ -272,7 +268,15 @@ def certify(
     - [Cohen et al., 2019](https://arxiv.org/abs/1902.02918), section 3.2.2
     """
     x = as_images(x)
-    _check_settings(sigma, n0, n, alpha, batch_size, seed, first_index)
+    _check_settings(
+        sigma,
+        alpha,
+        n0=n0,
+        n=n,
+        batch_size=batch_size,
+        seed=seed,
+        first_index=first_index,
+    )
     done: list[Certificate] = []
     table = None
     if output is not None:
@@ -320,12 +324,20 @@ def certify_each(
     seed: int = 0,
     first_index: int = 0,
 ) -> Iterator[Certificate]:
-    """Returns an iterator over what `certify` proves, image by image.
+    """Yields what `certify` proves, image by image.
 
-    Takes the arguments of `certify`, and yields each image's `Certificate` as
-    soon as its draws are complete.
+    Takes the arguments of `certify`, checks them at once, and yields each
+    image's `Certificate` as soon as its draws are complete.
     """
-    _check_settings(sigma, n0, n, alpha, batch_size, seed, first_index)
+    _check_settings(
+        sigma,
+        alpha,
+        n0=n0,
+        n=n,
+        batch_size=batch_size,
+        seed=seed,
+        first_index=first_index,
+    )
     x = as_images(x)
     sampler = _class_sampler(model, x, sigma, n0 + n, batch_size, seed)
     answers = sampler.each(x, first_index)
@@ -351,22 +363,12 @@ def certify_each(
     return certificates()
 
 
-def _check_settings(
-    sigma: Any,
-    n0: Any,
-    n: Any,
-    alpha: Any,
-    batch_size: Any,
-    seed: Any,
-    first_index: Any,
-) -> None:
+def _check_settings(sigma: Any, alpha: Any, **integers: Any) -> None:
     check_number("sigma", sigma, minimum=0.0, strict=True)
-    check_number("n0", n0, minimum=1, integer=True)
-    check_number("n", n, minimum=1, integer=True)
     check_alpha(alpha)
-    check_number("batch_size", batch_size, minimum=1, integer=True)
-    check_number("seed", seed, minimum=0, integer=True)
-    check_number("first_index", first_index, minimum=0, integer=True)
+    for name, value in integers.items():
+        least = 0 if name in ("seed", "first_index") else 1
+        check_number(name, value, minimum=least, integer=True)
 
 
 def _class_sampler(

@@ -117,10 +117,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
         every: int = 1,
     ):
         super().__init__()
-        check_number("sigma", sigma, minimum=0.0, strict=True)
-        check_number("temperature", temperature, minimum=0.0, strict=True)
-        check_number("num_draws", num_draws, minimum=1, integer=True)
-        check_number("batch_size", batch_size, minimum=1, integer=True)
+        _check_settings(sigma, num_draws, temperature, batch_size)
         check_number("every", every, minimum=1, integer=True)
         self._x = as_images(x)
         self._y = class_labels(y).numpy()
@@ -130,10 +127,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
                 f"Received: {len(self._y)}"
             )
         self._sigma = sigma
-        self._num_draws = num_draws
-        self._temperature = temperature
-        self._batch_size = batch_size
-        self._seed = seed
+        self._settings = (num_draws, temperature, batch_size, seed)
         self._every = every
         self._sampler: NoisySampler | None = None
 
@@ -141,13 +135,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
         # Phases of masked layers are fixed while a model trains, so one
         # tf.function serves all epochs.
         self._sampler = _softmax_sampler(
-            self.model,
-            self._x,
-            self._sigma,
-            self._num_draws,
-            self._temperature,
-            self._batch_size,
-            self._seed,
+            self.model, self._x, self._sigma, *self._settings
         )
 
     def on_epoch_end(
@@ -172,8 +160,7 @@ def _softmax_sampler(
     batch_size: int,
     seed: int,
 ) -> NoisySampler:
-    check_number("num_draws", num_draws, minimum=1, integer=True)
-    check_number("temperature", temperature, minimum=0.0, strict=True)
+    _check_settings(sigma, num_draws, temperature, batch_size)
     return NoisySampler(
         model,
         lambda logits: tf.nn.softmax(float(temperature) * logits),
@@ -184,6 +171,15 @@ def _softmax_sampler(
         batch_size=batch_size,
         seed=seed,
     )
+
+
+def _check_settings(
+    sigma: float, num_draws: int, temperature: float, batch_size: int
+) -> None:
+    check_number("sigma", sigma, minimum=0.0, strict=True)
+    check_number("num_draws", num_draws, minimum=1, integer=True)
+    check_number("temperature", temperature, minimum=0.0, strict=True)
+    check_number("batch_size", batch_size, minimum=1, integer=True)
 
 
 def _estimate(

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.logits import check_ends_in_logits
@@ -26,17 +25,15 @@ from hydra_tf.attacks.noise import Seed
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.ops.loops import map_in_order
-from hydra_tf.smoothing.noise import GaussianStream
+from hydra_tf.smoothing.gaussian import GaussianStream
 
 # One call into TensorFlow runs this many batches, one after the other: masks
 # are computed once per call, and Python waits for results once per call.
 BATCHES_PER_CALL = 8
 
-DEFAULT_BATCH_SIZE = 256
-
 
 class NoisySampler:
-    """Asks a network about each image under many draws of Gaussian noise.
+    """Sends each image through a network under many draws of Gaussian noise.
 
     The network runs in inference mode inside a `tf.function`. Memory is that
     of one forward pass of `batch_size` images, whatever the number of draws
@@ -67,9 +64,6 @@ class NoisySampler:
         batch_size: int,
         seed: Seed,
     ):
-        check_number("sigma", sigma, minimum=0.0, strict=True)
-        check_number("draws", draws, minimum=1, integer=True)
-        check_number("batch_size", batch_size, minimum=1, integer=True)
         check_ends_in_logits(model, "`model`")
         # A SavedModel's variables live as long as the object it was loaded as.
         self._model = model
@@ -139,7 +133,7 @@ class NoisySampler:
         """Returns the answers to `num_batches * batch_size` draws in order.
 
         Args:
-            images: The images in question.
+            images: The images that are drawn around.
             row: Int64 scalar, the first draw, counted from the first draw of
                 `images[0]`.
             noise_row: Int64 scalar, its row in the stream of noise.

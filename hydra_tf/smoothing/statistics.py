@@ -1,4 +1,4 @@
-"""What counts of noisy predictions prove: confidence bounds, tests, radii."""
+"""Confidence bounds, tests and radii from counts of noisy predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABSTAIN = -1
 def lower_confidence_bound(
     count: int | np.ndarray, n: int | np.ndarray, alpha: float | np.ndarray
 ) -> np.ndarray:
-    """Returns a lower bound of a probability, by Clopper and Pearson.
+    """Returns Clopper and Pearson's lower bound on a probability.
 
     With probability `1 - alpha` over the draws the true probability of an
     outcome that was seen `count` times in `n` independent draws is at least
@@ -88,7 +88,7 @@ def certified_radius(
     """Returns the L2 radius `sigma * Phi^-1(lower_bound)`, at least 0.
 
     Args:
-        lower_bound: Lower bounds of the probability of the predicted class
+        lower_bound: Lower bounds on the probability of the predicted class
             under Gaussian noise, in [0, 1]. At one half or less nothing is
             proved, and the radius is 0.
         sigma: Float > 0, standard deviation of the noise.

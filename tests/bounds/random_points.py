@@ -1,10 +1,12 @@
-"""What points of a box show of bounds."""
+"""Random networks, boxes and points, and what points show of bounds."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers
 
 import hydra_tf as ht
 
@@ -12,7 +14,7 @@ METHODS = ("ibp", "crown_ibp", "crown", "symbolic")
 
 
 def bounds_by(method: str, model: Any, lower: Any, upper: Any, spec=None):
-    """Returns lower and upper bounds of the outputs by a method."""
+    """Returns lower and upper bounds on the outputs by a method."""
     if method == "ibp":
         return ht.bounds.interval(model, lower, upper, spec)
     if method == "symbolic":
@@ -29,6 +31,44 @@ def set_random_weights(model: Any, seed: int = 0) -> Any:
             weight.assign(random.uniform(0.3, 2, weight.shape))
         elif weight.dtype == "float32" and weight.name != "density":
             weight.assign(random.normal(0, 0.6, weight.shape))
+    return model
+
+
+def residual_network(seed: int = 0, *, small: bool = False) -> keras.Model:
+    """Returns a network for boxes of images, its weights random.
+
+    Args:
+        seed: Of the weights.
+        small: Whether to leave out all after the residual block.
+    """
+    inputs = keras.Input((6, 5, 2))
+    x = layers.ZeroPadding2D(((1, 0), (1, 1)))(inputs)
+    x = layers.Conv2D(4, 3, (1, 2), groups=2, activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    y = layers.Conv2D(4, 3, padding="same", name="inner")(x)
+    y = layers.LeakyReLU(negative_slope=0.1)(y)
+    y = layers.Conv2D(4, 2, padding="same", dilation_rate=2)(y)
+    x = layers.ReLU()(layers.Add()([x, y]))
+    if small:
+        x = layers.Dense(4)(layers.Flatten()(x))
+        return set_random_weights(keras.Model(inputs, x), seed)
+    x = layers.Concatenate()([x, layers.Conv2D(2, 1, activation="tanh")(x)])
+    x = layers.AveragePooling2D(2, 1)(x)
+    x = layers.Conv2D(3, 2, activation="relu")(x)
+    x = layers.Dense(4)(layers.Flatten()(x))
+    return set_random_weights(keras.Model(inputs, x), seed)
+
+
+def two_sided_network() -> keras.Model:
+    """Returns `relu(x) + relu(-x)`, for bounds by hand."""
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            layers.Dense(2, activation="relu", use_bias=False),
+            layers.Dense(1, use_bias=False),
+        ]
+    )
+    model.set_weights([np.array([[1.0, -1.0]]), np.array([[1.0], [1.0]])])
     return model
 
 

@@ -10,21 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import hydra_tf as ht
-from hydra_tf.bounds.graph import trace
+from hydra_tf.bounds.trace import trace
 from tests.bounds.random_networks import Case
 from tests.bounds.random_networks import draw_case
+from tests.bounds.random_points import METHODS
 
 # Rounding, as a share of the largest number that bounds a tensor.
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-11}
-
-
-def bounds_of(propagation, method, spec=None):
-    """Returns lower and upper bounds of outputs by a method."""
-    if method == "ibp":
-        return propagation.interval(spec)
-    if method == "symbolic":
-        return propagation.symbolic(spec)
-    return propagation.crown(spec, "ibp" if method == "crown_ibp" else "crown")
 
 
 def values_of(graph, x):
@@ -111,12 +103,12 @@ def check_soundness(case: Case, num_points=32) -> None:
         propagation = ht.bounds.BoundPropagation(
             case.model, case.lower.astype(dtype), case.upper.astype(dtype)
         )
-        for method in ("ibp", "crown_ibp", "crown", "symbolic"):
+        for method in METHODS:
             what = f"{method} in {dtype.__name__}"
-            ends = bounds_of(propagation, method)
+            ends = propagation.bound(method)
             assert ends[0].dtype == dtype and ends[1].dtype == dtype
             assert_inside(outputs, ends, tolerance, what)
-            ends = bounds_of(propagation, method, spec.astype(dtype))
+            ends = propagation.bound(method, spec.astype(dtype))
             assert_inside(by_spec, ends, tolerance, f"{what}, specification")
             if method == "crown_ibp":
                 continue

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf.bounds import BoundPropagation
-from hydra_tf.bounds import compilation
+from hydra_tf.bounds import xla
 from hydra_tf.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -316,7 +316,7 @@ def test_compiled_steps_train_alike(name, monkeypatch):
     # Within the branches of a step, whose gradients the steps are part of.
     weights = []
     for least in (1, 10**9):
-        monkeypatch.setattr(compilation, "MIN_NUMBERS", least)
+        monkeypatch.setattr(xla, "MIN_NUMBERS", least)
         network = make_masked("prune", normalize=True)
         objective = ht.objectives.create(name, epsilon=RAMP)
         fit(make_robust(objective, network), epochs=2)

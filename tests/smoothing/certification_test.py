@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +7,7 @@ import hydra_tf as ht
 from hydra_tf.smoothing import resumable
 from hydra_tf.smoothing import sampling
 from tests import golden
+from tests.smoothing.networks import assert_same
 from tests.smoothing.networks import golden_net
 from tests.smoothing.networks import stored_stream
 from tests.smoothing.networks import two_classes
@@ -20,20 +20,6 @@ IMAGES = RNG.random((6, 8, 8, 3), np.float32)
 @pytest.fixture(scope="module")
 def network():
     return golden_net(ARRAYS)
-
-
-def certificate_fields(certified):
-    """Returns all results but the time they took."""
-    fields = dict(vars(certified))
-    fields.pop("seconds")
-    return fields
-
-
-def assert_same(actual, expected):
-    actual, expected = map(certificate_fields, (actual, expected))
-    assert actual.keys() == expected.keys()
-    for name in actual:
-        np.testing.assert_array_equal(actual[name], expected[name])
 
 
 @pytest.fixture
@@ -99,48 +85,6 @@ def test_predictions_match_golden(case, network, golden_noise):
     )
     counts = np.sort(ARRAYS["certify/counts_estimation"][0, case])
     assert predicted.counts.tolist() == [counts[:-3:-1].tolist()]
-
-
-@pytest.mark.parametrize("n0, n", [(10, 190), (1, 2)])
-def test_batch_size_changes_no_result(n0, n, network):
-    expected = ht.smoothing.certify(
-        network, IMAGES, 0.5, n0, n, 0.01, batch_size=64, seed=1
-    )
-    assert len(set(expected.counts.tolist())) > 1
-    for batch_size in (1 if n < 10 else 7, 100, 5_000):
-        certified = ht.smoothing.certify(
-            network, IMAGES, 0.5, n0, n, 0.01, batch_size=batch_size, seed=1
-        )
-        assert_same(certified, expected)
-
-
-def test_parts_of_the_images_give_the_results_of_the_whole(network):
-    whole = ht.smoothing.predict(network, IMAGES, 0.5, 50, seed=1)
-    for first, last in [(0, 2), (2, 3), (3, 6)]:
-        part = ht.smoothing.predict(
-            network, IMAGES[first:last], 0.5, 50, seed=1, first_index=first
-        )
-        np.testing.assert_array_equal(part.counts, whole.counts[first:last])
-
-
-def test_seed_decides_the_draws(network):
-    def counts(seed):
-        certified = ht.smoothing.certify(network, IMAGES, 0.5, n=200, seed=seed)
-        return certified.counts.tolist()
-
-    assert counts(3) == counts(3)
-    assert counts(3) != counts(4)
-
-
-def test_one_forward_pass_never_holds_more_than_a_batch(network):
-    sizes = set()
-
-    def model(images):
-        sizes.add(images.shape[0])
-        return network(images)
-
-    ht.smoothing.certify(model, IMAGES, 0.5, 3, 30, batch_size=16)
-    assert sizes == {16}
 
 
 def test_radius_of_a_linear_classifier_is_below_the_distance_to_its_border():
@@ -231,9 +175,7 @@ def test_certified_accuracy_counts_what_is_right_and_far_enough():
         certified.certified_accuracy([3])
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(
-    network, tmp_path, monkeypatch, capsys
-):
+def test_a_stopped_run_is_resumed(network, tmp_path, monkeypatch, capsys):
     settings = {"sigma": 0.5, "n0": 10, "n": 50, "batch_size": 32, "seed": 2}
     expected = ht.smoothing.certify(network, IMAGES, **settings)
     path = tmp_path / "certificates.tsv"
@@ -287,27 +229,6 @@ def test_progress_is_shown_on_request(network, capsys):
     assert "6/6" in capsys.readouterr().out
 
 
-def test_saved_models_are_certified_like_the_networks_in_them(
-    network, tmp_path
-):
-    ht.export_saved_model(network, tmp_path / "saved")
-    expected = ht.smoothing.certify(network, IMAGES, 0.5, 10, 100)
-    loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    for model in (loaded, loaded.signatures["serving_default"]):
-        certified = ht.smoothing.certify(model, IMAGES, 0.5, 10, 100)
-        assert_same(certified, expected)
-
-
-def test_masked_networks_are_certified_with_their_masks(network):
-    masked = ht.to_masked(network)
-    ht.set_density(masked, 0.3)
-    ht.set_phase(masked, "prune")
-    assert_same(
-        ht.smoothing.certify(masked, IMAGES, 0.5, 10, 100),
-        ht.smoothing.certify(ht.strip_masks(masked), IMAGES, 0.5, 10, 100),
-    )
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -342,20 +263,3 @@ def test_bad_input_is_refused_in_one_line(change, message, network, tmp_path):
     if "n0" not in change:
         with pytest.raises(ht.InputError, match=message):
             ht.smoothing.predict(**arguments)
-
-
-def test_networks_that_end_in_a_softmax_are_named():
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax", name="probabilities"),
-        ]
-    )
-    for function in (
-        ht.smoothing.certify,
-        ht.smoothing.predict,
-        ht.smoothing.quick_certify,
-    ):
-        with pytest.raises(ht.InputError, match="softmax, layer 'probabilit"):
-            function(model, IMAGES, 0.25)

@@ -7,7 +7,7 @@ from hydra_tf.bounds.rules import merging
 from hydra_tf.bounds.rules import normalization
 from hydra_tf.bounds.rules import pooling
 from hydra_tf.bounds.rules import shapes
-from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registration import register_rule
 
 __all__ = [
     "activations",

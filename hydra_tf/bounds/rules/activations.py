@@ -11,11 +11,11 @@ import tensorflow as tf
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Operation
-from hydra_tf.bounds.rules.registry import as_operations
-from hydra_tf.bounds.rules.registry import find_rule
-from hydra_tf.bounds.rules.registry import register_named_rule
-from hydra_tf.bounds.rules.registry import register_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import as_operations
+from hydra_tf.bounds.rules.registration import find_rule
+from hydra_tf.bounds.rules.registration import register_named_rule
+from hydra_tf.bounds.rules.registration import register_rule
+from hydra_tf.bounds.rules.registration import unsupported
 
 _RELU = LeakyReLU()
 

@@ -17,8 +17,8 @@ from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.rules.activations import activation
 from hydra_tf.bounds.rules.kernels import bias_of
 from hydra_tf.bounds.rules.kernels import kernel_of
-from hydra_tf.bounds.rules.registry import register_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import register_rule
+from hydra_tf.bounds.rules.registration import unsupported
 from hydra_tf.layers import MaskedConv1D
 from hydra_tf.layers import MaskedConv2D
 from hydra_tf.layers import MaskedConv2DTranspose

@@ -12,7 +12,7 @@ from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.rules.activations import activation
 from hydra_tf.bounds.rules.kernels import bias_of
 from hydra_tf.bounds.rules.kernels import kernel_of
-from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registration import register_rule
 from hydra_tf.layers import MaskedDense
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import unsupported
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers import kernel_scope
 

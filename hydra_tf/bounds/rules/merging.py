@@ -9,9 +9,9 @@ import keras
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
-from hydra_tf.bounds.rules.registry import register_named_rule
-from hydra_tf.bounds.rules.registry import register_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import register_named_rule
+from hydra_tf.bounds.rules.registration import register_rule
+from hydra_tf.bounds.rules.registration import unsupported
 
 
 @register_rule(keras.layers.Add)

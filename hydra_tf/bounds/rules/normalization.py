@@ -14,8 +14,8 @@ from keras import ops
 
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import Scale
-from hydra_tf.bounds.rules.registry import register_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import register_rule
+from hydra_tf.bounds.rules.registration import unsupported
 
 
 @register_rule(keras.layers.BatchNormalization)

@@ -9,7 +9,7 @@ import keras
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Operation
-from hydra_tf.bounds.rules.registry import register_rule
+from hydra_tf.bounds.rules.registration import register_rule
 
 
 @register_rule(

@@ -11,9 +11,9 @@ import tensorflow as tf
 from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
-from hydra_tf.bounds.rules.registry import register_named_rule
-from hydra_tf.bounds.rules.registry import register_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import register_named_rule
+from hydra_tf.bounds.rules.registration import register_rule
+from hydra_tf.bounds.rules.registration import unsupported
 
 
 @register_rule(

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import hydra_tf as ht
-from hydra_tf.bounds.graph import trace
+from hydra_tf.bounds.trace import trace
 from tests.bounds.random_points import assert_sound
 from tests.bounds.random_points import random_box
 from tests.bounds.random_points import set_random_weights

@@ -6,8 +6,10 @@ import pytest
 from keras import layers
 
 import hydra_tf as ht
-from hydra_tf.bounds import windows
-from hydra_tf.bounds.graph import trace
+from hydra_tf.bounds import neurons
+from hydra_tf.bounds import receptive_fields
+from hydra_tf.bounds.receptive_fields import Side
+from hydra_tf.bounds.trace import trace
 from tests.bounds.random_points import random_box
 from tests.bounds.random_points import set_random_weights
 
@@ -98,12 +100,12 @@ def test_windows_bound_as_whole_maps_do(monkeypatch, build):
         found.append(find(*args))
         return found[-1]
 
-    find = windows.find_windows
-    monkeypatch.setattr(ht.bounds.propagation, "find_windows", find_windows)
+    find = receptive_fields.find_windows
+    monkeypatch.setattr(neurons, "find_windows", find_windows)
     for method in ("crown", "symbolic"):
         results = []
         for share in (100.0, -1.0):
-            monkeypatch.setattr(windows, "_MAX_SHARE", share)
+            monkeypatch.setattr(receptive_fields, "_MAX_SHARE", share)
             found.clear()
             made = ht.bounds.BoundPropagation(model, *box)
             ends = (
@@ -130,11 +132,11 @@ def test_windows_are_the_receptive_fields():
     shapes = [(12, 12, 1), (6, 6, 1), (6, 6, 1), (5, 2, 1)]
     # The entry (i, j) reads (i..i+1, 2j..2j+2) of the map before, whose entry
     # (i, j) reads (2i..2i+2, 2j..2j+2): "same" pads behind the edge alone.
-    assert windows.find_windows(graph, 3, shapes) == {
-        3: (windows.Side(1, 0, 1), windows.Side(1, 0, 1)),
-        2: (windows.Side(1, 0, 2), windows.Side(2, 0, 3)),
-        1: (windows.Side(1, 0, 2), windows.Side(2, 0, 3)),
-        0: (windows.Side(2, 0, 5), windows.Side(4, 0, 7)),
+    assert receptive_fields.find_windows(graph, 3, shapes) == {
+        3: (Side(1, 0, 1), Side(1, 0, 1)),
+        2: (Side(1, 0, 2), Side(2, 0, 3)),
+        1: (Side(1, 0, 2), Side(2, 0, 3)),
+        0: (Side(2, 0, 5), Side(4, 0, 7)),
     }
 
 
@@ -142,14 +144,14 @@ def test_windows_as_large_as_the_maps_are_not_used():
     inputs = keras.Input((4, 4, 1))
     x = layers.ReLU()(conv(1, 3, padding="same")(inputs))
     graph = trace(keras.Model(inputs, conv(1, 3, padding="same")(x)))
-    assert windows.find_windows(graph, 3, [(4, 4, 1)] * 4) is None
+    assert receptive_fields.find_windows(graph, 3, [(4, 4, 1)] * 4) is None
 
 
 def test_sides():
-    side = windows.Side(stride=2, start=-1, size=3)
+    side = Side(stride=2, start=-1, size=3)
     assert side.end == 2
-    assert side.union(windows.Side(2, 0, 4)) == windows.Side(2, -1, 5)
+    assert side.union(Side(2, 0, 4)) == Side(2, -1, 5)
     assert side.leaves(places=2, length=9)
-    inside = windows.Side(stride=2, start=0, size=3)
+    inside = Side(stride=2, start=0, size=3)
     assert not inside.leaves(places=4, length=9)
     assert inside.leaves(places=5, length=9)

@@ -1,26 +1,27 @@
-"""Bounds of feature maps by their receptive fields.
+"""Bounds on feature maps by their receptive fields.
 
 A neuron of a convolution depends on a window of each map before it. A backward
 pass from all neurons of a map need not carry coefficients for whole maps: for
 every place of the map it is a pass through the windows of that place alone.
-This module writes a network down in that form: the same operations, on windows
+This module rewrites a network in that form: the same operations, on windows
 in the place of maps, with one entry of the batch for each image and place.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.bounds.coefficients import Coefficients
+from hydra_tf.bounds.coefficients import Ends
+from hydra_tf.bounds.coefficients import row_sums
 from hydra_tf.bounds.convolution import Convolution
-from hydra_tf.bounds.graph import Graph
-from hydra_tf.bounds.graph import Node
-from hydra_tf.bounds.graph import size
-from hydra_tf.bounds.interval_pass import Interval
+from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
@@ -28,6 +29,8 @@ from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.relaxation import Relaxation
+from hydra_tf.bounds.trace import Graph
+from hydra_tf.bounds.trace import Node
 
 # Windows have to be this much smaller than the maps to be worth the trouble.
 _MAX_SHARE = 0.5
@@ -126,10 +129,12 @@ def find_windows(
                 known[1].union(before[1]),
             )
     carried = sum(
-        size(_shape(window, shapes[number]))
+        math.prod(_shape(window, shapes[number]))
         for number, window in windows.items()
     )
-    if carried > _MAX_SHARE * sum(size(shapes[number]) for number in windows):
+    if carried > _MAX_SHARE * sum(
+        math.prod(shapes[number]) for number in windows
+    ):
         return None
     return windows
 
@@ -143,9 +148,9 @@ def num_window_entries(
         windows: What `find_windows` returned.
         shapes: Shape of each value, without the batch.
     """
-    places = size(shapes[max(windows)][:2])
+    places = math.prod(shapes[max(windows)][:2])
     return places * sum(
-        size(_shape(window, shapes[number]))
+        math.prod(_shape(window, shapes[number]))
         for number, window in windows.items()
     )
 
@@ -206,11 +211,28 @@ def on_windows(
         values: Interval of each value.
         relaxations: Of each activation before the map, by its value.
     """
-    return _Windowing(graph, start, windows, values, relaxations).result()
+    return _WindowedBuilder(graph, start, windows, values, relaxations).result()
 
 
-class _Windowing:
-    """Writes the windowed network down, value by value."""
+@dataclasses.dataclass(frozen=True)
+class _Inside(Relaxation):
+    """Zero outside of a map, the identity in it.
+
+    Attributes:
+        inside: Tensor `(batch * places, entries)` of zeros and ones.
+    """
+
+    inside: tf.Tensor
+
+    def apply(
+        self, coefficients: Coefficients, bias: tf.Tensor
+    ) -> tuple[Coefficients, Ends]:
+        kept = coefficients.map(lambda rows: rows * self.inside[:, tf.newaxis])
+        return kept, kept.map(lambda rows: row_sums(rows, bias)).ends
+
+
+class _WindowedBuilder:
+    """Builds the windowed network, value by value."""
 
     def __init__(self, graph, start, windows, values, relaxations):
         self._windows: Mapping[int, Window] = windows
@@ -266,8 +288,11 @@ class _Windowing:
         if isinstance(operation, LeakyReLU):
             # Slopes and intercepts are 0 outside the map, as the output is.
             # Of its own window: that of what it reads may be larger.
-            self._relaxations[self._last] = self._relaxation(
-                relaxations[node.output], node.output
+            maps = [-1, *self._values[node.output].shape]
+            self._relaxations[self._last] = relaxations[node.output].map(
+                lambda lines: self._extract(
+                    tf.reshape(lines, maps), node.output
+                )
             )
         elif self._leaves(node.output):
             # Behind the edge there are the zeros of the next padding, and not
@@ -278,14 +303,10 @@ class _Windowing:
                 (before,),
                 shape,
             )
-            inside = self._extract(
-                tf.ones([1, *self._values[node.output].shape], self._dtype),
-                node.output,
-            )
+            ones = tf.ones([1, *self._values[node.output].shape], self._dtype)
             batch = tf.shape(self._values[0].lower)[0]
-            slope = tf.tile(inside, [batch, 1])
-            self._relaxations[self._last] = Relaxation(
-                None, slope, tf.zeros_like(slope)
+            self._relaxations[self._last] = _Inside(
+                tf.tile(self._extract(ones, node.output), [batch, 1])
             )
         self._numbers[node.output] = self._last
 
@@ -295,7 +316,7 @@ class _Windowing:
 
     @property
     def _dtype(self) -> tf.DType:
-        return self._values[0].lower.dtype
+        return self._values[0].dtype
 
     def _append(
         self, node: Node, inputs: tuple[int, ...], shape: tuple[int, ...]
@@ -346,20 +367,6 @@ class _Windowing:
             radius=tf.reshape(self._extract(value.radius, number), shape),
         )
 
-    def _relaxation(self, relaxation: Relaxation, number: int) -> Relaxation:
-        shape = [-1, *self._values[number].shape]
-
-        def windows(tensor: tf.Tensor) -> tf.Tensor:
-            return self._extract(tf.reshape(tensor, shape), number)
-
-        return Relaxation(
-            None
-            if relaxation.lower_slope is None
-            else windows(relaxation.lower_slope),
-            windows(relaxation.upper_slope),
-            windows(relaxation.intercept),
-        )
-
     def _extract(self, maps: tf.Tensor, number: int) -> tf.Tensor:
         """Returns the windows of maps, `(batch * places, entries)`."""
         rows, columns = self._windows[number]
@@ -367,7 +374,7 @@ class _Windowing:
         windows = _slide(windows, 3, columns, self._places[1])
         # (batch, place, row, place, column, channel)
         windows = tf.transpose(windows, [0, 1, 3, 2, 4, 5])
-        return tf.reshape(windows, [-1, size(self._shape(number))])
+        return tf.reshape(windows, [-1, math.prod(self._shape(number))])
 
 
 def _slide(maps: tf.Tensor, axis: int, side: Side, places: int) -> tf.Tensor:
@@ -400,7 +407,7 @@ def _on_window(
     slow.
     """
     plain = operation.without_padding()
-    inputs, outputs = size(input_shape), size(output_shape)
+    inputs, outputs = math.prod(input_shape), math.prod(output_shape)
     if inputs * outputs > _MAX_MATRIX:
         return plain
 
@@ -430,7 +437,7 @@ def _as_matrix(
     outputs: int,
 ) -> tf.Tensor:
     """Returns a convolution as a matrix `(input entries, output entries)`."""
-    inputs = size(input_shape)
+    inputs = math.prod(input_shape)
     units = tf.reshape(tf.eye(inputs, dtype=kernel.dtype), [-1, *input_shape])
     return tf.reshape(operation.convolve(units, kernel), [inputs, outputs])
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 from scipy import stats
 
 from hydra_tf.errors import InputError
-from hydra_tf.smoothing.noise import GaussianStream
+from hydra_tf.smoothing.gaussian import GaussianStream
 
 
 def rows(start, count, seed=0, shape=(8, 8, 3)):

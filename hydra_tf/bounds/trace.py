@@ -1,4 +1,4 @@
-"""A Keras network as a list of operations, the form that bounds work on."""
+"""A Keras network traced to the operations that bounds work on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import functools
 import inspect
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +16,12 @@ from hydra_tf.bounds.convolution import Convolution
 from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import Linear
+from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
-from hydra_tf.bounds.rules.registry import as_operations
-from hydra_tf.bounds.rules.registry import find_rule
-from hydra_tf.bounds.rules.registry import unsupported
+from hydra_tf.bounds.rules.registration import as_operations
+from hydra_tf.bounds.rules.registration import find_rule
+from hydra_tf.bounds.rules.registration import unsupported
 from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
@@ -66,6 +66,29 @@ class Graph:
     input_shape: tuple[int, ...]
 
     @functools.cached_property
+    def pass_ends(self) -> list[int]:
+        """The values where a backward pass ends: it needs boxes of them."""
+        ends = (
+            n.output for n in self.nodes if isinstance(n.operation, Monotone)
+        )
+        return [0, *ends]
+
+    @functools.cached_property
+    def exact_values(self) -> set[int]:
+        """The values whose intervals are exact, entry by entry.
+
+        Those are the values that one map without activation computes from the
+        network's input.
+        """
+        mixed = {0: 0}  # How many maps that mix entries lie before each value.
+        for node in self.nodes:
+            if isinstance(node.operation, Linear) and node.inputs[0] in mixed:
+                mixed[node.output] = mixed[node.inputs[0]] + (
+                    not node.operation.diagonal
+                )
+        return {value for value, count in mixed.items() if count <= 1}
+
+    @functools.cached_property
     def num_readers(self) -> collections.Counter[int]:
         """How often each value is read, the network's result included."""
         readers = collections.Counter([self.output])
@@ -83,13 +106,12 @@ def network_of(model: Any) -> keras.Model:
 
     Args:
         model: A Functional or Sequential model, or a wrapper whose attribute
-            `network` is one: a `hydra_tf.RobustModel`, or an object with the
-            attribute `is_view = True`, by which it says that it returns what
-            its `network` does.
+            `network` is one (or a wrapper in turn): a `RobustModel`, or an
+            object that cannot be called. What a callable of your own does
+            around its network cannot be seen: pass its network.
 
     Raises:
-        InputError: If it is no Keras graph, is not built, or is a wrapper that
-            may compute something else than its `network`.
+        InputError: If it is no Keras graph, or is not built.
     """
     network = model
     while not is_graph(network):
@@ -101,11 +123,14 @@ def network_of(model: Any) -> keras.Model:
                 "subclassed model does not show its layers). Received: "
                 f"{type(model).__name__}"
             )
-        if not _returns_its_network(network):
+        call = "call" if isinstance(network, keras.Layer) else "__call__"
+        if package_of(getattr(type(network), call, None)) not in (
+            "",  # It cannot be called.
+            "hydra_tf",
+        ):
             raise InputError(
                 "bounds cannot see what a wrapper does around its `network`: "
-                "pass the network, with what comes before it as layers in it "
-                "(or say `is_view = True` if it does nothing). "
+                "pass its network, with what comes before it as layers in it. "
                 f"Received: {type(network).__name__}"
             )
         network = inner
@@ -117,22 +142,10 @@ def network_of(model: Any) -> keras.Model:
     return network
 
 
-def _returns_its_network(wrapper: Any) -> bool:
-    """Whether calling a wrapper is calling its attribute `network`.
-
-    Those of this library do no more, nor does a mere holder. Others may scale
-    the images, for instance.
-    """
-    if not callable(wrapper) or getattr(wrapper, "is_view", False) is True:
-        return True
-    method = "call" if isinstance(wrapper, keras.Layer) else "__call__"
-    return package_of(getattr(type(wrapper), method)) == "hydra_tf"
-
-
 def trace(model: Any) -> Graph:
     """Returns the operations of a network.
 
-    Kernels and biases are read now; call it anew after they change.
+    Kernels and biases are read now; trace again after they change.
 
     Args:
         model: See `network_of`.
@@ -158,7 +171,7 @@ def trace(model: Any) -> Graph:
     walked = walk(network, lambda layer: find_rule(layer) is not None)
     tracer = _Tracer()
     for call in walked.calls:
-        tracer.take_down(call)
+        tracer.record(call)
     output = tracer.number_of(walked.outputs[0])
     return _without_unread(tracer.nodes, output, shape)
 
@@ -183,17 +196,17 @@ def _without_unread(
 
 
 class _Tracer:
-    """Takes down the operations of the calls of a network."""
+    """Records the operations of the calls of a network."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self._numbers = {0: 0}  # Of our values, by the numbers of the walk.
+        self._numbers = {0: 0}  # Of values, by their numbers in the walk.
 
     def number_of(self, value: Value) -> int:
         """Returns the number of the value that a call reads or returns."""
         return self._numbers[value.number]
 
-    def take_down(self, call: Call) -> None:
+    def record(self, call: Call) -> None:
         """Adds the operations of one call."""
         name, operation = call.name, call.operation
         for key, value in call.settings.items():
@@ -249,23 +262,3 @@ def _apply_rule(
     takes_shapes = len(inspect.signature(rule).parameters) > 1
     result = rule(operation, shapes) if takes_shapes else rule(operation)
     return as_operations(f"layer '{name}'", result)
-
-
-def exact_marginals(graph: Graph) -> set[int]:
-    """Returns the values whose intervals are exact, entry by entry.
-
-    Those are the values that one map without activation computes from the
-    network's input.
-    """
-    mixed = {0: 0}  # How many maps that mix entries lie before each value.
-    for node in graph.nodes:
-        if isinstance(node.operation, Linear) and node.inputs[0] in mixed:
-            mixed[node.output] = mixed[node.inputs[0]] + (
-                not node.operation.diagonal
-            )
-    return {value for value, count in mixed.items() if count <= 1}
-
-
-def size(shape: Sequence[int]) -> int:
-    """Returns the number of entries of a row of this shape."""
-    return math.prod(shape)

@@ -1,4 +1,4 @@
-"""Linear bounds, carried from a value back to the network's input.
+"""A backward pass: linear bounds carried from a value back to the input.
 
 Rows of coefficients stand for linear functions of a value. Each operation on
 the way back replaces the value by what it was computed from; at the input box
@@ -8,24 +8,24 @@ the linear functions are bounded exactly.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from hydra_tf.bounds.coefficients import Coefficients
-from hydra_tf.bounds.graph import Graph
-from hydra_tf.bounds.graph import size
-from hydra_tf.bounds.interval_pass import Interval
-from hydra_tf.bounds.line_choice import row_sums
+from hydra_tf.bounds.coefficients import Ends
+from hydra_tf.bounds.coefficients import flat
+from hydra_tf.bounds.coefficients import reshape
+from hydra_tf.bounds.coefficients import row_sums
+from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.relaxation import Relaxation
-
-# Lower and upper bounds; the latter are None where nobody wants them.
-Ends = tuple[tf.Tensor, tf.Tensor | None]
+from hydra_tf.bounds.trace import Graph
 
 
 def bound(
@@ -39,7 +39,7 @@ def bound(
     stop: int = 0,
     upper: bool = True,
 ) -> Ends:
-    """Returns bounds of linear functions of a value.
+    """Returns bounds on linear functions of a value.
 
     Args:
         graph: The network.
@@ -64,7 +64,7 @@ def bound(
     """
     pending = {start: Coefficients(rows, rows if upper else None)}
     constants: list[Ends] = []
-    settled: set[int] = set()  # Values whose bias is in the constants.
+    added: set[int] = set()  # Values whose bias is in the constants.
     for node in reversed(graph.nodes[stop:start]):
         coefficients = pending.pop(node.output, None)
         if coefficients is None:
@@ -72,8 +72,12 @@ def bound(
         operation = node.operation
         before_shapes = [shapes[number] for number in node.inputs]
         if isinstance(operation, Linear):
-            if operation.bias is not None and node.output not in settled:
-                constants.append(_dot_bias(coefficients, operation.bias))
+            if operation.bias is not None and node.output not in added:
+                constants.append(
+                    coefficients.map(
+                        functools.partial(_times_bias, bias=operation.bias)
+                    ).ends
+                )
             before = [
                 coefficients.map(
                     functools.partial(_transpose, operation, before_shapes[0])
@@ -86,15 +90,17 @@ def bound(
         elif isinstance(operation, LeakyReLU):
             # A bias before it is taken along, which saves a pass over rows.
             bias = _own_bias(graph, node.inputs[0], stop)
-            if bias is not None:
-                settled.add(node.inputs[0])
-                bias = _flat_bias(bias, rows, before_shapes[0])
-            flat, constant = relaxations[node.output].apply(
-                coefficients.map(_flat), bias
+            if bias is None:
+                bias = tf.zeros([], rows.dtype)
+            else:
+                added.add(node.inputs[0])
+            replaced, constant = relaxations[node.output].apply(
+                coefficients.map(flat),
+                _flat_bias(bias, rows, before_shapes[0]),
             )
             constants.append(constant)
             before = [
-                flat.map(functools.partial(_unflatten, shape=before_shapes[0]))
+                replaced.map(functools.partial(reshape, shape=before_shapes[0]))
             ]
         else:
             # Nothing is known of it but the interval of what it returns.
@@ -116,7 +122,7 @@ def _transpose(
 ) -> tf.Tensor:
     merged = tf.reshape(rows, [-1, *rows.shape[2:]])
     result = operation.transpose(merged, shape)
-    return _restore(result, rows, shape)
+    return reshape(result, shape, like=rows)
 
 
 def _own_bias(graph: Graph, value: int, stop: int) -> tf.Tensor | None:
@@ -146,11 +152,6 @@ def _flat_bias(
     return tf.reshape(tf.broadcast_to(bias, shape), [-1])
 
 
-def _dot_bias(coefficients: Coefficients, bias: tf.Tensor) -> Ends:
-    both = coefficients.map(functools.partial(_times_bias, bias=bias))
-    return both.lower, both.upper
-
-
 def _times_bias(rows: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """Returns each row's product with the bias, `(batch or 1, rows)`."""
     bias = tf.cast(bias, rows.dtype)
@@ -162,7 +163,7 @@ def _times_bias(rows: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
             places = list(range(2, rows.shape.rank - 1))
             summed = tf.reduce_sum(rows, places) if places else rows
             return tf.linalg.matvec(summed, tf.reshape(bias, [-1]))
-    return tf.linalg.matvec(_flat(rows), _flat_bias(bias, rows, shape))
+    return tf.linalg.matvec(flat(rows), _flat_bias(bias, rows, shape))
 
 
 def _scaled(coefficients: Coefficients, weight: float) -> Coefficients:
@@ -187,30 +188,13 @@ def _split(
 
 
 def _concretize(coefficients: Coefficients, box: Interval) -> Ends:
-    """Returns the exact bounds of the linear functions over a box."""
-    center = tf.reshape(box.center, [-1, size(box.shape)])
-    radius = tf.reshape(box.radius, [-1, size(box.shape)])
-    flat = coefficients.map(_flat)
-    middle = flat.map(lambda rows: row_sums(rows, center))
-    reach = flat.map(lambda rows: row_sums(tf.abs(rows), radius))
+    """Returns the exact bounds on the linear functions over a box."""
+    size = math.prod(box.shape)
+    center = tf.reshape(box.center, [-1, size])
+    radius = tf.reshape(box.radius, [-1, size])
+    rows = coefficients.map(flat)
+    middle = rows.map(lambda each: row_sums(each, center))
+    reach = rows.map(lambda each: row_sums(tf.abs(each), radius))
     if middle.upper is None or reach.upper is None:
         return middle.lower - reach.lower, None
     return middle.lower - reach.lower, middle.upper + reach.upper
-
-
-def _flat(rows: tf.Tensor) -> tf.Tensor:
-    return _unflatten(rows, (size(rows.shape[2:]),))
-
-
-def _unflatten(rows: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Rows `(batch or 1, rows, ...)` as `(batch or 1, rows, *shape)`."""
-    return _restore(rows, rows, shape)
-
-
-def _restore(
-    rows: tf.Tensor, like: tf.Tensor, shape: tuple[int, ...]
-) -> tf.Tensor:
-    """Gives a tensor the first two axes of another and a shape after them."""
-    outer = tf.shape(like)[:2]
-    restored = tf.reshape(rows, tf.concat([outer, shape], 0))
-    return tf.ensure_shape(restored, [*like.shape[:2], *shape])

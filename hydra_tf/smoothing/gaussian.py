@@ -1,8 +1,8 @@
-"""Gaussian noise whose every row has a fixed place in one long stream.
+"""Gaussian noise by row number, the same wherever a batch begins.
 
-Philox turns a key and a counter into random numbers, so any part of a stream
-can be had without the parts before it. The noise of draw `d` of image `i` lies
-at row `i * draws + d`; a batch is a run of rows, generated at once wherever it
+Philox turns a key and a counter into random numbers: any part of a stream can
+be generated without the parts before it. The noise of draw `d` of image `i` is
+row `i * draws + d`; a batch is a run of rows, generated at once wherever it
 begins and however long it is.
 """
 

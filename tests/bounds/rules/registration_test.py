@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import hydra_tf as ht
-from hydra_tf.bounds.rules import registry
+from hydra_tf.bounds.rules import registration
 from hydra_tf.errors import InputError
 from tests.bounds.random_points import assert_sound
 from tests.bounds.random_points import bounds_by
@@ -42,7 +42,7 @@ class Negative(layers.ReLU):
 
 @pytest.fixture(autouse=True)
 def _rules_of_the_test(monkeypatch):
-    monkeypatch.setattr(registry, "_rules", dict(registry._rules))
+    monkeypatch.setattr(registration, "_rules", dict(registration._rules))
 
 
 def register_affine():
@@ -92,7 +92,7 @@ def test_gradients_reach_the_weights_of_a_registered_layer():
 
 def test_the_decorator_returns_the_rule():
     rule = register_affine()
-    assert registry.find_rule(Affine()) is rule
+    assert registration.find_rule(Affine()) is rule
 
 
 def test_a_subclass_with_a_call_of_its_own_needs_its_own_rule():
@@ -122,8 +122,8 @@ def test_a_subclass_with_a_call_of_its_own_needs_its_own_rule():
 def test_keras_layers_with_something_overridden_are_refused(base, method):
     cls = type("Mine", (base,), {method: getattr(base, method)})
     arguments = {layers.Add: (), layers.Conv2D: (3, 1)}.get(base, (3,))
-    assert registry.find_rule(base(*arguments)) is not None
-    assert registry.find_rule(cls(*arguments)) is None
+    assert registration.find_rule(base(*arguments)) is not None
+    assert registration.find_rule(cls(*arguments)) is None
 
 
 class Documented(layers.Dense):

@@ -8,7 +8,7 @@ from keras import layers
 from keras import ops
 
 import hydra_tf as ht
-from hydra_tf.bounds.graph import trace
+from hydra_tf.bounds.trace import trace
 from hydra_tf.errors import InputError
 from tests.bounds.random_points import assert_sound
 from tests.bounds.random_points import random_box

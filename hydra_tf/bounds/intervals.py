@@ -1,4 +1,4 @@
-"""Interval bound propagation: one box for every value of the network."""
+"""Boxes, and what operations make of them: interval arithmetic."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from hydra_tf.bounds import compilation
-from hydra_tf.bounds.graph import Graph
+from hydra_tf.bounds import xla
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.trace import Graph
 
 
 class Interval:
@@ -75,8 +75,22 @@ class Interval:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a row, without the batch."""
-        known = self._form[0] if self._ends[0] is None else self._ends[0]
-        return tuple(known.shape[1:])
+        return tuple(self._known.shape[1:])
+
+    @property
+    def batch(self) -> int | None:
+        """Size of the batch, `None` while it is not known."""
+        return self._known.shape[0]
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Dtype of the ends."""
+        return self._known.dtype
+
+    @property
+    def ends(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Lower and upper ends."""
+        return self.lower, self.upper
 
     def of_image(self, image: tf.Tensor) -> Interval:
         """Returns the box of one image of the batch, a batch of one."""
@@ -85,13 +99,13 @@ class Interval:
             return Interval(center=center, radius=radius)
         return Interval(*(part[image, tf.newaxis] for part in self._ends))
 
-    def settle(self) -> None:
+    def compute_center(self) -> None:
         """Computes centre and radius now, if they are not known."""
         _ = self.center, self.radius
 
-    def ends(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns lower and upper ends."""
-        return self.lower, self.upper
+    @property
+    def _known(self) -> tf.Tensor:
+        return self._form[0] if self._ends[0] is None else self._ends[0]
 
 
 def propagate(graph: Graph, box: Interval) -> list[Interval]:
@@ -140,7 +154,7 @@ def _apply(operation: Operation, inputs: Sequence[Interval]) -> Interval:
     return Interval(operation(first.lower), operation(first.upper))
 
 
-@compilation.where_it_pays
+@xla.where_it_pays
 def _activate(
     center: tf.Tensor, radius: tf.Tensor, negative_slope: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
