@@ -5,7 +5,7 @@ from hydra_tf.schedules import LinearRamp as LinearRamp
 from hydra_tf.schedules import Ramp as Ramp
 from hydra_tf.schedules import SmoothedRamp as SmoothedRamp
 from hydra_tf.training.best_weights import BestWeights as BestWeights
-from hydra_tf.training.compression import Compression as Compression
+from hydra_tf.training.harp import Compression as Compression
 from hydra_tf.training.learning_rates import ConstantRate as ConstantRate
 from hydra_tf.training.learning_rates import CosineRate as CosineRate
 from hydra_tf.training.learning_rates import EpochSchedule as EpochSchedule
