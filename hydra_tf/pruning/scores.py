@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +20,6 @@ from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.scores import SCORES
-
-# Computes the scores of every group of layers.
-Initialisation = Callable[..., list[Any]]
 
 
 def init_scores(
@@ -126,7 +124,9 @@ def _values(group: ChannelGroup) -> tf.Tensor:
     return tf.cast(tf.convert_to_tensor(values), tf.float32)
 
 
-def scaled(model: keras.Model, groups: Sequence[ChannelGroup], **_: Any):
+def scaled(
+    model: keras.Model, groups: Sequence[ChannelGroup], **_: Any
+) -> list[tf.Tensor]:
     """Returns the weights, scaled to the largest and the fan-in."""
     return [
         scaled_scores(
@@ -136,80 +136,101 @@ def scaled(model: keras.Model, groups: Sequence[ChannelGroup], **_: Any):
     ]
 
 
-def magnitude(model: keras.Model, groups: Sequence[ChannelGroup], **_: Any):
+def magnitude(
+    model: keras.Model, groups: Sequence[ChannelGroup], **_: Any
+) -> list[tf.Tensor]:
     """Returns the magnitudes of the weights."""
     return [tf.abs(_values(group)) for group in groups]
 
 
 def _drawn(
+    groups: Sequence[ChannelGroup],
+    seed: int | None,
     initializer: Callable[[ChannelGroup, int], keras.initializers.Initializer],
-) -> Initialisation:
-    """Returns the initialisation that draws each group's scores.
-
-    Args:
-        initializer: Returns that of a group, given its seed.
-    """
-
-    def draw(
-        model: keras.Model,
-        groups: Sequence[ChannelGroup],
-        *,
-        seed: int | None = None,
-        **_: Any,
-    ) -> list[tf.Tensor]:
-        streams = np.random.SeedSequence(seed).spawn(len(groups))
-        return [
-            initializer(group, int(stream.generate_state(1)[0] >> 1))(
-                group.leader.scores.shape, dtype="float32"
-            )
-            for group, stream in zip(groups, streams, strict=True)
-        ]
-
-    return draw
+) -> list[tf.Tensor]:
+    """Returns the scores of each group, drawn from a stream of its own."""
+    streams = np.random.SeedSequence(seed).spawn(len(groups))
+    return [
+        initializer(group, int(stream.generate_state(1)[0] >> 1))(
+            group.leader.scores.shape, dtype="float32"
+        )
+        for group, stream in zip(groups, streams, strict=True)
+    ]
 
 
-def _of_fan_in(
-    group: ChannelGroup, seed: int, scale: float, distribution: str
-) -> keras.initializers.Initializer:
-    """The initializer of variance `scale / fan_in`.
-
-    Keras's own takes the fan-in of a convolution, also of a depthwise or
-    transposed one. Channels have a fan-in of 1.
-    """
-    fan_in = 1 if _of_channels(group) else group.leader.fan_in
-    deviation = (scale / fan_in) ** 0.5
-    if distribution == "normal":
-        return keras.initializers.RandomNormal(0, deviation, seed)
-    limit = 3.0**0.5 * deviation
-    return keras.initializers.RandomUniform(-limit, limit, seed)
-
-
-def _of_both_fans(
-    group: ChannelGroup, seed: int, distribution: str
-) -> keras.initializers.Initializer:
-    """The initializer of variance `2 / (fan_in + fan_out)`."""
-    if _of_channels(group):
-        return _of_fan_in(group, seed, 1.0, distribution)
-    if distribution == "normal":
-        distribution = "untruncated_normal"
-    return keras.initializers.VarianceScaling(
-        1.0, "fan_avg", distribution, seed=seed
+def random(
+    model: keras.Model,
+    groups: Sequence[ChannelGroup],
+    *,
+    seed: int | None = None,
+    **_: Any,
+) -> list[tf.Tensor]:
+    """Returns scores that are uniform in (0, 1)."""
+    return _drawn(
+        groups,
+        seed,
+        lambda group, seed: keras.initializers.RandomUniform(
+            0.0, 1.0, seed=seed
+        ),
     )
 
 
-random = _drawn(
-    lambda group, seed: keras.initializers.RandomUniform(0.0, 1.0, seed=seed)
+def variance_scaled(
+    model: keras.Model,
+    groups: Sequence[ChannelGroup],
+    *,
+    mode: str,
+    distribution: str,
+    seed: int | None = None,
+    **_: Any,
+) -> list[tf.Tensor]:
+    """Returns scores of a variance that falls with the fans of the kernel.
+
+    Args:
+        model: Model with masked layers.
+        groups: Its groups. Channels have a fan-in and a fan-out of 1.
+        mode: `"kaiming"` for 2 / fan_in, `"xavier"` for
+            2 / (fan_in + fan_out).
+        distribution: `"uniform"` or `"normal"`, not truncated.
+        seed: Integer that makes them reproducible.
+    """
+
+    def initializer(
+        group: ChannelGroup, seed: int
+    ) -> keras.initializers.Initializer:
+        if mode == "xavier" and not _of_channels(group):
+            return keras.initializers.VarianceScaling(
+                1.0,
+                "fan_avg",
+                "uniform"
+                if distribution == "uniform"
+                else "untruncated_normal",
+                seed=seed,
+            )
+        # Keras's own takes the fan-in of a convolution, also of a depthwise
+        # or transposed one.
+        fan_in = 1 if _of_channels(group) else group.leader.fan_in
+        deviation = ((2.0 if mode == "kaiming" else 1.0) / fan_in) ** 0.5
+        if distribution == "normal":
+            return keras.initializers.RandomNormal(0, deviation, seed)
+        limit = 3.0**0.5 * deviation
+        return keras.initializers.RandomUniform(-limit, limit, seed)
+
+    return _drawn(groups, seed, initializer)
+
+
+kaiming_uniform = functools.partial(
+    variance_scaled, mode="kaiming", distribution="uniform"
 )
-kaiming_uniform = _drawn(
-    lambda group, seed: _of_fan_in(group, seed, 2.0, "uniform")
+kaiming_normal = functools.partial(
+    variance_scaled, mode="kaiming", distribution="normal"
 )
-kaiming_normal = _drawn(
-    lambda group, seed: _of_fan_in(group, seed, 2.0, "normal")
+xavier_uniform = functools.partial(
+    variance_scaled, mode="xavier", distribution="uniform"
 )
-xavier_uniform = _drawn(
-    lambda group, seed: _of_both_fans(group, seed, "uniform")
+xavier_normal = functools.partial(
+    variance_scaled, mode="xavier", distribution="normal"
 )
-xavier_normal = _drawn(lambda group, seed: _of_both_fans(group, seed, "normal"))
 
 
 def snip(

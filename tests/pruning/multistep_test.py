@@ -262,7 +262,7 @@ def test_a_callable_chooses_scores_and_densities_itself():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scores": "magnitudes"}, "`scores` is not a score.*'magnitude'"),
+        ({"scores": "magnitudes"}, "`scores`: unknown score.*'magnitude'"),
         ({"scores": "snip"}, r"data=\(images, labels\)"),
         ({"allocation": "globl"}, "Did you mean 'global'"),
     ],
