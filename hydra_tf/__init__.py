@@ -18,6 +18,7 @@ from hydra_tf.ops.masks import topk_mask
 from hydra_tf.pruning import CompressionLoss
 from hydra_tf.pruning import LayerSparsity
 from hydra_tf.pruning import MultiStepPruning
+from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import ShrinkReport
 from hydra_tf.pruning import SparsityReport
 from hydra_tf.pruning import allocation
@@ -32,6 +33,7 @@ from hydra_tf.pruning import settle_densities
 from hydra_tf.pruning import shrink
 from hydra_tf.pruning import shrink_report
 from hydra_tf.pruning import sparsity_report
+from hydra_tf.pruning import start_pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.pruning import to_masked
 from hydra_tf.training import RobustModel
@@ -43,6 +45,7 @@ __all__ = [
     "InputError",
     "LayerSparsity",
     "MultiStepPruning",
+    "Pruning",
     "RobustModel",
     "ShrinkReport",
     "SparsityReport",
@@ -70,6 +73,7 @@ __all__ = [
     "settle_densities",
     "smoothing",
     "sparsity_report",
+    "start_pruning",
     "strip_masks",
     "to_masked",
     "topk_mask",

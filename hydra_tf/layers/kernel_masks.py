@@ -12,11 +12,11 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.ops.granularity import CHANNEL
-from hydra_tf.ops.granularity import STRUCTURED
-from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.granularity import n_of_m
 from hydra_tf.ops.masks import n_of_m_mask
+from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
 class WeightMask:

@@ -13,8 +13,8 @@ from hydra_tf.layers import kernel_scope
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scored_kernel import SCALED
 from hydra_tf.layers.scored_kernel import ScoredKernel
-from hydra_tf.ops.granularity import WEIGHT
 from hydra_tf.phases import check_phase
+from hydra_tf.registry.granularities import WEIGHT
 
 # The arguments that a masked layer has beyond its plain class.
 MASK_ARGUMENTS = (

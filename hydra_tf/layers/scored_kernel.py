@@ -17,13 +17,13 @@ from hydra_tf.layers.kernel_masks import kernel_mask
 from hydra_tf.layers.scores import DerivedVariable
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.layers.scores import check_learns
-from hydra_tf.ops.granularity import STRUCTURED
-from hydra_tf.ops.granularity import WEIGHT
-from hydra_tf.ops.granularity import check_granularity
-from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.granularity import n_of_m
 from hydra_tf.ops.masks import check_density
 from hydra_tf.ops.rates import check_min_density
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import check_granularity
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 SCALED = "scaled"
 

@@ -22,8 +22,9 @@ from hydra_tf.ops.masks import topk_mask
 from hydra_tf.ops.rates import check_min_density
 from hydra_tf.ops.rates import density_of_rate
 from hydra_tf.ops.rates import rate_of_density
+from hydra_tf.registry.methods import LEARN
 
-LEARNS = ("both", "scores", "rates")
+LEARNS = tuple(LEARN.choices)
 
 
 def check_learns(value: Any, name: str = "learns") -> None:

@@ -1,4 +1,4 @@
-"""Turning a plain Keras model into its masked twin, and back."""
+"""Turning a plain Keras model into its masked copy, and back."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
-from hydra_tf.ops.granularity import STRUCTURED
-from hydra_tf.ops.granularity import WEIGHT
-from hydra_tf.ops.granularity import check_granularity
-from hydra_tf.ops.granularity import is_n_of_m
 from hydra_tf.ops.masks import check_density
-from hydra_tf.pruning.blocks import layers_without_blocks
 from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
+from hydra_tf.pruning.n_of_m import layers_without_blocks
 from hydra_tf.pruning.phases import NORMALIZATIONS
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import check_granularity
+from hydra_tf.registry.granularities import is_n_of_m
 
-_MASKED_TWINS: dict[type, Any] = {
+_MASKED_CLASSES: dict[type, Any] = {
     masked.plain_class: masked
     for masked in (
         MaskedConv1D,
@@ -58,7 +58,7 @@ def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
             "`masked_class` must derive from hydra_tf.layers.MaskedLayer. "
             f"Received: {masked_class}"
         )
-    _MASKED_TWINS[masked_class.plain_class] = masked_class
+    _MASKED_CLASSES[masked_class.plain_class] = masked_class
 
 
 def to_masked(
@@ -68,7 +68,7 @@ def to_masked(
     density: float = 1.0,
     granularity: str = WEIGHT,
 ) -> keras.Model:
-    """Returns the masked twin of a model, with its weights and outputs.
+    """Returns the masked copy of a model, with its weights and outputs.
 
     Every Dense, Conv1D, Conv2D, DepthwiseConv2D and Conv2DTranspose layer,
     in nested models and in `TimeDistributed` too, becomes its masked
@@ -117,7 +117,7 @@ def to_masked(
 
     def is_prunable(layer: keras.layers.Layer) -> bool:
         return (
-            type(layer) in _MASKED_TWINS
+            type(layer) in _MASKED_CLASSES
             and id(layer) not in skipped
             and not is_excluded(layer)
         )
@@ -141,7 +141,7 @@ def to_masked(
             or is_excluded(layer)
         ):
             return _clone_layer(layer)
-        masked_class = _MASKED_TWINS.get(type(layer))
+        masked_class = _MASKED_CLASSES.get(type(layer))
         if masked_class is None:
             _check_has_no_kernel(layer)
             return _clone_layer(layer)
@@ -165,7 +165,7 @@ def to_masked(
                 for each in channels.get(id(layer))
                 or pinned_channels(masked_class._kernel_axes(layer))
             )
-        return made_anew(layer, config, masked_class)
+        return rebuilt(layer, config, masked_class)
 
     masked, pairs = _clone(model, convert)
     if not num_masked and not any(
@@ -207,7 +207,7 @@ def strip_masks(model: keras.Model) -> keras.Model:
         config = layer.get_config()
         for key in MASK_ARGUMENTS:
             config.pop(key)
-        return made_anew(layer, config, layer.plain_class)
+        return rebuilt(layer, config, layer.plain_class)
 
     plain, pairs = _clone(model, convert)
     for old, new in pairs:
@@ -265,16 +265,16 @@ def _clone(
 
 
 def _clone_layer(layer: Any) -> Any:
-    return made_anew(layer, layer.get_config())
+    return rebuilt(layer, layer.get_config())
 
 
-def made_anew(
+def rebuilt(
     operation: Any,
     config: dict[str, Any],
     kind: Any = None,
     name: str | None = None,
 ) -> Any:
-    """Makes another layer or operation in the place of a given one.
+    """Returns another layer or operation in the place of a given one.
 
     Args:
         operation: The given one.
@@ -295,7 +295,7 @@ def made_anew(
             cause = cause.__context__
         raise InputError(
             f"layer '{name or operation.name}' ({type(operation).__name__}) "
-            "can't be made anew from its configuration: "
+            "can't be rebuilt from its configuration: "
             f"{str(cause).strip().splitlines()[0]}"
         ) from error
 
@@ -372,7 +372,7 @@ def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
     for inner in layer._flatten_layers():
         if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
             continue
-        # Also where `trainable` is off, as for the layers that have a twin.
+        # Also where `trainable` is off, as for the layers that can be masked.
         for variable in inner._trainable_variables:
             if len(variable.shape) >= 2:
                 raise InputError(

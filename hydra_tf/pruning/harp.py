@@ -1,19 +1,26 @@
-"""Densities that layers learn, and the whole counts they end as."""
+"""HARP: densities that layers learn, and the target they are held to.
+
+`learn_densities` makes them trainable, `CompressionLoss` is how far they are
+above the target, and `settle_densities` rounds them to it in the end. (The
+density of a rate is in `hydra_tf.ops.rates`, below the layers; the schedule of
+the loss' weight in `hydra_tf.training.harp`.)
+
+Reference:
+
+- [Zhao and Wressnegger, 2023](https://openreview.net/forum?id=sAJDi9lD06L),
+  section 3
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from collections.abc import Mapping
-from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.layers.scores import check_learns
-from hydra_tf.ops.granularity import WEIGHT
-from hydra_tf.ops.granularity import is_n_of_m
 from hydra_tf.ops.masks import check_density
 from hydra_tf.ops.masks import kept_count
 from hydra_tf.pruning.allocation import allocate
@@ -21,16 +28,19 @@ from hydra_tf.pruning.allocation import check_complete
 from hydra_tf.pruning.channels.costs import UnitCosts
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
-from hydra_tf.pruning.compression import check_resource
+from hydra_tf.pruning.counts import budget_at
+from hydra_tf.pruning.counts import cut_in_proportion
+from hydra_tf.pruning.flops import check_resource
+from hydra_tf.pruning.flops import kernel_cost
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.methods import DEFAULT_DENSITY
 
 # No layer's learned density falls below this part of the target.
 _LEAST_SHARE = 0.1
 
 _NAMES = {"weights": "weights", "flops": "FLOPs"}
-
-# Where learned densities start, if the target is not above it.
-_USUAL_START = 0.1
 
 
 def learn_densities(
@@ -48,9 +58,9 @@ def learn_densities(
     `least + (1 - least) * sigmoid(rate)`, where `least` is a tenth of the
     target, so that no layer dies. What pulls the densities to the target is
     the `compression` of `hydra_tf.RobustModel`. When training has ended,
-    `settle_densities` turns what was learned into whole counts.
+    `settle_densities` rounds what was learned to whole counts.
 
-    Call it before `compile`. Called again, it sets the rates anew.
+    Call it before `compile`. Called again, it resets the rates.
 
     Args:
         model: Model with masked layers, of any granularity but N:M.
@@ -114,10 +124,10 @@ def _starts(
                 "out where `initial` has the densities. "
                 f"Received: initial_density={initial_density!r}"
             )
-        check_complete(model, initial)
+        check_complete(model, initial, "initial")
         return {name: float(value) for name, value in initial.items()}
     if initial_density is None:
-        initial_density = max(_USUAL_START, float(density))
+        initial_density = max(DEFAULT_DENSITY, float(density))
     check_density(initial_density, "initial_density")
     if initial == "uniform":
         # Not a target yet: it may stand for less than one unit of a layer.
@@ -128,7 +138,7 @@ def _starts(
 def settle_densities(
     model: keras.Model, density: float, resource: str = "weights"
 ) -> dict[str, float]:
-    """Turns learned densities into whole counts that meet the target.
+    """Rounds learned densities to whole counts that meet the target.
 
     Each layer keeps what its learned density says, `ceil(density * units)`, if
     all of it together is within the target. If it is not, all counts shrink
@@ -138,10 +148,10 @@ def settle_densities(
     channels can from below, as `sparsity_report` counts it. Densities are
     static from then on, and saved with the model.
 
-    Call it when the prune phase has ended, and before the finetune phase. (A
-    model that is not settled computes with its learned densities and can be
-    saved, but its total is only near the target.) Where channels share units
-    of several sizes, which of them stay follows from the scores of now.
+    Call it when the prune phase has ended, and before the finetune phase.
+    (Until then a model computes with its learned densities and can be saved,
+    but its total is only near the target.) Where channels share units of
+    several sizes, which of them stay follows from the scores of now.
 
     Args:
         model: Model with learned densities.
@@ -165,32 +175,30 @@ def settle_densities(
     >>> hydra_tf.settle_densities(model, 0.1)
     {'logits': 0.1}
     """
-    check_density(density)
-    check_resource(resource)
-    layers = prunable_layers(model)
-    costs = UnitCosts(model, resource)
-    learned = [group.leader.rate is not None for group in costs.groups]
-    if not any(learned):
+    target = _Target(model, density, resource)
+    groups = target.costs.groups
+    if all(group.leader.rate is None for group in groups):
         raise InputError(
-            f"model '{model.name}' has no learned density to settle: "
+            f"model '{model.name}' has no learned density to round: "
             "learn_densities makes them trainable"
         )
-    counts, least = _counts(costs)
-    budget = _budget(costs, density, layers, resource)
-    _check_least(costs, least, budget, density, resource)
-    settled = cut_counts(counts, least, costs.of, budget)
-    for group, count, movable in zip(
-        costs.groups, settled, learned, strict=True
-    ):
-        if movable:
+    target.check()
+    counts = cut_in_proportion(
+        target.counts, target.least, target.costs.of, target.budget
+    )
+    for group, count in zip(groups, counts, strict=True):
+        if group.leader.rate is not None:
             group.leader.stop_learning_density(count / group.num_units)
-    return {name: float(layer.density) for name, layer in layers.items()}
+    return {
+        name: float(layer.density)
+        for name, layer in prunable_layers(model).items()
+    }
 
 
 def check_target(
     model: keras.Model, density: float, resource: str = "weights"
 ) -> None:
-    """Checks that learned densities can settle within a target.
+    """Checks that learned densities can be rounded to a target.
 
     What `settle_densities` would say when training has ended, this says before
     it.
@@ -203,104 +211,121 @@ def check_target(
     Raises:
         InputError: If even one unit in each layer is more than the target.
     """
-    check_density(density)
-    check_resource(resource)
-    costs = UnitCosts(model, resource)
-    _, least = _counts(costs)
-    budget = _budget(costs, density, prunable_layers(model), resource)
-    _check_least(costs, least, budget, density, resource)
+    _Target(model, density, resource).check()
 
 
-def _counts(costs: UnitCosts) -> tuple[list[int], list[int]]:
-    """What each group keeps by its density of now, and what at least."""
-    counts = [
-        kept_count(group.leader.live_density.numpy(), group.num_units)
-        for group in costs.groups
-    ]
-    least = [
-        count if group.leader.rate is None else 1
-        for count, group in zip(counts, costs.groups, strict=True)
-    ]
-    return counts, least
+class _Target:
+    """What the groups of a model keep now, at least, and together at most.
+
+    Attributes:
+        costs: What counts cost.
+        counts: What each group keeps by its density of now.
+        least: What each keeps at least.
+        budget: What all may cost.
+    """
+
+    def __init__(
+        self, model: keras.Model, density: float, resource: str
+    ) -> None:
+        check_density(density)
+        check_resource(resource)
+        prunable_layers(model)
+        self._density = density
+        self._resource = resource
+        self.costs = UnitCosts(model, resource)
+        self.counts = [
+            kept_count(group.leader.live_density.numpy(), group.num_units)
+            for group in self.costs.groups
+        ]
+        self.least = [
+            count if group.leader.rate is None else 1
+            for count, group in zip(self.counts, self.costs.groups, strict=True)
+        ]
+        self.budget = budget_at(self.costs, density)
+
+    def check(self) -> None:
+        """Raises `InputError` if the least is over the budget."""
+        least = self.costs.of(self.least)
+        if least > self.budget:
+            raise InputError(
+                f"`density` is too small: {self._density} in every layer "
+                f"leaves {self.budget:,} {_NAMES[self._resource]}, but one "
+                "unit in each, the least that is possible, already takes "
+                f"{least:,}"
+            )
 
 
-def _check_least(
-    costs: UnitCosts,
-    least: Sequence[int],
-    budget: int,
-    density: float,
-    resource: str,
-) -> None:
-    """Raises `InputError` if the least that is possible is over the budget."""
-    if costs.of(least) > budget:
-        raise InputError(
-            f"`density` is too small: {density} in every layer leaves "
-            f"{budget:,} {_NAMES[resource]}, but one unit in each, the least "
-            f"that is possible, already takes {costs.of(least):,}"
-        )
+class CompressionLoss:
+    """The excess of a model's densities over a target, relative to it.
 
+    Computes `max(current / target - 1, 0)`. `current` is the fraction of all
+    weights in masked layers that the densities of this moment keep, the
+    learned ones as the continuous numbers that they are; so the loss has a
+    gradient with respect to the layers' rates. `target` is the same fraction
+    at one density for all. That is the density itself where single weights
+    are pruned; where channels are, a layer between two that are pruned keeps
+    about its square.
 
-def _budget(
-    costs: UnitCosts,
-    density: float,
-    layers: Mapping[str, keras.Layer],
-    resource: str,
-) -> int:
-    """The whole number that the cost may not exceed."""
-    if resource == "weights" and all(
-        layer.granularity == WEIGHT for layer in layers.values()
-    ):
-        return kept_count(density, costs.total)
-    target = costs.at(float(density))
-    # A sum of products that is meant as a whole number may lie just below.
-    return math.floor(target * (1.0 + 8.0 * float(np.finfo(float).eps)))
-
-
-def cut_counts(
-    counts: Sequence[int],
-    least: Sequence[int],
-    cost: Callable[[Sequence[int]], int],
-    budget: int,
-) -> list[int]:
-    """Lowers whole counts in proportion until their cost is within a budget.
+    With `resource="flops"`, each weight counts as often as it is used for one
+    example.
 
     Args:
-        counts: What to lower.
-        least: What each keeps at least; together within the budget.
-        cost: Function of counts that grows with each of them.
-        budget: What the cost of the result does not exceed.
+        model: Model with masked layers, built.
+        density: Float in (0, 1], the target.
+        resource: `"weights"` or `"flops"`.
 
-    Returns:
-        Counts between `least` and `counts`; `counts` themselves if they are
-        within the budget.
+    Attributes:
+        target: Float, the fraction that may be kept.
+
+    Raises:
+        InputError: If an argument is wrong, or FLOPs are unknown because the
+            model was built for images of any size.
 
     Example:
 
-    >>> cut_counts([10, 5, 1], [1, 1, 1], sum, 8)
-    [5, 2, 1]
+    >>> import hydra_tf
+    >>> model = hydra_tf.to_masked(
+    ...     keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)]),
+    ...     density=0.5)
+    >>> float(hydra_tf.CompressionLoss(model, 0.25)())
+    1.0
+
+    Reference:
+
+    - [Zhao and Wressnegger, 2023](https://openreview.net/forum?id=sAJDi9lD06L),
+      section 3.3
     """
-    if cost(counts) <= budget:
-        return list(counts)
 
-    def scaled(scale: float) -> list[int]:
-        return [
-            max(math.floor(scale * count), bound)
-            for count, bound in zip(counts, least, strict=True)
+    def __init__(
+        self, model: keras.Model, density: float, resource: str = "weights"
+    ) -> None:
+        check_density(density)
+        check_resource(resource)
+        prunable_layers(model)
+        layers = masked_layers(model)
+        costs = [
+            kernel_cost(name, layer, resource) for name, layer in layers.items()
         ]
+        self._layers = list(layers.values())
+        self._shares = [cost / sum(costs) for cost in costs]
+        self.target = sum(
+            share * float(layer.expected_density(float(density)))
+            for share, layer in zip(self._shares, self._layers, strict=True)
+        )
 
-    low, high = 0.0, 1.0
-    while low < (middle := (low + high) / 2) < high:
-        if cost(scaled(middle)) <= budget:
-            low = middle
-        else:
-            high = middle
-    result = scaled(low)
-    # Rounded, so that a tie goes to the first and not to a rounding error.
-    parts = [round(low * count % 1.0, 6) for count in counts]
-    for index in sorted(range(len(counts)), key=lambda i: (-parts[i], i)):
-        # One at its least may have more than its share already.
-        if result[index] <= min(low * counts[index], counts[index] - 1):
-            result[index] += 1
-            if cost(result) > budget:
-                result[index] -= 1
-    return result
+    def current(self) -> tf.Tensor:
+        """Returns the fraction that is kept now, a float32 scalar."""
+        return tf.add_n(
+            [
+                share * layer.expected_density()
+                for share, layer in zip(self._shares, self._layers, strict=True)
+            ]
+        )
+
+    def __call__(self) -> tf.Tensor:
+        """Returns the loss, a float32 scalar."""
+        return tf.maximum(self.current() / self.target - 1.0, 0.0)
+
+    def is_reached(self) -> bool:
+        """Returns whether the loss, rounded to four decimals, is 0."""
+        return bool(np.round(np.float32(self()), 4) == 0)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_allocation
 from hydra_tf.pruning.density import set_density
 from hydra_tf.pruning.naming import prunable_layers
-from hydra_tf.pruning.nesting import kept_now
-from hydra_tf.pruning.nesting import rank_below
 from hydra_tf.pruning.scores import check_method
 from hydra_tf.pruning.scores import init_scores
+from hydra_tf.registry.methods import SCHEDULE
+
+# Relative to a layer's largest score: what is left counts at least this much,
+# what is pruned is scaled by a factor so small that it counts for less.
+_LEAST_KEPT = 2.0**-50
+_PRUNED = 2.0**-100
 
 
 class MultiStepPruning(keras.callbacks.Callback):
@@ -50,7 +56,7 @@ class MultiStepPruning(keras.callbacks.Callback):
             `hydra_tf.allocation.NAMES`.
         data: For `"snip"`: a batch `(images, labels)`.
         seed: Integer >= 0 that makes random methods reproducible; each round
-            draws anew.
+            draws others.
         on_prune: Called with no argument after each round, for instance to
             tell an optimiser about the new masks
             (`RobustModel.freeze_pruned_weights`).
@@ -147,7 +153,102 @@ class MultiStepPruning(keras.callbacks.Callback):
 
 
 def _seed_of(seed: int | None, epoch: int) -> int | None:
-    """A seed for each epoch, so that a run that goes on draws the same."""
+    """A seed for each epoch, so that a resumed run draws the same."""
     if seed is None:
         return None
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def round_schedule(
+    density: float,
+    *,
+    epochs: int,
+    rounds: int = 10,
+    shape: str = "polynomial",
+) -> Callable[[int], Any]:
+    """Returns when to prune, and to what sparsity: rounds spread over epochs.
+
+    For `schedule` of `MultiStepPruning`. The first epoch begins with a round.
+
+    Args:
+        density: Float in (0, 1], where the rounds lead.
+        epochs: Positive integer, epochs of the `fit`.
+        rounds: Positive integer; there is at most one per epoch.
+        shape: `"polynomial"` for a density that falls by a cubic from 1,
+            `"constant"` for the final one in all rounds.
+
+    Returns:
+        Callable `epoch -> (should_prune, sparsity)`.
+
+    Example:
+
+    >>> schedule = round_schedule(0.1, epochs=3, shape="constant")
+    >>> should_prune, sparsity = schedule(0)
+    >>> bool(should_prune), round(float(sparsity), 6)
+    (True, 0.9)
+    """
+    import tensorflow_model_optimization as tfmot
+
+    check_density(density)
+    SCHEDULE.check(shape)
+    sparsity = 1 - density
+    rounds = min(rounds, epochs)
+    frequency = epochs // rounds
+    if shape == "constant":
+        return tfmot.sparsity.keras.ConstantSparsity(
+            sparsity, begin_step=0, frequency=frequency
+        )
+    schedule = tfmot.sparsity.keras.PolynomialDecay(
+        initial_sparsity=0.0,
+        final_sparsity=sparsity,
+        begin_step=0,
+        end_step=rounds * frequency,
+        frequency=frequency,
+    )
+    # Its first step is that of the initial sparsity, which needs no round.
+    return lambda epoch: schedule(epoch + frequency)
+
+
+def kept_now(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns which entries of every layer's scores the masks keep.
+
+    Args:
+        model: Model with masked layers.
+
+    Returns:
+        Bool arrays of the scores' shapes by layer name; for weights, that is
+        each layer's mask outside of pretraining.
+    """
+    return {
+        name: np.asarray(layer.score_mask) > 0
+        for name, layer in prunable_layers(model).items()
+    }
+
+
+def rank_below(model: keras.Model, kept: Mapping[str, np.ndarray]) -> None:
+    """Moves the scores of what is pruned below all others.
+
+    The order among what is kept stays (but for what is 2^50 times smaller
+    than the largest), and so does that among what is pruned: should a layer
+    ever keep more again, the best of it come back.
+
+    Args:
+        model: Model with masked layers.
+        kept: As from `kept_now`.
+    """
+    done = set()
+    for name, layer in prunable_layers(model).items():
+        # Layers of a group share their scores.
+        if id(layer.scores) not in done:
+            done.add(id(layer.scores))
+            scores = keras.ops.convert_to_numpy(layer.scores)
+            layer.scores.assign(_ranked_below(scores, kept[name]))
+
+
+def _ranked_below(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    if kept.all():
+        return scores
+    least = np.abs(scores).max() * np.float32(_LEAST_KEPT)
+    least = max(least, np.finfo(np.float32).tiny)  # not 0 for scores of 0
+    floored = np.where(np.abs(scores) < least, least, scores)
+    return np.where(kept, floored, scores * np.float32(_PRUNED))

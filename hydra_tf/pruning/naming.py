@@ -61,7 +61,7 @@ def layers_with_masks(model: keras.Model) -> dict[str, MaskedLayer]:
         )
     raise InputError(
         f"model '{model.name}' has nothing to prune: it holds no masked "
-        "layer (hydra_tf.to_masked makes a masked twin)"
+        "layer (hydra_tf.to_masked makes a masked copy)"
     )
 
 

@@ -62,7 +62,7 @@ def set_phase(
             )
             for variable in layer._trainable_variables:
                 variable.trainable = trains
-    # A function compiled for another phase would go on using its masks.
+    # A function compiled for another phase would still use its masks.
     for name in ("train_function", "test_function", "predict_function"):
         if getattr(model, name, None) is not None:
             setattr(model, name, None)

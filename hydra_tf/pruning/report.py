@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import keras
 import numpy as np
 
 from hydra_tf.layers.masked_layer import MaskedLayer
-from hydra_tf.ops.granularity import STRUCTURED
+from hydra_tf.pruning.flops import masked_layer_flops
+from hydra_tf.pruning.flops import total
 from hydra_tf.pruning.naming import layers_with_masks
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.text import table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +75,12 @@ class SparsityReport:
     @property
     def flops(self) -> int | None:
         """Operations of the dense network for one example."""
-        return _total(layer.flops for layer in self.layers)
+        return total(layer.flops for layer in self.layers)
 
     @property
     def effective_flops(self) -> int | None:
         """Operations that multiply kept weights."""
-        return _total(layer.effective_flops for layer in self.layers)
+        return total(layer.effective_flops for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the totals and, under `layers`, one entry a layer."""
@@ -92,25 +94,14 @@ class SparsityReport:
         }
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [
-            ("layer", "type", "weights", "kept", "density")
-            + ("MFLOPs", "effective", "channels")
-        ]
-        for layer in self.layers:
-            rows.append(_row(layer.name, layer.type, layer))
+        header: tuple[str, ...]
+        header = ("layer", "type", "weights", "kept", "density")
+        header += ("MFLOPs", "effective", "channels")
+        rows = [_row(layer.name, layer.type, layer) for layer in self.layers]
         rows.append(_row("total", "", self))
         if all(layer.units is None for layer in self.layers):
-            rows = [row[:-1] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if index < 2 else cell.rjust(width)
-                for index, (cell, width) in enumerate(
-                    zip(row, widths, strict=True)
-                )
-            ).rstrip()
-            for row in rows
-        )
+            header, *rows = (row[:-1] for row in (header, *rows))
+        return table(header, rows)
 
 
 def sparsity_report(model: keras.Model) -> SparsityReport:
@@ -142,7 +133,7 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
 def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
     mask = keras.ops.convert_to_numpy(layer.mask)
     kept = int(np.count_nonzero(mask))
-    uses = uses_per_weight(layer)
+    flops = masked_layer_flops(layer)
     units = units_kept = None
     if layer.granularity in STRUCTURED and layer.prunable:
         units = layer.num_units
@@ -158,41 +149,11 @@ def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
         weights=mask.size,
         kept=kept,
         density=kept / mask.size,
-        flops=None if uses is None else 2 * uses * mask.size,
-        effective_flops=None if uses is None else 2 * uses * kept,
+        flops=flops,
+        effective_flops=None if flops is None else flops // mask.size * kept,
         units=units,
         units_kept=units_kept,
     )
-
-
-def uses_per_weight(layer: Any) -> int | None:
-    """Returns how many outputs a kernel entry contributes to, per example.
-
-    Args:
-        layer: Built masked layer.
-
-    Returns:
-        The number of positions at which the layer applies its kernel, `None`
-        if the size of its input is unknown.
-    """
-    shape = layer.built_input_shape
-    if isinstance(layer, keras.layers.Dense):
-        positions = shape[1:-1]
-    else:
-        if not isinstance(layer, keras.layers.Conv2DTranspose):
-            # A transposed convolution applies its kernel at every input
-            # position, the others at every output position.
-            shape = layer.compute_output_shape(shape)
-        last = layer.data_format == "channels_last"
-        positions = shape[1:-1] if last else shape[2:]
-    if any(size is None for size in positions):
-        return None
-    return math.prod(positions)
-
-
-def _total(values: Any) -> int | None:
-    values = list(values)
-    return None if any(value is None for value in values) else sum(values)
 
 
 def _row(name: str, kind: str, figures: Any) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,25 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.layers.scored_kernel import scaled_scores
-from hydra_tf.ops.granularity import STRUCTURED
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
-
-METHODS = (
-    "scaled",
-    "magnitude",
-    "random",
-    "kaiming_uniform",
-    "kaiming_normal",
-    "xavier_uniform",
-    "xavier_normal",
-    "snip",
-)
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.scores import SCORES
 
 
 def init_scores(
@@ -35,7 +27,7 @@ def init_scores(
     method: str = "scaled",
     *,
     seed: int | None = None,
-    data: tuple[Any, Any] | None = None,
+    data: Any = None,
 ) -> None:
     """Sets the scores of all masked layers of a model.
 
@@ -56,11 +48,13 @@ def init_scores(
 
     Args:
         model: Model with masked layers.
-        method: One of the table.
+        method: One of the table, or `package.module:function` of one's own
+            (see `hydra_tf.registry.scores`).
         seed: Integer that makes the random methods reproducible; each layer
             draws from a stream of its own.
         data: For `"snip"`: a batch `(images, labels)`, labels as class indices
-            of shape `(batch_size,)`.
+            of shape `(batch_size,)`, or a `tf.data.Dataset` whose first batch
+            is taken.
 
     Raises:
         InputError: If the method is unknown, or SNIP gets no data.
@@ -76,21 +70,14 @@ def init_scores(
     prunable_layers(model)
     connect_channels(model)
     groups = channel_groups(model)
-    if method == "snip":
-        scores = _snip(model, groups, *data)  # type: ignore[misc]
-    else:
-        streams = np.random.SeedSequence(seed).spawn(len(groups))
-        scores = [
-            _scores(group, method, int(stream.generate_state(1)[0] >> 1))
-            for group, stream in zip(groups, streams, strict=True)
-        ]
+    entry = SCORES.entry(method)
+    batch = first_batch(data) if entry.needs_data else None
+    scores = entry.load()(model, groups, seed=seed, data=batch)
     for group, value in zip(groups, scores, strict=True):
         group.leader.scores.assign(value)
 
 
-def check_method(
-    method: Any, name: str = "method", data: tuple[Any, Any] | None = None
-) -> None:
+def check_method(method: Any, name: str = "method", data: Any = None) -> None:
     """Raises `InputError` unless a score initialisation can be used.
 
     Args:
@@ -98,50 +85,163 @@ def check_method(
         name: What the caller's argument is called.
         data: The batch for methods that need one.
     """
-    if method not in METHODS:
+    try:
+        needs_data = SCORES.entry(method).needs_data
+    except InputError as error:
+        raise InputError(f"`{name}`: {error}") from error
+    if needs_data and data is None:
         raise InputError(
-            f"`{name}` is not a score initialisation: '{method}'. "
-            f"{close_matches(str(method), METHODS)}"
+            f"method '{method}' needs one batch: data=(images, labels)"
         )
-    if method == "snip" and data is None:
-        raise InputError("method 'snip' needs one batch: data=(images, labels)")
 
 
-def _scores(group: ChannelGroup, method: str, seed: int) -> tf.Tensor:
-    layer = group.leader
-    of_channels = layer.granularity in STRUCTURED
-    fan_in = 1 if of_channels else layer.fan_in
-    if method in ("scaled", "magnitude"):
-        values = group.unit_norms if of_channels else layer.kernel.value
-        values = tf.cast(tf.convert_to_tensor(values), tf.float32)
-        if method == "scaled":
-            return scaled_scores(values, fan_in)
-        return tf.abs(values)
-    if method == "random":
-        initializer = keras.initializers.RandomUniform(0.0, 1.0, seed=seed)
-    elif method.startswith("xavier") and not of_channels:
-        initializer = keras.initializers.VarianceScaling(
-            1.0,
-            "fan_avg",
-            "uniform" if method == "xavier_uniform" else "untruncated_normal",
-            seed=seed,
+def first_batch(data: Any, batch_size: int | None = None) -> Any:
+    """Returns the batch that scores start from.
+
+    Args:
+        data: A pair of arrays `(images, labels)`, or a `tf.data.Dataset` of
+            batches of such pairs, or `None`.
+        batch_size: Integer, how much of the arrays is one batch; by default
+            all.
+    """
+    if isinstance(data, tf.data.Dataset):
+        return next(iter(data))[:2]
+    if data is None:
+        return None
+    images, labels = data
+    return images[:batch_size], labels[:batch_size]
+
+
+def _of_channels(group: ChannelGroup) -> bool:
+    return group.leader.granularity in STRUCTURED
+
+
+def _values(group: ChannelGroup) -> tf.Tensor:
+    """The weights of a group, or the norms of its channels, as float32."""
+    values = (
+        group.unit_norms if _of_channels(group) else group.leader.kernel.value
+    )
+    return tf.cast(tf.convert_to_tensor(values), tf.float32)
+
+
+def scaled(
+    model: keras.Model, groups: Sequence[ChannelGroup], **_: Any
+) -> list[tf.Tensor]:
+    """Returns the weights, scaled to the largest and the fan-in."""
+    return [
+        scaled_scores(
+            _values(group), 1 if _of_channels(group) else group.leader.fan_in
         )
-    else:
+        for group in groups
+    ]
+
+
+def magnitude(
+    model: keras.Model, groups: Sequence[ChannelGroup], **_: Any
+) -> list[tf.Tensor]:
+    """Returns the magnitudes of the weights."""
+    return [tf.abs(_values(group)) for group in groups]
+
+
+def _drawn(
+    groups: Sequence[ChannelGroup],
+    seed: int | None,
+    initializer: Callable[[ChannelGroup, int], keras.initializers.Initializer],
+) -> list[tf.Tensor]:
+    """Returns the scores of each group, drawn from a stream of its own."""
+    streams = np.random.SeedSequence(seed).spawn(len(groups))
+    return [
+        initializer(group, int(stream.generate_state(1)[0] >> 1))(
+            group.leader.scores.shape, dtype="float32"
+        )
+        for group, stream in zip(groups, streams, strict=True)
+    ]
+
+
+def random(
+    model: keras.Model,
+    groups: Sequence[ChannelGroup],
+    *,
+    seed: int | None = None,
+    **_: Any,
+) -> list[tf.Tensor]:
+    """Returns scores that are uniform in (0, 1)."""
+    return _drawn(
+        groups,
+        seed,
+        lambda group, seed: keras.initializers.RandomUniform(
+            0.0, 1.0, seed=seed
+        ),
+    )
+
+
+def variance_scaled(
+    model: keras.Model,
+    groups: Sequence[ChannelGroup],
+    *,
+    mode: str,
+    distribution: str,
+    seed: int | None = None,
+    **_: Any,
+) -> list[tf.Tensor]:
+    """Returns scores of a variance that falls with the fans of the kernel.
+
+    Args:
+        model: Model with masked layers.
+        groups: Its groups. Channels have a fan-in and a fan-out of 1.
+        mode: `"kaiming"` for 2 / fan_in, `"xavier"` for
+            2 / (fan_in + fan_out).
+        distribution: `"uniform"` or `"normal"`, not truncated.
+        seed: Integer that makes them reproducible.
+    """
+
+    def initializer(
+        group: ChannelGroup, seed: int
+    ) -> keras.initializers.Initializer:
+        if mode == "xavier" and not _of_channels(group):
+            return keras.initializers.VarianceScaling(
+                1.0,
+                "fan_avg",
+                "uniform"
+                if distribution == "uniform"
+                else "untruncated_normal",
+                seed=seed,
+            )
         # Keras's own takes the fan-in of a convolution, also of a depthwise
-        # or transposed one. Channels have a fan-in and a fan-out of 1.
-        scale = 2.0 if method.startswith("kaiming") else 1.0
-        deviation = (scale / fan_in) ** 0.5
-        if method.endswith("normal"):
-            initializer = keras.initializers.RandomNormal(0, deviation, seed)
-        else:
-            limit = 3.0**0.5 * deviation
-            initializer = keras.initializers.RandomUniform(-limit, limit, seed)
-    return initializer(layer.scores.shape, dtype="float32")
+        # or transposed one.
+        fan_in = 1 if _of_channels(group) else group.leader.fan_in
+        deviation = ((2.0 if mode == "kaiming" else 1.0) / fan_in) ** 0.5
+        if distribution == "normal":
+            return keras.initializers.RandomNormal(0, deviation, seed)
+        limit = 3.0**0.5 * deviation
+        return keras.initializers.RandomUniform(-limit, limit, seed)
+
+    return _drawn(groups, seed, initializer)
 
 
-def _snip(
-    model: keras.Model, groups: list[ChannelGroup], images: Any, labels: Any
+kaiming_uniform = functools.partial(
+    variance_scaled, mode="kaiming", distribution="uniform"
+)
+kaiming_normal = functools.partial(
+    variance_scaled, mode="kaiming", distribution="normal"
+)
+xavier_uniform = functools.partial(
+    variance_scaled, mode="xavier", distribution="uniform"
+)
+xavier_normal = functools.partial(
+    variance_scaled, mode="xavier", distribution="normal"
+)
+
+
+def snip(
+    model: keras.Model,
+    groups: Sequence[ChannelGroup],
+    *,
+    data: tuple[Any, Any],
+    **_: Any,
 ) -> list[np.ndarray]:
+    """Returns `|w * dL/dw|` of the unpruned network on one batch."""
+    images, labels = data
     layers = [layer for group in groups for layer in group.layers.values()]
     everything = masked_layers(model).values()
     phases = [layer.phase for layer in everything]

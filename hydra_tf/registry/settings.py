@@ -6,6 +6,8 @@ import ast
 import dataclasses
 import math
 import numbers
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,6 +188,46 @@ class Choice(Setting):
 
     def hint(self, value: Any) -> str:
         return f". {close_matches(str(value), self.choices)}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenChoice(Choice):
+    """One of several names, or another value of a known form.
+
+    Attributes:
+        others: Predicate of the other values.
+        or_else: What they are, in words, such as `"a .json file"`.
+    """
+
+    others: Callable[[Any], bool]
+    or_else: str
+
+    @property
+    def range(self) -> str:
+        return f"{super().range}, or {self.or_else}"
+
+    def accepts(self, value: Any) -> bool:
+        return super().accepts(value) or self.others(value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Names(Setting):
+    """Several names; on the command line separated by commas."""
+
+    @property
+    def range(self) -> str:
+        return "a list of names"
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return (value,)
+        names = tuple(value) if isinstance(value, Iterable) else (value,)
+        if not all(isinstance(name, str) for name in names):
+            raise InputError(
+                f"`{self.name}` must be {self.range}. "
+                f"Received: {self.name}={value!r}"
+            )
+        return names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from hydra_tf.schedules import Ramp
 from hydra_tf.schedules import SmoothedRamp
 from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import PhaseCheckpoints
-from hydra_tf.training.compression import Compression
+from hydra_tf.training.harp import Compression
 from hydra_tf.training.learning_rates import ConstantRate
 from hydra_tf.training.learning_rates import CosineRate
 from hydra_tf.training.learning_rates import EpochSchedule

@@ -10,7 +10,7 @@ import numpy as np
 
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
-from hydra_tf.training.compression import Compression
+from hydra_tf.training.harp import Compression
 
 
 def check_network(network: Any) -> None:

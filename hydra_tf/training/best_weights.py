@@ -104,7 +104,7 @@ class BestWeights(keras.callbacks.Callback):
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns what a later `set_state` needs, as arrays by name.
 
-        For a checkpoint, from which a run may go on.
+        For a checkpoint, from which a run may resume.
         """
         if self.epoch is None:
             return {}

@@ -14,17 +14,21 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.layers.scores import check_learns
 from hydra_tf.objectives.base import Objective
-from hydra_tf.pruning.compression import check_resource
+from hydra_tf.pruning.flops import check_resource
 from hydra_tf.pruning.harp import learn_densities
 from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.pruning.phases import set_phase
 from hydra_tf.pruning.scores import check_method
+from hydra_tf.pruning.scores import first_batch
 from hydra_tf.pruning.scores import init_scores
-from hydra_tf.training.compression import Compression
+from hydra_tf.training.harp import Compression
 from hydra_tf.training.optimizers import SGD
 from hydra_tf.training.robust_model import RobustModel
+
+# That of Keras, for arrays.
+DEFAULT_BATCH_SIZE = 32
 
 _FUNCTIONS = ("train_function", "test_function", "predict_function")
 
@@ -35,11 +39,11 @@ class TrainedScores:
     For `scores` of `hydra_tf.MultiStepPruning`. Called between two epochs of
     the finetune phase, it trains the scores of the network for some epochs
     under an objective, in a `fit` of its own, with the kernels frozen; or,
-    with `learns`, densities as well, which then settle at the round's target.
-    The scores and densities that come out make the masks of the next epochs.
-    Everything else is as before, but for what a prune phase trains besides:
-    normalisation, and its running statistics. What was pruned in an earlier
-    round may come back, with the weights that it had.
+    with `learns`, densities as well, which are then rounded to the round's
+    target. The scores and densities that come out make the masks of the next
+    epochs. Everything else is as before, but for what a prune phase trains
+    besides: normalisation, and its running statistics. What was pruned in an
+    earlier round may come back, with the weights that it had.
 
     Args:
         objective: A `hydra_tf.objectives.Objective`.
@@ -52,7 +56,7 @@ class TrainedScores:
         batch_size: Integer, for arrays.
         initial: The method of `hydra_tf.init_scores` by which the scores of
             every round start, by default `"scaled"` (`"snip"` takes the first
-            batch); `None` to go on with those of the round before.
+            batch); `None` to continue with those of the round before.
         learns: `None`, or what is learned along with the allocation, as for
             `hydra_tf.learn_densities`: `"both"`, `"rates"` or `"scores"`.
             Densities start as the round allocates them.
@@ -116,8 +120,7 @@ class TrainedScores:
             check_learns(learns)
         check_resource(resource)
         self._objective = objective
-        # `fit` takes both as its first two arguments.
-        self._data = (data, None) if isinstance(data, tf.data.Dataset) else data
+        self._data = data
         self._epochs = int(epochs)
         self._optimizer = _config_of(
             SGD(0.1, momentum=0.9) if optimizer is None else optimizer
@@ -146,9 +149,7 @@ class TrainedScores:
                     model,
                     self._initial,
                     seed=self._round_seed(density),
-                    data=self._first_batch()
-                    if self._initial == "snip"
-                    else None,
+                    data=self._batch(),
                 )
             # Variables and optimiser are made for the network's replicas.
             with model.distribute_strategy.scope():
@@ -190,7 +191,9 @@ class TrainedScores:
             seed=self._round_seed(density),
         )
         robust.compile(keras.optimizers.deserialize(self._optimizer))
-        images, labels = self._data
+        # `fit` takes both as its first two arguments.
+        is_dataset = isinstance(self._data, tf.data.Dataset)
+        images, labels = (self._data, None) if is_dataset else self._data
         history = robust.fit(
             images,
             labels,
@@ -202,15 +205,14 @@ class TrainedScores:
         )
         self.histories.append(history.history)
 
-    def _first_batch(self) -> tuple[Any, Any]:
-        images, labels = self._data
-        if labels is None:
-            return next(iter(images))[:2]
-        size = self._batch_size or 32  # as Keras
-        return images[:size], labels[:size]
+    def _batch(self) -> Any:
+        """What the scores of a round start from, if they need images."""
+        if isinstance(self._data, tf.data.Dataset):
+            return self._data
+        return first_batch(self._data, self._batch_size or DEFAULT_BATCH_SIZE)
 
     def _round_seed(self, density: float) -> int:
-        """A seed for each target: a run that goes on draws the same."""
+        """A seed for each target: a resumed run draws the same."""
         words = [self._seed, round(density * 2**31)]
         return int(np.random.SeedSequence(words).generate_state(1)[0] >> 1)
 

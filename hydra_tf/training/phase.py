@@ -69,19 +69,18 @@ class Phase:
     @property
     def multistep(self) -> bool:
         """Whether the phase prunes in rounds, with training between them."""
-        return self._prunes and self.pruning.multistep and self.epochs > 0
+        return self.prunes and self.pruning.multistep and self.epochs > 0
 
     @property
     def learns_densities(self) -> bool:
         """Whether the phase itself learns densities, not a round within it."""
         return (
-            self._prunes
-            and self.pruning.learns_densities
-            and not self.multistep
+            self.prunes and self.pruning.learns_densities and not self.multistep
         )
 
     @property
-    def _prunes(self) -> bool:
+    def prunes(self) -> bool:
+        """Whether the phase is one of a pruning method that is known."""
         return self.name == "prune" and self.pruning is not None
 
     def record(self) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class Phase:
         }
         if self.epochs:
             record |= _describe(self.objective)
-        if self._prunes:
+        if self.prunes:
             record |= self.pruning.in_use()
         return record | dict(self.settings)
 
@@ -127,10 +126,8 @@ class Phase:
             network = PhaseTraining(self, batches, kept, execution).run(network)
         else:
             self.set_phase(network)
-        if self.learns_densities:
-            pruning_methods.settle_densities(
-                network, self.pruning.density, self.pruning.resource
-            )
+        if self.prunes:
+            self.pruning.finish(network)
         network = with_precision(network, "float32")
         if kept is not None:
             kept.finish(network)

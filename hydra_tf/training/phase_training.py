@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
-from hydra_tf.objectives import Objective
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -130,11 +130,13 @@ class PhaseTraining:
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
         phase = self._phase
-        compression = None
-        if phase.learns_densities:
-            compression = prune_phase.compression_of(phase.pruning)
         model = RobustModel(
-            network, phase.objective, seed=phase.seed, compression=compression
+            network,
+            phase.objective,
+            seed=phase.seed,
+            compression=prune_phase.compression_of(
+                phase.pruning if phase.prunes else None, phase.epochs
+            ),
         )
         model.compile(
             optimizer=phase.optimizer.make(
@@ -152,7 +154,7 @@ class PhaseTraining:
             return None
         best = BestWeights(
             # Before that, objectives with a ramp are easier than they will be.
-            start_from_epoch=math.ceil(_full_from_epoch(self._phase.objective))
+            start_from_epoch=math.ceil(self._phase.objective.full_from_epoch)
         )
         best.set_model(model)
         return best
@@ -204,13 +206,31 @@ class PhaseTraining:
         )
         return [*callbacks, *execution.callbacks]
 
-    def _rounds(self, model: RobustModel) -> keras.callbacks.Callback:
+    def _rounds(self, model: RobustModel) -> Any:
         """Returns what prunes a little more at the start of some epochs."""
+        phase, steps = self._phase, self._data.steps_per_epoch
+
+        def optimizer(rate: float | None, epochs: int) -> keras.Optimizer:
+            of_rounds = phase.optimizer.of_rounds(rate)
+            return of_rounds.make(phase.name, epochs, steps)
+
         return prune_phase.rounds_of(
-            self._phase,
+            phase.pruning,
             model,
-            self._data,
-            progress=self._execution.progress,
+            self._data.dataset(),
+            phase.objective,
+            epochs=phase.epochs,
+            optimizer=optimizer,
+            seed=phase.seed,
+            callbacks=lambda: [
+                FiniteGuard(phase.name, model.network.weights),
+                EpochLines(
+                    "  scores",
+                    phase.pruning.round_epochs,
+                    steps,
+                    self._execution.progress,
+                ),
+            ],
         )
 
     @contextlib.contextmanager
@@ -226,9 +246,3 @@ class PhaseTraining:
                     left = f"resume at epoch {done + 1} of {phase.epochs} of"
                 stop.where = f"run it again to {left} the {phase.name} phase"
             raise
-
-
-def _full_from_epoch(objective: Objective) -> float:
-    """Returns the epoch from which on an objective is as hard as it gets."""
-    ramp = getattr(objective, "epsilon", None)
-    return float(getattr(ramp, "end_epoch", 0.0))

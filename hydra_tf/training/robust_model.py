@@ -21,11 +21,11 @@ from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_labels
-from hydra_tf.training.compression import FIGURES as COMPRESSION_FIGURES
-from hydra_tf.training.compression import Compression
-from hydra_tf.training.compression import CompressionState
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
+from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
+from hydra_tf.training.harp import Compression
+from hydra_tf.training.harp import CompressionState
 from hydra_tf.training.recording import RecordingView
 from hydra_tf.training.running_statistics import merge_running_statistics
 

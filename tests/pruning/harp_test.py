@@ -1,9 +1,9 @@
-"""Learned densities start where they should and settle within the target."""
+"""HARP: learned densities, their loss, and how they are rounded in the end."""
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import example
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,10 +12,12 @@ import hydra_tf as ht
 from hydra_tf.errors import InputError
 from hydra_tf.pruning.channels.costs import UnitCosts
 from hydra_tf.pruning.channels.groups import channel_groups
-from hydra_tf.pruning.harp import cut_counts
+from tests import golden
 from tests.pruning import networks
+from tests.tiny_net import LAYERS
+from tests.tiny_net import tiny_net
 
-EXAMPLES = settings(deadline=None, max_examples=10)
+EXAMPLES = settings(deadline=None, max_examples=6)
 
 
 def residual():
@@ -50,14 +52,12 @@ def learn(granularity, rates, density=0.3):
     return model
 
 
-def kept_of(model, resource="weights"):
-    report = ht.sparsity_report(model)
+def kept_of(report, resource="weights"):
     return report.kept if resource == "weights" else report.effective_flops
 
 
-def target_of(model, density, resource):
+def target_of(model, report, density, resource):
     """What the target allows, by the report's figures and the loss's target."""
-    report = ht.sparsity_report(model)
     total = report.weights if resource == "weights" else report.flops
     return ht.CompressionLoss(model, density, resource).target * total
 
@@ -71,7 +71,7 @@ RATES = st.lists(
 @pytest.mark.parametrize("granularity", MODELS)
 @given(RATES, st.floats(0.25, 1.0), st.integers(0, 2**16))
 @EXAMPLES
-def test_any_rates_settle_within_the_target(
+def test_any_rates_are_rounded_within_the_target(
     granularity, resource, rates, density, seed
 ):
     model = learn(granularity, rates, density)
@@ -81,14 +81,14 @@ def test_any_rates_settle_within_the_target(
         scores.assign(rng.normal(size=scores.shape))
     groups = channel_groups(model)
     live = [np.count_nonzero(g.leader.scoring.mask()) for g in groups]
-    before = kept_of(model, resource)
-    target = target_of(model, density, resource)
+    report = ht.sparsity_report(model)
+    before = kept_of(report, resource)
+    target = target_of(model, report, density, resource)
     densities = ht.settle_densities(model, density, resource)
-    after = kept_of(model, resource)
+    after = kept_of(ht.sparsity_report(model), resource)
     counts = [np.count_nonzero(g.leader.scoring.mask()) for g in groups]
     if granularity == "weight" and resource == "weights":
-        total = ht.sparsity_report(model).weights
-        exact = ht.kept_count(density, total)
+        exact = ht.kept_count(density, report.weights)
         assert after == min(before, exact)
     else:
         assert after <= target * (1 + 1e-6)
@@ -118,54 +118,8 @@ def test_costs_are_what_the_report_counts(granularity, resource):
         for group, count in zip(groups, counts, strict=True):
             group.leader.density = count / group.num_units
         costs = UnitCosts(model, resource)
-        assert costs.of(counts) == kept_of(model, resource)
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 10**7), st.integers(1, 50)),
-        min_size=1,
-        max_size=12,
-    ),
-    st.floats(0.0, 1.1),
-)
-# The fourth stays at its least, and may not be given more.
-@example([(1, 1), (1, 1), (1, 1), (2, 1), (7, 2)], 0.5)
-@settings(deadline=None)
-def test_counts_are_cut_in_proportion(counts_and_prices, part):
-    counts = [count for count, _ in counts_and_prices]
-    prices = [price for _, price in counts_and_prices]
-
-    def cost(values):
-        return sum(v * p for v, p in zip(values, prices, strict=True))
-
-    least = [1] * len(counts)
-    budget = max(int(part * cost(counts)), cost(least))
-    cut = cut_counts(counts, least, cost, budget)
-    assert cost(cut) <= budget
-    if cost(counts) <= budget:
-        assert cut == counts
-        return
-    # All lost the same part, up to one unit, unless only one is left.
-    scales = [
-        ((value - 1) / count, (value + 1) / count)
-        for value, count in zip(cut, counts, strict=True)
-        if value > 1
-    ]
-    if scales:
-        assert max(low for low, _ in scales) <= min(h for _, h in scales)
-    # Where each costs the same, the budget is used up.
-    if len(set(prices)) == 1:
-        assert budget - cost(cut) < prices[0]
-
-
-def test_counts_are_cut_by_hand():
-    # At 0.6 and at 0.7 of each; the last keeps its one.
-    assert cut_counts([10, 4, 1], [1, 1, 1], sum, 9) == [6, 2, 1]
-    assert cut_counts([10, 4, 1], [1, 1, 1], sum, 10) == [7, 2, 1]
-    # At 0.75 both would get one more, but there is room for one.
-    assert cut_counts([8, 4, 1], [1, 1, 1], sum, 9) == [6, 2, 1]
-    assert cut_counts([10, 4, 1], [10, 1, 1], sum, 12) == [10, 1, 1]
+        report = ht.sparsity_report(model)
+        assert costs.of(counts) == kept_of(report, resource)
 
 
 def model_by_hand(granularity="weight"):
@@ -219,7 +173,7 @@ def test_densities_start_at_a_mapping():
         assert layer.learns == "rates"
 
 
-def test_learning_again_starts_anew():
+def test_learning_again_resets_the_rates():
     model = model_by_hand()
     ht.learn_densities(model, 0.1)
     model.get_layer("a").rate.assign(5.0)
@@ -252,7 +206,7 @@ def test_a_mapping_that_divides_a_group_is_a_clear_error():
         ({"density": 0.0}, r"`density` must be in \(0, 1\]"),
         ({"learns": "nothing"}, "`learns` must be one of both, scores, rates"),
         ({"initial": "erkk"}, "Did you mean 'erk'"),
-        ({"initial": {"a": 0.5}}, "`allocation` has no density for layer 'b'"),
+        ({"initial": {"a": 0.5}}, "`initial` has no density for layer 'b'"),
         ({"initial": {"x": 0.5}}, "names 'x', which is no masked layer"),
         ({"initial_density": 2}, r"`initial_density` must be in \(0, 1\]"),
         (
@@ -283,10 +237,10 @@ def test_n_of_m_has_no_density_to_learn():
         ht.learn_densities(model, 0.5)
 
 
-# --- settling ---------------------------------------------------------------
+# --- rounding ---------------------------------------------------------------
 
 
-def test_settled_by_hand():
+def test_rounded_by_hand():
     model = model_by_hand()
     # 49 of 70 weights are learned, and 35 may stay.
     initial = {"a": 0.8, "b": 0.5, "c": 0.75, "d": 0.5}
@@ -320,7 +274,7 @@ def test_masks_of_the_finetune_phase_follow():
     assert ht.sparsity_report(model).kept == 35
 
 
-def test_settled_densities_are_saved_with_the_model(tmp_path):
+def test_rounded_densities_are_saved_with_the_model(tmp_path):
     model = model_by_hand()
     ht.learn_densities(model, 0.5, initial=dict.fromkeys("abcd", 0.9))
     model.save(tmp_path / "learning.keras")
@@ -330,7 +284,7 @@ def test_settled_densities_are_saved_with_the_model(tmp_path):
     assert ht.settle_densities(learning, 0.5) == densities
     settled = keras.saving.load_model(tmp_path / "settled.keras")
     assert ht.sparsity_report(settled).kept == 35
-    with pytest.raises(InputError, match="has no learned density to settle"):
+    with pytest.raises(InputError, match="has no learned density to round"):
         ht.settle_densities(settled, 0.5)
 
 
@@ -349,3 +303,204 @@ def test_a_target_below_one_unit_a_layer_is_a_clear_error(
     # Nothing has changed.
     groups = channel_groups(model)
     assert all(group.leader.rate is not None for group in groups)
+
+
+# --- the loss ----------------------------------------------------------------
+
+ARRAYS = golden.load("harp")
+TARGET = float(ARRAYS["hw_target_k"])
+GOLDEN_RATES = ARRAYS["hw_k_score"]
+
+
+def golden_net(rates, learns="both"):
+    """Returns the masked tiny net in its prune phase, with these rates."""
+    model = ht.to_masked(tiny_net(ARRAYS))
+    ht.learn_densities(model, TARGET, learns=learns)
+    for name, rate in zip(LAYERS, rates, strict=True):
+        layer = model.get_layer(name)
+        layer.scores.assign(ARRAYS[f"{name}_scores"])
+        layer.rate.assign(rate)
+        assert layer.min_density == pytest.approx(float(ARRAYS["hw_k_min"]))
+    ht.set_phase(model, "prune")
+    return model
+
+
+def rates_of(model):
+    return [model.get_layer(name).rate for name in LAYERS]
+
+
+@pytest.mark.parametrize("case", range(len(GOLDEN_RATES)))
+def test_loss_and_gradient_of_the_original(case):
+    model = golden_net(GOLDEN_RATES[case])
+    compression = ht.CompressionLoss(model, TARGET)
+    assert compression.target == pytest.approx(TARGET, rel=1e-6)
+    with tf.GradientTape() as tape:
+        loss = compression()
+    gradients = tape.gradient(loss, [rate.value for rate in rates_of(model)])
+    np.testing.assert_allclose(
+        compression.current(), ARRAYS["hw_current_rate"][case], atol=1e-6
+    )
+    np.testing.assert_allclose(loss, ARRAYS["hw_loss"][case], atol=1e-5)
+    np.testing.assert_allclose(
+        gradients, ARRAYS["hw_grad_k_score"][case], rtol=1e-4, atol=1e-7
+    )
+
+
+def test_masks_and_gradients_through_the_network_are_the_originals():
+    model = golden_net(ARRAYS["chain_k_score"])
+    compression = ht.CompressionLoss(model, TARGET)
+    for name, rate, kept in zip(
+        LAYERS, ARRAYS["chain_rates"], ARRAYS["chain_kept"], strict=True
+    ):
+        layer = model.get_layer(name)
+        np.testing.assert_allclose(layer.live_density, rate, atol=1e-6)
+        assert np.count_nonzero(layer.mask) == kept
+        np.testing.assert_array_equal(layer.mask, ARRAYS[f"chain_mask_{name}"])
+    rates = rates_of(model)
+    scores = [model.get_layer(name).scores for name in LAYERS]
+    with tf.GradientTape(persistent=True) as tape:
+        logits = model(ARRAYS["x"], training=True)
+        ce = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(ARRAYS["y"], logits)
+        )
+        excess = compression()
+        total = ce + float(ARRAYS["chain_gamma"]) * excess
+    np.testing.assert_allclose(logits, ARRAYS["chain_logits"], atol=1e-4)
+    for value, key in (
+        (ce, "chain_ce"),
+        (excess, "chain_hw_loss"),
+        (total, "chain_total_loss"),
+    ):
+        np.testing.assert_allclose(value, ARRAYS[key], rtol=1e-5)
+    for value, key in (
+        (ce, "chain_ce_grad_k_score"),
+        (total, "chain_total_grad_k_score"),
+    ):
+        np.testing.assert_allclose(
+            tape.gradient(value, [rate.value for rate in rates]),
+            ARRAYS[key],
+            rtol=1e-4,
+        )
+    for name, gradient in zip(
+        LAYERS,
+        tape.gradient(ce, [score.value for score in scores]),
+        strict=True,
+    ):
+        expected = ARRAYS[f"chain_ce_grad_{name}_scores"]
+        np.testing.assert_allclose(
+            gradient, expected, atol=1e-4 * np.abs(expected).max()
+        )
+
+
+def convolutions(granularity):
+    """3 -> 4 -> 6 channels at 4 x 4 and 2 x 2 positions, then 5 classes."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            keras.layers.Conv2D(4, 3, padding="same", name="a"),
+            keras.layers.ReLU(),
+            keras.layers.Conv2D(6, 3, 2, padding="same", name="b"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, name="c"),
+        ]
+    )
+    model = ht.to_masked(model, granularity=granularity)
+    ht.set_phase(model, "prune")
+    return model
+
+
+WEIGHTS = {"a": 9 * 3 * 4, "b": 9 * 4 * 6, "c": 2 * 2 * 6 * 5}
+# A weight of a convolution is used once for every output position.
+FLOPS = {"a": 2 * 16 * 108, "b": 2 * 4 * 216, "c": 2 * 120}
+
+
+@pytest.mark.parametrize("resource", ["weights", "flops"])
+def test_single_weights_by_hand(resource):
+    model = convolutions("weight")
+    densities = {"a": 0.9, "b": 0.2, "c": 0.5}
+    ht.learn_densities(model, 0.3, initial=densities)
+    costs = WEIGHTS if resource == "weights" else FLOPS
+    current = sum(costs[name] * densities[name] for name in costs)
+    current /= sum(costs.values())
+    loss = ht.CompressionLoss(model, 0.3, resource)
+    assert loss.target == pytest.approx(0.3)
+    assert float(loss.current()) == pytest.approx(current, rel=1e-5)
+    assert float(loss()) == pytest.approx(max(current / 0.3 - 1, 0), rel=1e-5)
+    assert not loss.is_reached()
+
+
+@pytest.mark.parametrize("granularity", ["channel", "filter"])
+@pytest.mark.parametrize("resource", ["weights", "flops"])
+def test_channels_by_hand(resource, granularity):
+    """A layer between two that are pruned counts by both of its sides."""
+    model = convolutions(granularity)
+    ht.learn_densities(model, 0.5, initial_density=0.5)
+    # The four channels between a and b, and the six between b and c.
+    first, second = channel_groups(model)
+    assert (first.num_units, second.num_units) == (4, 6)
+    least = 0.05
+    first.leader.learn_density(least, 0.75)
+    second.leader.learn_density(least, 0.25)
+    costs = WEIGHTS if resource == "weights" else FLOPS
+
+    def fraction(one, two):
+        kept = costs["a"] * one + costs["b"] * one * two + costs["c"] * two
+        return kept / sum(costs.values())
+
+    loss = ht.CompressionLoss(model, 0.5, resource)
+    assert loss.target == pytest.approx(fraction(0.5, 0.5), rel=1e-5)
+    with tf.GradientTape() as tape:
+        current = loss.current()
+    assert float(current) == pytest.approx(fraction(0.75, 0.25), rel=1e-5)
+    rates = [group.leader.rate.value for group in (first, second)]
+    gradients = tape.gradient(current, rates)
+    for index, density in enumerate((0.75, 0.25)):
+        at = [0.75, 0.25]
+        at[index] = 1.0
+        high = fraction(*at)
+        at[index] = 0.0
+        share = (density - least) / (1 - least)
+        slope = (1 - least) * share * (1 - share)
+        assert float(gradients[index]) == pytest.approx(
+            (high - fraction(*at)) * slope, rel=1e-4
+        )
+
+
+def test_the_target_is_reached_to_four_decimals():
+    for rate, hit in zip(
+        ARRAYS["gamma_k_score"], ARRAYS["gamma_hit"], strict=True
+    ):
+        loss = ht.CompressionLoss(golden_net([rate] * 4), TARGET)
+        assert loss.is_reached() == bool(hit)
+
+
+def test_densities_that_are_no_numbers_reach_no_target():
+    model = golden_net([np.nan] * 4)
+    assert not ht.CompressionLoss(model, TARGET).is_reached()
+
+
+def test_wrong_arguments_of_the_loss_are_clear_errors():
+    model = golden_net(GOLDEN_RATES[0])
+    with pytest.raises(InputError, match=r"`density` must be in \(0, 1\]"):
+        ht.CompressionLoss(model, 1.5)
+    with pytest.raises(InputError, match="`resource` .* Did you mean 'flops'"):
+        ht.CompressionLoss(model, 0.1, "flop")
+    plain = tiny_net(ARRAYS)
+    with pytest.raises(InputError, match="holds no masked layer"):
+        ht.CompressionLoss(plain, 0.1)
+
+
+def test_unknown_image_sizes_have_no_flops():
+    model = ht.to_masked(
+        keras.Sequential(
+            [
+                keras.Input((None, None, 3)),
+                keras.layers.Conv2D(4, 3, name="any_size"),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(2),
+            ]
+        )
+    )
+    ht.CompressionLoss(model, 0.5)
+    with pytest.raises(InputError, match="'any_size' .* images of any size"):
+        ht.CompressionLoss(model, 0.5, "flops")

@@ -1,11 +1,17 @@
 """Multi-step pruning follows a schedule, and the weights it trained."""
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import hydra_tf as ht
 from hydra_tf import InputError
+from hydra_tf.pruning.multistep import kept_now
+from hydra_tf.pruning.multistep import rank_below
+from hydra_tf.pruning.multistep import round_schedule
 from tests.pruning import networks
 
 INPUTS = networks.images((16, 8, 8, 3))
@@ -256,7 +262,7 @@ def test_a_callable_chooses_scores_and_densities_itself():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scores": "magnitudes"}, "`scores` is not a score.*'magnitude'"),
+        ({"scores": "magnitudes"}, "`scores`: unknown score.*'magnitude'"),
         ({"scores": "snip"}, r"data=\(images, labels\)"),
         ({"allocation": "globl"}, "Did you mean 'global'"),
     ],
@@ -277,3 +283,107 @@ def test_sparsity_of_one_is_refused():
 def test_schedule_must_be_callable():
     with pytest.raises(InputError, match="`schedule` must be"):
         ht.MultiStepPruning(ht.to_masked(networks.sequential()), 0.5)
+
+
+def one_layer(scores, **arguments):
+    model = ht.to_masked(
+        keras.Sequential(
+            [keras.Input((len(scores),)), keras.layers.Dense(1, name="dense")]
+        ),
+        **arguments,
+    )
+    layer = model.get_layer("dense")
+    layer.scores.assign(np.reshape(scores, (-1, 1)))
+    return model, layer
+
+
+def test_tells_what_masks_keep():
+    model, _ = one_layer([0.1, -3.0, 2.0, 0.0])
+    ht.set_density(model, 0.5)
+    np.testing.assert_array_equal(
+        kept_now(model)["dense"].ravel(), [False, True, True, False]
+    )
+
+
+def test_tells_what_masks_of_n_of_m_keep():
+    # Not the largest of all, but of each block.
+    model, _ = one_layer([9.0, 8.0, 1.0, 2.0], granularity="1:2")
+    np.testing.assert_array_equal(
+        kept_now(model)["dense"].ravel(), [True, False, False, True]
+    )
+
+
+@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.given(
+    scores=hnp.arrays(
+        np.float32,
+        st.integers(2, 12),
+        elements=st.one_of(
+            st.just(0.0), st.floats(-8, 8, width=32), st.just(1e-20)
+        ),
+    ),
+    data=st.data(),
+)
+def test_any_kept_entry_outranks_any_pruned_one(scores, data):
+    model, layer = one_layer(scores)
+    kept = np.zeros(scores.size, bool)
+    number = data.draw(st.integers(1, scores.size))
+    kept[data.draw(st.permutations(range(scores.size)))[:number]] = True
+    rank_below(model, {"dense": kept.reshape(-1, 1)})
+    ranked = np.abs(layer.scores).ravel()
+    if not kept.all():
+        assert ranked[kept].min() > ranked[~kept].max()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_order_on_both_sides_stays(scale):
+    scores = scale * np.array([0.4, -0.1, 0.3, -2.0, 0.0, 0.5], np.float32)
+    kept = np.array([1, 1, 0, 0, 0, 1], bool)
+    model, layer = one_layer(scores)
+    rank_below(model, {"dense": kept.reshape(-1, 1)})
+    order = np.argsort(-np.abs(layer.scores).ravel(), kind="stable")
+    np.testing.assert_array_equal(order, [5, 0, 1, 3, 2, 4])
+    # What stays has the scores of its method.
+    np.testing.assert_array_equal(
+        np.asarray(layer.scores).ravel()[kept], scores[kept]
+    )
+
+
+def test_nothing_pruned_changes_nothing():
+    scores = np.array([0.0, 1.0, -1e-30], np.float32)
+    model, layer = one_layer(scores)
+    rank_below(model, {"dense": np.ones((3, 1), bool)})
+    np.testing.assert_array_equal(np.asarray(layer.scores).ravel(), scores)
+
+
+def densities_of(schedule, epochs):
+    """Returns the density of each epoch that begins with a round."""
+    found = {}
+    for epoch in range(epochs):
+        prunes, sparsity = schedule(epoch)
+        if prunes:
+            found[epoch] = 1 - float(sparsity)
+    return found
+
+
+def test_rounds_are_spread_over_the_phase_and_end_at_the_density():
+    found = densities_of(round_schedule(0.1, epochs=7, rounds=3), 7)
+    assert list(found) == [0, 2, 4]
+    assert found[4] == pytest.approx(0.1)
+    assert sorted(found.values(), reverse=True) == list(found.values())
+    # tfmot's cubic decay, from 1, after a third of the way.
+    assert found[0] == pytest.approx(0.1 + 0.9 * (2 / 3) ** 3)
+
+
+def test_constant_schedule_prunes_all_at_once_and_rounds_choose_again():
+    schedule = round_schedule(0.1, epochs=3, rounds=3, shape="constant")
+    assert densities_of(schedule, 3) == pytest.approx({0: 0.1, 1: 0.1, 2: 0.1})
+
+
+def test_more_rounds_than_epochs_are_one_in_each():
+    assert list(densities_of(round_schedule(0.1, epochs=2), 2)) == [0, 1]
+
+
+def test_unknown_shape_of_a_schedule():
+    with pytest.raises(InputError, match="`schedule` must be .*'constant'"):
+        round_schedule(0.1, epochs=2, shape="constnt")

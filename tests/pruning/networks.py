@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
+
+import hydra_tf as ht
 
 
 def images(shape=(2, 8, 8, 3), seed=0):
@@ -105,3 +109,36 @@ ALL = (
     sequential_in_functional,
     layer_shared_with_nested,
 )
+
+
+def dense_chain(widths, seed=0, scales=None):
+    """A chain of dense layers without biases, of the given widths."""
+    model = keras.Sequential(
+        [keras.Input((widths[0],))]
+        + [
+            keras.layers.Dense(width, use_bias=False, name=f"layer{index}")
+            for index, width in enumerate(widths[1:])
+        ]
+    )
+    rng = np.random.default_rng(seed)
+    for index, layer in enumerate(model.layers):
+        scale = 1.0 if scales is None else scales[index]
+        layer.kernel.assign(scale * rng.normal(size=layer.kernel.shape))
+    return ht.to_masked(model)
+
+
+def sizes(model):
+    """Number of weights of each masked layer."""
+    return {
+        name: math.prod(layer.kernel.shape)
+        for name, layer in ht.masked_layers(model).items()
+    }
+
+
+def kept_counts(model, densities):
+    """What each layer keeps at these densities, which it then has."""
+    ht.set_density(model, densities)
+    return {
+        name: int(np.sum(layer.mask))
+        for name, layer in ht.masked_layers(model).items()
+    }

@@ -6,7 +6,7 @@ import pytest
 
 import hydra_tf as ht
 from hydra_tf import InputError
-from hydra_tf.pruning.scores import METHODS
+from hydra_tf.registry.scores import SCORES
 from tests import golden
 from tests import tiny_net
 from tests.pruning import networks
@@ -174,7 +174,7 @@ def test_constant_mask_follows_new_scores():
 
 
 def test_unknown_method():
-    assert len(METHODS) == 8
+    assert len(SCORES.names) == 8
     with pytest.raises(InputError, match="Did you mean 'magnitude'"):
         ht.init_scores(wide_model(), "magnitudes")
 
@@ -324,7 +324,7 @@ def test_random_scores_of_channels_have_fans_of_one(method, deviation):
     np.testing.assert_allclose(scores.std(), deviation, rtol=0.05)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SCORES.names)
 def test_blocks_have_a_score_for_every_weight(method):
     model = ht.to_masked(
         keras.Sequential(

@@ -277,7 +277,7 @@ def test_two_replicas_prune_like_one_device(granularity, learns):
     ("arguments", "message"),
     [
         ({"epochs": 0}, "`epochs` must be a positive integer"),
-        ({"initial": "scaling"}, "`initial` is not a score init.*'scaled'"),
+        ({"initial": "scaling"}, "`initial`: unknown score init.*'scaled'"),
         ({"learns": "rate"}, "`learns` must be one of.*'rates'"),
         ({"resource": "time"}, "`resource` must be one of"),
     ],

@@ -1,42 +1,103 @@
-"""The rounds of a prune phase in several steps."""
+"""What a training takes from a pruning method."""
 
-import types
-
+import keras
+import numpy as np
 import pytest
 
-from hydra_tf.training import prune_phase
+import hydra_tf as ht
+from hydra_tf.training.prune_phase import compression_of
+from hydra_tf.training.prune_phase import rounds_of
+from tests.pruning import networks
+
+X = networks.images((16, 6))
+Y = np.arange(16) % 3
 
 
-def pruning(schedule, rounds=3):
-    """Returns what the schedule of a multi-step method depends on."""
-    return types.SimpleNamespace(density=0.1, schedule=schedule, rounds=rounds)
+def prune(pruning, epochs, **arguments):
+    """Runs a prune phase; returns the network and the kept of each epoch."""
+    plain = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(3),
+        ]
+    )
+    network = pruning.start(networks.shake(plain), (X, Y), epochs=epochs)
+    objective = ht.objectives.Natural()
+    robust = ht.RobustModel(
+        network, objective, compression=compression_of(pruning, epochs)
+    )
+    robust.compile(ht.training.SGD(0.1))
+    rounds = rounds_of(
+        pruning, robust, (X, Y), objective, epochs=epochs, **arguments
+    )
+    kept = []
+    robust.fit(
+        X,
+        Y,
+        epochs=epochs,
+        verbose=0,
+        callbacks=[
+            *([] if rounds is None else [rounds]),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: kept.append(
+                    ht.sparsity_report(network).kept
+                )
+            ),
+        ],
+    )
+    pruning.finish(network)
+    return network, kept, rounds
 
 
-def densities(schedule, epochs):
-    """Returns the density of each epoch that begins with a round."""
-    found = {}
-    for epoch in range(epochs):
-        prunes, sparsity = schedule(epoch)
-        if prunes:
-            found[epoch] = 1 - float(sparsity)
-    return found
+@pytest.mark.parametrize("method", ["hydra", "harp"])
+def test_one_phase_ends_at_the_density(method):
+    pruning = ht.Pruning(method=method, density=0.25)
+    network, _, rounds = prune(pruning, 1)
+    assert rounds is None
+    assert ht.sparsity_report(network).kept <= 72 * 0.25
+    assert not any(each.rate for each in ht.masked_layers(network).values())
 
 
-def test_rounds_are_spread_over_the_phase_and_end_at_the_density():
-    schedule = prune_phase.schedule(pruning("polynomial"), 7)
-    found = densities(schedule, 7)
-    assert list(found) == [0, 2, 4]
-    assert found[4] == pytest.approx(0.1)
-    assert sorted(found.values(), reverse=True) == list(found.values())
-    # tfmot's cubic decay, from 1, after a third of the way.
-    assert found[0] == pytest.approx(0.1 + 0.9 * (2 / 3) ** 3)
+@pytest.mark.parametrize("method", ["harp", "hydra", "lwm", "snip"])
+def test_rounds_lead_to_the_density(method):
+    pruning = ht.Pruning(method=method, density=0.25, multistep=True, rounds=2)
+    rates = []
+
+    def optimizer(learning_rate, epochs):
+        rates.append((learning_rate, epochs))
+        return ht.training.SGD(0.05)
+
+    network, kept, rounds = prune(pruning, 2, optimizer=optimizer)
+    assert compression_of(pruning, 2) is None
+    assert kept[0] > kept[1]
+    assert kept[1] <= 72 * 0.25 == 18
+    # Only scores that train need one; how fast, the training knows.
+    assert rates == ([(None, 1)] if pruning.trains_scores else [])
+    assert ht.sparsity_report(network).kept == kept[1]
 
 
-def test_constant_schedule_prunes_all_at_once_and_rounds_choose_anew():
-    schedule = prune_phase.schedule(pruning("constant"), 3)
-    assert densities(schedule, 3) == pytest.approx({0: 0.1, 1: 0.1, 2: 0.1})
+def test_settings_reach_the_pressure_on_densities():
+    pruning = ht.Pruning(
+        method="harp", density=0.3, gamma_step=0.2, resource="flops"
+    )
+    assert compression_of(pruning, 3).get_config() == {
+        "density": 0.3,
+        "gamma_step": 0.2,
+        "resource": "flops",
+    }
 
 
-def test_more_rounds_than_epochs_are_one_in_each():
-    schedule = prune_phase.schedule(pruning("polynomial", rounds=10), 2)
-    assert list(densities(schedule, 2)) == [0, 1]
+def test_other_methods_and_phases_need_nothing():
+    robust = ht.RobustModel(
+        ht.to_masked(
+            keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        ),
+        ht.objectives.Natural(),
+    )
+    for pruning in (None, ht.Pruning(), ht.Pruning(multistep=True)):
+        assert compression_of(pruning, 0) is None
+        assert (
+            rounds_of(pruning, robust, (X, Y), robust.objective, epochs=0)
+            is None
+        )

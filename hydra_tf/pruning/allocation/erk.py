@@ -14,14 +14,13 @@ import keras
 import numpy as np
 
 from hydra_tf.ops.masks import check_density
-from hydra_tf.pruning.allocation.counts import counts_of_units
-from hydra_tf.pruning.allocation.counts import settle
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
-from hydra_tf.pruning.allocation.pools import check_leaves_channels
 
 
-def erk(model: keras.Model, density: float) -> dict[str, float]:
+def erk(
+    model: keras.Model, density: float, *, nested: bool = False
+) -> dict[str, float]:
     """Erdos-Renyi-Kernel: small layers keep more than large ones.
 
     Layers that share channels count as one, with the sums of their kernels'
@@ -31,23 +30,15 @@ def erk(model: keras.Model, density: float) -> dict[str, float]:
         model: Model with masked layers.
         density: Float in (0, 1] of all prunable weights, or of channels; see
             `hydra_tf.allocation.allocate`.
+        nested: Whether no layer may keep more than it does now.
 
     Reference:
 
     - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), section 3
     """
-    check_leaves_channels(model, density)
-    pools = Pools(model)
-    return pools.allocation(erk_counts(pools, density))
-
-
-def erk_counts(pools: Pools, density: float) -> list[int]:
-    """Returns how many entries each pool keeps."""
-    check_density(density)
+    pools = Pools(model, density, nested=nested)
     if pools.structured:
-        return counts_of_units(
-            pools, density, [_thresholds(pool) for pool in pools]
-        )
+        return pools.largest_first(_thresholds)
     shapes = [tuple(pool.group.leader.kernel.shape) for pool in pools]
     counts = [
         round(fraction * pool.size)
@@ -55,7 +46,32 @@ def erk_counts(pools: Pools, density: float) -> list[int]:
             erk_densities(shapes, density), pools, strict=True
         )
     ]
-    return settle(counts, pools, density)
+    return pools.densities(_with_total(counts, pools))
+
+
+def _with_total(counts: Sequence[int], pools: Pools) -> list[int]:
+    """Moves rounded counts to the exact total, at least one a pool.
+
+    What rounding left over goes to (or comes from) the largest pools, where a
+    weight more or less changes the density least.
+    """
+    counts = [
+        min(max(count, 1), pool.limit)
+        for count, pool in zip(counts, pools, strict=True)
+    ]
+    total = max(pools.budget, len(pools))
+    missing = min(total, sum(pool.limit for pool in pools)) - sum(counts)
+    step = 1 if missing > 0 else -1
+    bounds = [pool.limit if step > 0 else 1 for pool in pools]
+    by_size = sorted(range(len(pools)), key=lambda i: (-pools[i].size, i))
+    while missing:
+        movable = [i for i in by_size if counts[i] != bounds[i]]
+        share = max(abs(missing) // len(movable), 1)
+        for i in movable:
+            moved = step * min(share, abs(bounds[i] - counts[i]), abs(missing))
+            counts[i] += moved
+            missing -= moved
+    return counts
 
 
 def _thresholds(pool: Pool) -> np.ndarray:

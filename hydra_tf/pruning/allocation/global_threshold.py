@@ -5,13 +5,16 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.pruning.allocation.counts import counts_by_value
+from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
-from hydra_tf.pruning.allocation.pools import check_leaves_channels
 
 
 def global_threshold(
-    model: keras.Model, density: float, *, by: str = "magnitude"
+    model: keras.Model,
+    density: float,
+    *,
+    by: str = "magnitude",
+    nested: bool = False,
 ) -> dict[str, float]:
     """Keeps the largest values of all layers together: one threshold.
 
@@ -22,6 +25,7 @@ def global_threshold(
         by: What is compared over the layers: `"magnitude"` (of the kernels;
             of a channel, the sum over its weights) or `"scores"` (their
             magnitude).
+        nested: Whether only what the masks keep now may be kept.
 
     Returns:
         Densities that keep, per layer, as many entries as exceed the
@@ -29,19 +33,5 @@ def global_threshold(
     """
     if by not in ("magnitude", "scores"):
         raise InputError(f"`by` must be 'magnitude' or 'scores', not '{by}'")
-    check_leaves_channels(model, density)
-    pools = Pools(model)
-    return pools.allocation(global_counts(pools, density, by=by))
-
-
-def global_counts(
-    pools: Pools, density: float, *, by: str = "magnitude"
-) -> list[int]:
-    """Returns how many entries each pool keeps."""
-    return counts_by_value(
-        pools,
-        density,
-        lambda pool: (
-            pool.magnitudes() if by == "magnitude" else pool.score_magnitudes()
-        ),
-    )
+    values = Pool.magnitudes if by == "magnitude" else Pool.score_magnitudes
+    return Pools(model, density, nested=nested).largest_first(values)

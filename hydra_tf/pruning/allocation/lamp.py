@@ -12,13 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from hydra_tf.pruning.allocation.counts import counts_by_value
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
-from hydra_tf.pruning.allocation.pools import check_leaves_channels
 
 
-def lamp(model: keras.Model, density: float) -> dict[str, float]:
+def lamp(
+    model: keras.Model, density: float, *, nested: bool = False
+) -> dict[str, float]:
     """Layer-adaptive magnitudes: one threshold for the LAMP scores of all.
 
     A weight's score says how much of its layer, as far as that is still
@@ -30,19 +30,13 @@ def lamp(model: keras.Model, density: float) -> dict[str, float]:
         model: Model with masked layers.
         density: Float in (0, 1] of all prunable weights, or of channels; see
             `hydra_tf.allocation.allocate`.
+        nested: Whether only what the masks keep now may be kept.
 
     Reference:
 
     - [Lee et al., 2021](https://arxiv.org/abs/2010.07611), section 2
     """
-    check_leaves_channels(model, density)
-    pools = Pools(model)
-    return pools.allocation(lamp_counts(pools, density))
-
-
-def lamp_counts(pools: Pools, density: float) -> list[int]:
-    """Returns how many entries each pool keeps."""
-    return counts_by_value(pools, density, _scores_of_pool)
+    return Pools(model, density, nested=nested).largest_first(_scores_of_pool)
 
 
 def _scores_of_pool(pool: Pool) -> np.ndarray:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,16 +14,17 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.granularity import STRUCTURED
-from hydra_tf.ops.granularity import is_n_of_m
 from hydra_tf.ops.masks import check_density
+from hydra_tf.pruning.channels.costs import UnitCosts
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups
-from hydra_tf.pruning.channels.groups import connect_channels
+from hydra_tf.pruning.counts import budget_at
+from hydra_tf.pruning.counts import largest_first
+from hydra_tf.pruning.counts import largest_weights_first
+from hydra_tf.pruning.counts import whole
 from hydra_tf.pruning.naming import prunable_layers
-
-# A density of 1 / 49 stands for one of 49 channels, in floats as well.
-_ROUNDING = 1e-9
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import is_n_of_m
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,33 +78,39 @@ class Pool:
 
 
 class Pools(Sequence[Pool]):
-    """The pools of a model, in graph order.
+    """The pools of a model, in graph order, and what they may keep together.
 
     Args:
         model: Model with masked layers.
+        density: Float in (0, 1] of all weights, or of channels.
         nested: Whether only what the masks keep now may be kept.
 
     Attributes:
-        model: See above.
+        costs: What counts of the pools cost.
+        budget: What they may cost.
         structured: Whether the pools are of channels.
 
     Raises:
-        InputError: If allocations do not apply to the model's granularity.
+        InputError: If allocations do not apply to the model's granularity, or
+            the density removes all channels of a layer.
     """
 
-    def __init__(self, model: keras.Model, *, nested: bool = False) -> None:
-        layers = prunable_layers(model)
-        for name, layer in layers.items():
+    def __init__(
+        self, model: keras.Model, density: float, *, nested: bool = False
+    ) -> None:
+        check_leaves_channels(model, density)
+        self._layers = prunable_layers(model)
+        for name, layer in self._layers.items():
             if is_n_of_m(layer.granularity):
                 raise InputError(
                     f"layer '{name}' keeps {layer.granularity} weights: only "
                     "the uniform allocation applies, with that density"
                 )
-        connect_channels(model)
-        self.model = model
+        self.costs = UnitCosts(model)
+        self.budget = budget_at(self.costs, density)
         self._pools = [
             Pool(group, _alive(group) if nested else None)
-            for group in channel_groups(model)
+            for group in self.costs.groups
         ]
         self.structured = self._pools[0].structured
         for pool in self._pools:
@@ -123,14 +132,30 @@ class Pools(Sequence[Pool]):
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools)
 
-    def allocation(self, counts: Sequence[int]) -> dict[str, float]:
+    def largest_first(
+        self, values: Callable[[Pool], np.ndarray]
+    ) -> dict[str, float]:
+        """Returns the densities that keep the largest values of all pools.
+
+        Args:
+            values: Returns the values of a pool's entries, comparable between
+                pools.
+        """
+        vectors = [values(pool) for pool in self._pools]
+        if self.structured:
+            counts = largest_first(vectors, self.costs.of, self.budget)
+        else:
+            counts = largest_weights_first(vectors, self.budget)
+        return self.densities(counts)
+
+    def densities(self, counts: Sequence[int]) -> dict[str, float]:
         """Returns the densities by layer name that keep so many entries."""
         densities = {
             name: count / pool.size
             for pool, count in zip(self._pools, counts, strict=True)
             for name in pool.group.names
         }
-        return {name: densities[name] for name in prunable_layers(self.model)}
+        return {name: densities[name] for name in self._layers}
 
 
 def _alive(group: ChannelGroup) -> np.ndarray:
@@ -151,7 +176,7 @@ def check_leaves_channels(model: keras.Model, density: float) -> None:
 
 
 def check_each_leaves_channels(
-    model: keras.Model, densities: dict[str, float], argument: str
+    model: keras.Model, densities: Mapping[str, Any], argument: str
 ) -> None:
     """Likewise for one density a layer."""
     pools = [Pool(group) for group in channel_groups(model)]
@@ -159,7 +184,7 @@ def check_each_leaves_channels(
     for pool in pools:
         name = pool.group.names[0]
         density = float(densities[name])
-        if pool.structured and density * pool.size < 1.0 - _ROUNDING:
+        if pool.structured and not whole(density * pool.size):
             # Rounded up, so that the number can be used as it stands.
             least = math.ceil(1e6 / min(sizes)) / 1e6
             raise InputError(

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.ops.masks import check_density
-from hydra_tf.pruning.allocation.erk import erk_counts
-from hydra_tf.pruning.allocation.global_threshold import global_counts
-from hydra_tf.pruning.allocation.lamp import lamp_counts
-from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
-from hydra_tf.pruning.allocation.pools import check_leaves_channels
-from hydra_tf.pruning.allocation.uniform import uniform
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.naming import check_layer_names
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.registry.allocations import ALLOCATIONS
 
-_RULES = {"global": global_counts, "erk": erk_counts, "lamp": lamp_counts}
-
-NAMES = ("uniform", *_RULES)
+NAMES = ALLOCATIONS.names
 
 
 def allocate(
@@ -33,7 +28,6 @@ def allocate(
     allocation: str,
     *,
     nested: bool = False,
-    strict: bool = True,
 ) -> dict[str, float]:
     """Splits a density over the layers by the name of the rule.
 
@@ -50,65 +44,100 @@ def allocate(
     Args:
         model: Model with masked layers.
         density: Float in (0, 1].
-        allocation: `"uniform"`, `"global"`, `"erk"` or `"lamp"`.
+        allocation: `"uniform"`, `"global"`, `"erk"`, `"lamp"`, or
+            `package.module:rule` of a function `(model, density)` that returns
+            the density of each prunable layer by name.
         nested: Whether what the masks prune now is out of the question: no
             layer gets more than it keeps (the total may fall short of the
             target then), and pruned weights are not compared with others.
-            Without effect on `"uniform"`.
-        strict: Whether a density that is less than one channel of some layer
-            is an error. If not, such a layer keeps one (without effect on
-            `"uniform"`).
+            Without effect on `"uniform"` and rules of one's own.
 
     Raises:
         InputError: If an argument is wrong, or layers keep N of M weights and
             the allocation is another than `"uniform"` with that density.
     """
-    check_allocation(allocation)
-    if allocation == "uniform":
-        return uniform(model, density)
-    if strict:
-        check_leaves_channels(model, density)
-    check_density(density)
-    pools = Pools(model, nested=nested)
-    return pools.allocation(_RULES[allocation](pools, density))
+    entry = ALLOCATIONS.entry(allocation)
+    rule = entry.load()
+    if entry.nests:
+        return rule(model, density, nested=nested)
+    densities = rule(model, density)
+    check_complete(model, densities)
+    return densities
 
 
 def check_allocation(allocation: Any) -> None:
     """Raises `InputError` unless `allocation` is the name of a rule."""
-    if allocation not in NAMES:
+    ALLOCATIONS.entry(allocation)
+
+
+def read_densities(
+    path: str | os.PathLike, model: keras.Model, argument: str = "allocation"
+) -> dict[str, float]:
+    """Returns the densities that a JSON file has for the layers of a model.
+
+    Args:
+        path: A file that holds one object: densities by layer name.
+        model: Model with masked layers.
+        argument: What the caller's argument is called.
+
+    Raises:
+        InputError: If there is no such file, or it does not fit the model.
+    """
+    where = f"`{argument}='{os.fspath(path)}'`"
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{where} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
         raise InputError(
-            f"unknown `allocation` '{allocation}'. "
-            f"{close_matches(str(allocation), NAMES)}"
+            f"{where} must hold an object: densities by layer name"
         )
+    try:
+        check_complete(model, content, argument)
+    except InputError as error:
+        message = str(error).removeprefix(f"`{argument}` ")
+        raise InputError(f"{where}: {message}") from error
+    return content
 
 
-def check_complete(model: keras.Model, densities: Mapping[str, Any]) -> None:
+def check_complete(
+    model: keras.Model,
+    densities: Mapping[str, Any],
+    argument: str = "allocation",
+) -> None:
     """Raises `InputError` unless a mapping has a density for every layer.
 
-    For allocations from a file: one made for another model is an error.
+    For allocations from elsewhere: one made for another model is an error.
+
+    Args:
+        model: Model with masked layers.
+        densities: By layer name.
+        argument: What the caller's argument is called.
     """
     layers = prunable_layers(model)
-    check_layer_names(densities, masked_layers(model), "allocation")
+    check_layer_names(densities, masked_layers(model), argument)
     for name in densities:
         if name not in layers:
             raise InputError(
-                f"`allocation` names layer '{name}', whose channels cannot be "
+                f"`{argument}` names layer '{name}', whose channels cannot be "
                 "removed: leave it out"
             )
     for name in layers:
         if name not in densities:
             raise InputError(
-                f"`allocation` has no density for layer '{name}': it must name "
+                f"`{argument}` has no density for layer '{name}': it must name "
                 "every masked layer of the model"
             )
-        check_density(densities[name], f"allocation[{name!r}]")
+        check_density(densities[name], f"{argument}[{name!r}]")
     for group in channel_groups(model):
         first = group.names[0]
         for name in group.names[1:]:
             if float(densities[name]) != float(densities[first]):
                 raise InputError(
-                    f"`allocation` gives layer '{first}' the density "
+                    f"`{argument}` gives layer '{first}' the density "
                     f"{densities[first]} and '{name}' {densities[name]}: they "
                     "share their channels, so both need the same"
                 )
-    check_each_leaves_channels(model, dict(densities), "allocation")
+    check_each_leaves_channels(model, densities, argument)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.granularity import n_of_m
 from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
 from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
 def uniform(model: keras.Model, density: float) -> dict[str, float]:

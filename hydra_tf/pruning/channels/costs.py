@@ -12,13 +12,14 @@ import numpy as np
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.granularity import n_of_m
 from hydra_tf.ops.masks import kept_count
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
-from hydra_tf.pruning.compression import layer_cost
+from hydra_tf.pruning.flops import kernel_cost
 from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ class UnitCosts:
     Attributes:
         groups: The groups of layers that share a density, in graph order.
         total: Integer, cost of all units.
+        counts_weights: Whether every unit is a single weight and costs 1.
     """
 
     def __init__(self, model: keras.Model, resource: str = "weights") -> None:
@@ -92,6 +94,9 @@ class UnitCosts:
             for name, layer in layers.items()
         ]
         self.total = self.of([group.num_units for group in self.groups])
+        self.counts_weights = resource == "weights" and all(
+            group.leader.granularity == WEIGHT for group in self.groups
+        )
 
     def of(self, counts: Sequence[int]) -> int:
         """Returns the cost of keeping so many units of every group."""
@@ -115,7 +120,7 @@ class UnitCosts:
 
 def _chosen_cost(name: str, layer: MaskedLayer, resource: str) -> int:
     """The cost of a layer whose density is not a matter of N of M."""
-    cost = layer_cost(name, layer, resource)
+    cost = kernel_cost(name, layer, resource)
     if is_n_of_m(layer.granularity):
         n, m = n_of_m(layer.granularity)
         return cost * n // m

@@ -24,12 +24,12 @@ from hydra_tf.layers.channels import ALWAYS_KEPT
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.scored_kernel import scaled_scores
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.ops.granularity import CHANNEL
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import paths_of_masked_layers
+from hydra_tf.registry.granularities import CHANNEL
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,11 +13,11 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.graph import Call
 from hydra_tf.graph import walk
 from hydra_tf.layers.traversal import find_masked
-from hydra_tf.pruning.channels.rules import has_kernel
 from hydra_tf.pruning.convert import strip_masks
+from hydra_tf.pruning.flops import model_flops
+from hydra_tf.text import table
 
 # Calls before those that are timed: tracing, allocation, caches.
 _WARMUP = 3
@@ -67,7 +67,7 @@ class ShrinkReport:
         return {**dataclasses.asdict(self), "speedup": self.speedup}
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("", "before", "after", "ratio")]
+        rows = []
         for name, scale, form in (
             ("weights", 1, "{:,.0f}"),
             ("flops", 1, "{:,.0f}"),
@@ -77,16 +77,7 @@ class ShrinkReport:
             if old is not None and new is not None:
                 cells = (form.format(each * scale) for each in (old, new))
                 rows.append((name, *cells, f"{new / max(old, 1e-12):.3f}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if index else cell.ljust(width)
-                for index, (cell, width) in enumerate(
-                    zip(row, widths, strict=True)
-                )
-            ).rstrip()
-            for row in rows
-        )
+        return table(("", "before", "after", "ratio"), rows)
 
 
 def shrink_report(
@@ -145,32 +136,9 @@ def _costs(model: keras.Model, seconds: float) -> ModelCosts:
             for variable in plain.weights
             if "seed_generator" not in variable.path
         ),
-        flops=_flops(plain),
+        flops=model_flops(plain),
         seconds=seconds,
     )
-
-
-def _flops(model: keras.Model) -> int | None:
-    total = 0
-    for call in walk(model).calls:
-        if has_kernel(call.operation):
-            positions = _positions(call)
-            if None in positions:
-                return None
-            weights = math.prod(call.operation.kernel.shape)
-            total += 2 * weights * math.prod(positions)
-    return total
-
-
-def _positions(call: Call) -> tuple:
-    """Returns the axes of the positions at which a kernel is applied."""
-    layer = call.operation
-    if isinstance(layer, keras.layers.Dense):
-        return call.output_shape[1:-1]
-    # A transposed convolution applies its kernel at every input position.
-    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
-    shape = call.input_shapes[0] if transposed else call.output_shape
-    return shape[1:-1] if layer.data_format == "channels_last" else shape[2:]
 
 
 def _timed_call(model: keras.Model, batch_size: int) -> Callable[[], Any]:

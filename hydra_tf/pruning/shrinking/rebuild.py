@@ -1,4 +1,4 @@
-"""Building a network anew with fewer channels."""
+"""Rebuilding a network with fewer channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hydra_tf.pruning.channels.rules import Rule
 from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
-from hydra_tf.pruning.convert import made_anew
+from hydra_tf.pruning.convert import rebuilt
 from hydra_tf.pruning.shrinking.liveness import Liveness
 
 
@@ -39,7 +39,7 @@ def rebuild(
     )
     if is_flat:
         layers = [_input_layer(model.inputs[0])]
-        layers += [builder.twin(call) for call in flow.walk.calls]
+        layers += [builder.smaller(call) for call in flow.walk.calls]
         smaller = keras.Sequential(layers, name=model.name)
     else:
         tensors = {}
@@ -83,14 +83,14 @@ def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
 
 
 class _Builder:
-    """Makes the smaller twins of layers, and calls them as the originals."""
+    """Makes the smaller copies of layers, and calls them as the originals."""
 
     def __init__(self, flow: ChannelFlow, liveness: Liveness) -> None:
         self._flow = flow
         self._liveness = liveness
         self._channels = {id(each.layer): each for each in flow.layers}
         # By identity of the original; it is called as often as that.
-        self._twins: dict[int, Any] = {}
+        self._smaller: dict[int, Any] = {}
         self._pairs: list[tuple[Call, Any]] = []
         self._names: set[str] = set()
         # Those of layers that are in no nested model come first.
@@ -118,36 +118,36 @@ class _Builder:
     def call(self, call: Call, tensors: dict[int, Any]) -> None:
         """Repeats a call; adds its outputs to the tensors by number."""
         args, kwargs = call.arguments(tensors)
-        outputs = keras.tree.flatten(self.twin(call)(*args, **kwargs))
+        outputs = keras.tree.flatten(self.smaller(call)(*args, **kwargs))
         for value, output in zip(call.outputs, outputs, strict=True):
             tensors[value.number] = output
 
-    def twin(self, call: Call) -> Any:
-        """Returns the smaller twin of the layer or operation of a call."""
+    def smaller(self, call: Call) -> Any:
+        """Returns the smaller copy of the layer or operation of a call."""
         operation = call.operation
-        if id(operation) not in self._twins:
+        if id(operation) not in self._smaller:
             config = {**operation.get_config(), **self._changes(call)}
             if "name" in config:
                 config["name"] = self._unique_name(call)
-            self._twins[id(operation)] = made_anew(
+            self._smaller[id(operation)] = rebuilt(
                 operation, config, name=call.name
             )
-            self._pairs.append((call, self._twins[id(operation)]))
-        return self._twins[id(operation)]
+            self._pairs.append((call, self._smaller[id(operation)]))
+        return self._smaller[id(operation)]
 
     def assign_weights(self) -> None:
-        """Gives the twins the weights that stay. They have to be built."""
-        for call, twin in self._pairs:
+        """Gives the copies the weights that stay. They have to be built."""
+        for call, copy in self._pairs:
             if rule_of(call) in KERNEL_RULES:
                 channels = self._channels[id(call.operation)]
-                self._assign_kernel(channels, twin)
+                self._assign_kernel(channels, copy)
             elif has_weights(call.operation):
-                self._assign_others(call, twin)
+                self._assign_others(call, copy)
 
     # --- configuration -------------------------------------------------------
 
     def _changes(self, call: Call) -> dict[str, Any]:
-        """Returns what the twin's configuration has that is different."""
+        """Returns what the copy's configuration has that is different."""
         layer = call.operation
         if id(layer) in self._channels:
             return self._changes_of_kernel(self._channels[id(layer)])
@@ -197,7 +197,7 @@ class _Builder:
     def _kept_units(self, units: np.ndarray) -> np.ndarray:
         return self._liveness.kept[units]
 
-    def _assign_kernel(self, channels: LayerChannels, twin: Any) -> None:
+    def _assign_kernel(self, channels: LayerChannels, copy: Any) -> None:
         layer = channels.layer
         inputs = self._kept_units(channels.inputs)
         outputs = self._kept_units(channels.outputs)
@@ -211,8 +211,8 @@ class _Builder:
             kernel[..., ~self._liveness.live[channels.inputs], :] = 0
             kernel[..., ~self._liveness.live[channels.outputs]] = 0
             kernel = kernel[..., inputs, :][..., outputs]
-        twin.kernel.assign(np.moveaxis(kernel, (-2, -1), (before, after)))
-        if not twin.use_bias:
+        copy.kernel.assign(np.moveaxis(kernel, (-2, -1), (before, after)))
+        if not copy.use_bias:
             return
         bias = 0.0
         if layer.use_bias:
@@ -220,15 +220,15 @@ class _Builder:
         folded = self._liveness.folded.get(id(layer))
         if folded is not None:
             bias = (bias + folded).astype(kernel.dtype)
-        twin.bias.assign(np.broadcast_to(bias, outputs.shape)[outputs])
+        copy.bias.assign(np.broadcast_to(bias, outputs.shape)[outputs])
 
-    def _assign_others(self, call: Call, twin: Any) -> None:
+    def _assign_others(self, call: Call, copy: Any) -> None:
         """Weights along the last axis lose channels, as those of PReLU."""
         kept: np.ndarray = np.ones(0, bool)
         if rule_of(call) is Rule.ELEMENTWISE:
             kept = self._kept(call.outputs[0])
         for old, new in zip(
-            call.operation.variables, twin.variables, strict=True
+            call.operation.variables, copy.variables, strict=True
         ):
             value = keras.ops.convert_to_numpy(old)
             if value.shape != tuple(new.shape):

@@ -65,7 +65,7 @@ def test_the_figures_are_a_table_and_plain_data():
         "flops": expected(4)[1],
         "seconds": report.before.seconds,
     }
-    header, weights, flops, seconds = str(report).splitlines()
+    header, _, weights, flops, seconds = str(report).splitlines()
     assert header.split() == ["before", "after", "ratio"]
     before, after = expected(4)[0], expected(1)[0]
     assert weights.split() == [

@@ -8,7 +8,7 @@ import tensorflow as tf
 import hydra_tf as ht
 from hydra_tf.errors import InputError
 from hydra_tf.training import Compression
-from hydra_tf.training.compression import CompressionState
+from hydra_tf.training.harp import CompressionState
 from tests import golden
 from tests.tiny_net import LAYERS
 from tests.tiny_net import tiny_net

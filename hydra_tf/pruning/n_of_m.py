@@ -9,7 +9,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import walk
-from hydra_tf.ops.granularity import n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
 def layers_without_blocks(

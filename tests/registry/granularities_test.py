@@ -3,9 +3,9 @@
 import pytest
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.granularity import check_granularity
-from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.granularity import n_of_m
+from hydra_tf.registry.granularities import check_granularity
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,10 @@ def test_granularities(value):
     ["channels", "", None, 2, "0:4", "4:4", "4:2", "2:4:8", "2 : 4", "-1:4"],
 )
 def test_other_values_are_clear_errors(value):
-    with pytest.raises(InputError, match="`granularity` must be 'weight', .*"):
+    with pytest.raises(
+        InputError,
+        match="`granularity` must be .* or N:M with 0",
+    ):
         check_granularity(value)
 
 

@@ -1,0 +1,261 @@
+"""The pruning methods, and the settings of pruning.
+
+A method is where scores start and what of them trains. To add one, write its
+score initialisation (see `hydra_tf.registry.scores`) and its row here. A user's
+own is named `package.module:function`: the initialisation, by whose scores the
+network is pruned at once; to train them, give the function the attribute
+`trains_scores = True`, to train the densities too, `learns_densities = True`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hydra_tf.registry.allocations import ALLOCATIONS
+from hydra_tf.registry.allocations import LEARNED
+from hydra_tf.registry.allocations import is_file
+from hydra_tf.registry.granularities import GRANULARITY
+from hydra_tf.registry.scores import SCORES
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Names
+from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import OpenChoice
+from hydra_tf.registry.settings import Setting
+from hydra_tf.registry.settings import Switch
+from hydra_tf.registry.table import Entry
+from hydra_tf.registry.table import Registry
+
+# What is kept unless a density is given.
+DEFAULT_DENSITY = 0.1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodEntry(Entry):
+    """A row of `METHODS`.
+
+    Attributes:
+        scores: The score initialisation that the method is known by.
+        trains_scores: Whether scores train on the objective.
+        learns_densities: Whether the density of each layer trains as well.
+        multistep: Whether it prunes in rounds in any case.
+    """
+
+    target: Any = None
+    scores: str
+    trains_scores: bool = False
+    learns_densities: bool = False
+    multistep: bool = False
+
+    def load(self) -> Any:
+        """Returns the function that scores start from."""
+        return SCORES.load(self.scores)
+
+
+def _own(*, name: str, target: Any, help: str, **_: Any) -> MethodEntry:
+    """Returns the entry of a user's own method."""
+    if not _is_own(name):
+        # Added by `METHODS.register`: its scores have its name.
+        SCORES.register(name, help=help)(target)
+    learns = bool(getattr(target, "learns_densities", False))
+    return MethodEntry(
+        name=name,
+        help=help,
+        scores=name,
+        trains_scores=learns or bool(getattr(target, "trains_scores", False)),
+        learns_densities=learns,
+    )
+
+
+METHODS: Registry[MethodEntry] = Registry(
+    "pruning method",
+    (
+        MethodEntry(
+            name="hydra",
+            help="scores trained on the objective",
+            scores="scaled",
+            trains_scores=True,
+        ),
+        MethodEntry(
+            name="harp",
+            help="the same, with the density of each layer",
+            scores="scaled",
+            trains_scores=True,
+            learns_densities=True,
+        ),
+        MethodEntry(name="lwm", help="least weight magnitude", scores="scaled"),
+        MethodEntry(
+            name="lwm_multistep",
+            help="lwm with --multistep",
+            scores="scaled",
+            multistep=True,
+        ),
+        MethodEntry(name="random", help="at random", scores="random"),
+        MethodEntry(name="snip", help="the loss' sensitivity", scores="snip"),
+    ),
+    _own,
+)
+
+
+def _is_own(value: Any) -> bool:
+    """Whether a value has the form `package.module:name`."""
+    return isinstance(value, str) and ":" in value
+
+
+def _is_density(value: Any) -> bool:
+    return DENSITY.accepts(value)
+
+
+_OWN = "package.module:name"
+
+METHOD = OpenChoice(
+    name="method",
+    default="hydra",
+    choices=METHODS.names,
+    others=_is_own,
+    or_else=_OWN,
+    help="How weights are chosen: "
+    + "; ".join(f"{entry.help} ({entry.name})" for entry in METHODS)
+    + "; or by scores of one's own.",
+)
+DENSITY = Number(
+    name="density",
+    default=None,
+    lower=0,
+    upper=1,
+    exclude_lower=True,
+    help="Fraction of the weights kept, in (0, 1]; 0.05 is 95 % sparsity. By "
+    f"default {DEFAULT_DENSITY}, and N/M where the granularity is N:M. Of "
+    "channels or filters, it is the fraction of those.",
+)
+ALLOCATION = OpenChoice(
+    name="allocation",
+    default=None,
+    choices=(*ALLOCATIONS.names, LEARNED),
+    others=lambda value: is_file(value) or _is_own(value),
+    or_else=f"a .json file of densities by layer name, or {_OWN}",
+    help="How the density is split over the layers: "
+    + ", ".join(f"{entry.help} ({entry.name})" for entry in ALLOCATIONS)
+    + f", trained on the objective ({LEARNED}), or a JSON file that gives each "
+    f"layer's density by its name. By default {LEARNED} for harp, uniform for "
+    "others.",
+)
+EXCLUDE = Names(
+    name="exclude",
+    default=(),
+    help="Names of layers that are left as they are, separated by commas, such "
+    "as those of a kind that can't be masked.",
+)
+SCORES_INIT = OpenChoice(
+    name="scores",
+    flag="scores_init",
+    default=None,
+    choices=SCORES.names,
+    others=_is_own,
+    or_else=_OWN,
+    help="Scores that pruning starts from. By default those of the method: "
+    "random for random, snip for snip, scaled for the others.",
+)
+TRAIN_NORMALIZATION = Switch(
+    name="train_normalization",
+    default=True,
+    help="Whether scale and offset of normalisation layers train in the prune "
+    "phase.",
+)
+RATES = OpenChoice(
+    name="rates",
+    default=None,
+    choices=ALLOCATIONS.names,
+    others=lambda value: is_file(value) or _is_own(value) or _is_density(value),
+    or_else="a density in (0, 1] or a .json file of densities by layer name",
+    help="Densities that learned ones start from: those of a rule, a number "
+    "for the same in each layer, or a JSON file by layer name; by default "
+    f"uniform. A rule splits {DEFAULT_DENSITY}, or the target where that is "
+    "more; the target, too, where --learn=scores leaves densities as they are.",
+)
+LEARN = Choice(
+    name="learn",
+    default="both",
+    choices=("both", "scores", "rates"),
+    help="What the prune phase trains where densities are learned: scores and "
+    "densities (both), or one of them alone.",
+)
+GAMMA_STEP = Number(
+    name="gamma_step",
+    flag="compression_gamma",
+    default=0.01,
+    lower=0,
+    exclude_lower=True,
+    help="Weight of the compression loss of learned densities in the first "
+    "epoch; it grows by as much every epoch until the target is reached. The "
+    "recipe for ImageNet has 0.1.",
+)
+RESOURCE = Choice(
+    name="resource",
+    flag="compression_resource",
+    default="weights",
+    choices=("weights", "flops"),
+    help="What learned densities have to save. By default weights, and flops "
+    "where channels or filters are removed.",
+)
+MULTISTEP = Switch(
+    name="multistep",
+    default=False,
+    help="Whether the prune phase removes a little at a time: in each round "
+    "--method chooses the weights that stay, which then train on as in "
+    "finetuning.",
+)
+SCHEDULE = Choice(
+    name="schedule",
+    flag="pruning_schedule",
+    default="polynomial",
+    choices=("polynomial", "constant"),
+    help="How the density falls over the rounds of --multistep: gradually "
+    "(polynomial), or to its final value in the first round (constant).",
+)
+ROUNDS = Count(
+    name="rounds",
+    flag="pruning_rounds",
+    default=10,
+    lower=1,
+    help="Rounds of --multistep, spread evenly over the prune phase; at most "
+    "one per epoch.",
+)
+ROUND_EPOCHS = Count(
+    name="round_epochs",
+    default=1,
+    lower=1,
+    help="Epochs for which hydra and harp train their scores in each round of "
+    "--multistep, on top of the epochs of the phase.",
+)
+ROUND_LEARNING_RATE = Number(
+    name="round_learning_rate",
+    default=None,
+    lower=0,
+    exclude_lower=True,
+    help="Peak learning rate of the scores in a round of --multistep; the "
+    "weights between rounds train at --prune_learning_rate. By default that of "
+    "the recipe: 0.1 with sgd, 0.001 with adam and rmsprop.",
+)
+
+# Those of `hydra_tf.Pruning`, in the order of its arguments.
+SETTINGS: tuple[Setting, ...] = (
+    METHOD,
+    DENSITY,
+    GRANULARITY,
+    ALLOCATION,
+    EXCLUDE,
+    SCORES_INIT,
+    TRAIN_NORMALIZATION,
+    RATES,
+    LEARN,
+    GAMMA_STEP,
+    # By the granularity, unless it is given.
+    dataclasses.replace(RESOURCE, default=None),
+    MULTISTEP,
+    SCHEDULE,
+    ROUNDS,
+    ROUND_EPOCHS,
+    ROUND_LEARNING_RATE,
+)
