@@ -85,7 +85,7 @@ def test_trades_matches_golden():
     np.testing.assert_allclose(
         model(perturbed), arrays["logits_adv"], atol=1e-4
     )
-    terms = objective.loss_terms(model, arrays["x"], arrays["y"], perturbed)
+    terms = objective.losses(model, arrays["x"], arrays["y"], perturbed).terms
     assert set(terms) == {"natural_ce", "robust_kl"}
     np.testing.assert_allclose(
         terms["natural_ce"], arrays["natural_ce_f64"], rtol=1e-5
@@ -119,7 +119,7 @@ def test_l2_trades_matches_golden():
     np.testing.assert_allclose(
         perturbed, arrays["l2_x_adv_steps"][-1], rtol=0, atol=1e-4
     )
-    terms = objective.loss_terms(model, arrays["x"], arrays["y"], perturbed)
+    terms = objective.losses(model, arrays["x"], arrays["y"], perturbed).terms
     np.testing.assert_allclose(
         terms["natural_ce"], arrays["l2_natural_ce"], rtol=1e-4
     )
