@@ -1,7 +1,8 @@
 """The objectives: what training minimises.
 
 To add one, write its class in a file of `hydra_tf/objectives/` and its row
-here; `hydra_tf.objectives.register` adds one from outside the library.
+here; `hydra_tf.objectives.register` adds one from outside the library. The
+constructors check their arguments with the settings of this table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class ObjectiveEntry(Entry):
         certified_by: Methods of `hydra_tf.registry.bounds` and smoothing that
             its networks are certified by unless others are named; empty where
             networks are seldom provable.
-        needs_bounds: Whether every layer of the network must have bounds.
+        needs_bounds: Whether it trains on bounds, so that every layer of the
+            network must have a rule for them.
         ramp_share: Share of the epochs of pretraining in which the radius
             grows from 0, as the recipes have it; `None` for a fixed radius.
     """
@@ -80,17 +82,15 @@ CROWN_WEIGHT = Number(
     default=None,
     lower=0,
     upper=1,
-    help="Share of CROWN bounds in crown_ibp, the rest being "
-    "interval bounds. By default it falls from 1 to 0 while "
-    "the radius ramps up, and is 0 after.",
+    help="Share of CROWN bounds in crown_ibp, the rest being interval bounds. "
+    "By default it falls from 1 to 0 while the radius ramps up, and stays 0.",
 )
 SYMBOLIC_WEIGHT = Number(
     name="symbolic_weight",
     default=0.1,
     lower=0,
-    help="Weight of the robust term of mixtrain until the "
-    "radius is full; from then on it grows by 2.5 every 5 "
-    "epochs, to 50.",
+    help="Weight of the robust term of mixtrain until the radius is full; from "
+    "then on it is multiplied by 2.5 every 5 epochs, up to 50.",
 )
 PROBABILITY = Number(
     name="probability",
@@ -112,18 +112,17 @@ SIGMA = Number(
     default=0.25,
     lower=0,
     exclude_lower=True,
-    help="Standard deviation of the noise of smoothing, in "
-    "training and in its certification, in the units of "
-    "images in [0, 1].",
+    help="Standard deviation of the noise of smoothing, in training and in its "
+    "certification, in the units of images in [0, 1].",
 )
 FORM = Choice(
     name="form",
     flag="smoothing_form",
     default="stability",
     choices=("stability", "noise"),
-    help="Loss of smoothing: cross-entropy on the images plus "
-    "--beta times the divergence that noise causes "
-    "(stability), or cross-entropy on noisy images (noise).",
+    help="Loss of smoothing: cross-entropy on the images plus --beta times the "
+    "divergence that noise causes (stability), or cross-entropy on noisy "
+    "images (noise).",
 )
 RAMP = Choice(
     name="shape",
@@ -189,10 +188,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             name="crown_ibp",
             target="hydra_tf.objectives.crown_ibp:CROWNIBP",
             help="the same of CROWN-IBP bounds",
-            settings=(
-                *_BOUNDS,
-                CROWN_WEIGHT,
-            ),
+            settings=(*_BOUNDS, CROWN_WEIGHT),
             certified_by=("ibp", "crown_ibp"),
             needs_bounds=True,
             ramp_share=0.6,
@@ -201,12 +197,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             name="mixtrain",
             target="hydra_tf.objectives.mixtrain:MixTrain",
             help="cross-entropy, and that of symbolic intervals on few images",
-            settings=(
-                *_BOUNDS,
-                SYMBOLIC_WEIGHT,
-                PROBABILITY,
-                NUM_EXAMPLES,
-            ),
+            settings=(*_BOUNDS, SYMBOLIC_WEIGHT, PROBABILITY, NUM_EXAMPLES),
             certified_by=("symbolic",),
             needs_bounds=True,
             ramp_share=0.25,

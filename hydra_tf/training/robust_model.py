@@ -105,12 +105,10 @@ class RobustModel(keras.Model):
         self.compression_state: CompressionState | None = None
         if compression is not None:
             self.compression_state = CompressionState(compression)
+        more_figures = () if compression is None else COMPRESSION_FIGURES
         self._step_logs = StepLogs(
             objective.term_names,
-            (
-                *objective.figure_names,
-                *(COMPRESSION_FIGURES if compression else ()),
-            ),
+            (*objective.figure_names, *more_figures),
             is_attacked=objective.perturbs or attack is not None,
         )
         self._clock = EpochClock()
@@ -174,7 +172,7 @@ class RobustModel(keras.Model):
         """Tells the optimiser which weights of the finetune phase are pruned.
 
         `compile` does this. Call it again when masks have changed since, so
-        that weights pruned anew lose their momentum.
+        that newly pruned weights lose their momentum.
         """
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         set_masks = getattr(optimizer, "set_masks", None)
@@ -258,7 +256,7 @@ class RobustModel(keras.Model):
     ) -> None:
         """Tells the objective's schedules where training is.
 
-        `fit` does this. A loop of one's own over `train_on_batch` calls it
+        `fit` does this. Your own loop over `train_on_batch` calls it
         before each epoch.
 
         Args:
@@ -271,9 +269,9 @@ class RobustModel(keras.Model):
             self.compression_state.start_epoch(epoch)
 
     def end_epoch(self) -> int:
-        """Takes note of the densities that an epoch has led to.
+        """Ends an epoch: learned densities on target freeze their `gamma`.
 
-        `fit` does this; a loop of one's own calls it after each epoch.
+        `fit` does this; your own loop calls it after each epoch.
 
         Returns:
             The number of batches since the epoch started.
@@ -384,16 +382,17 @@ class RobustModel(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """The logits for the accuracies, computed now if the loss did not."""
         natural, robust = loss.natural_logits, loss.robust_logits
-        if perturbed is x:  # Nothing is perturbed.
-            natural = robust = robust if natural is None else natural
+        is_same = perturbed is x  # As of objectives that attack nothing.
+        if natural is None:
+            natural = robust if is_same else None
         if natural is None:
             natural = self.network(x, training=False)
         if not is_attacked:
             return {"natural": natural}
-        if perturbed is x:
-            robust = natural
-        elif robust is None:
-            robust = self.network(perturbed, training=False)
+        if robust is None:
+            robust = (
+                natural if is_same else self.network(perturbed, training=False)
+            )
         return {"natural": natural, "robust": robust}
 
     def _logged(
@@ -414,9 +413,9 @@ class RobustModel(keras.Model):
     def get_metrics_result(self) -> dict[str, Any]:
         results = super().get_metrics_result()
         # Evaluation attacks where training may not, and compresses nothing.
-        for name in {"robust_accuracy", *COMPRESSION_FIGURES}:
-            if name in self._step_logs.never_updated():
-                results.pop(name, None)
+        unknown = {"robust_accuracy", *COMPRESSION_FIGURES}
+        for name in unknown.intersection(self._step_logs.never_updated()):
+            results.pop(name, None)
         return results
 
     def compute_metrics(

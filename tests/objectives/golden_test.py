@@ -161,13 +161,6 @@ def test_other_objectives_match_golden(name):
     assert_prune_gradients(gradients, arrays, f"{name}_prune_grad")
 
 
-def test_natural_matches_golden():
-    arrays = golden.load("pgd")
-    model = tiny_net(arrays, masked=True)
-    loss = objectives.Natural()(model, arrays["x"], arrays["y"])
-    np.testing.assert_allclose(loss, arrays["nat_loss"], rtol=1e-5)
-
-
 def test_trades_with_batch_norm_matches_golden():
     arrays = golden.load("batchnorm")
     model = batch_norm_net(arrays, masked=True)

@@ -39,7 +39,9 @@ def stability():
 
 
 def noisy():
-    return ARRAYS["images"] + ARRAYS["noise_std"] * ARRAYS["noise"]
+    return stability().perturb(
+        None, ARRAYS["images"], None, noise=ARRAYS["noise"]
+    )
 
 
 def loss_and_gradients(model):
