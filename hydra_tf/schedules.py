@@ -1,13 +1,12 @@
-"""Values that depend on the epoch: radii and weights of an objective.
+"""Ramps: radii and weights of an objective that depend on the epoch.
 
 A schedule is a function of the epoch, which may be a fraction; objectives take
-one wherever their documentation says "float or schedule". Whoever writes one of
-their own derives it from `Schedule`.
+one wherever their documentation says "float or schedule". Derive one of your
+own from `Schedule`. Learning rates are `hydra_tf.training.learning_rates`.
 """
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
@@ -15,6 +14,20 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.objectives import RAMP
+from hydra_tf.registry.settings import Number
+
+__all__ = [
+    "Constant",
+    "IntervalWeight",
+    "LinearRamp",
+    "Ramp",
+    "Schedule",
+    "SmoothedRamp",
+    "as_schedule",
+    "ramp",
+    "value_at",
+]
 
 # Later than the end of any schedule, and exact in float32.
 _LATE = 2.0**24
@@ -32,7 +45,13 @@ class Schedule:
 
     Returns:
         The value, a float32 scalar tensor.
+
+    Attributes:
+        end_epoch: Float, epoch from which the value is `last`; 0 where that is
+            not known.
     """
+
+    end_epoch: float = 0.0
 
     def __call__(self, epoch: Any) -> tf.Tensor:
         raise NotImplementedError
@@ -215,9 +234,9 @@ class IntervalWeight(Schedule):
     def __init__(
         self, schedule_length: float, base: float = 0.1, limit: float = 50.0
     ):
-        self.schedule_length = _number("schedule_length", schedule_length, 0.0)
-        self.base = _number("base", base, 0.0)
-        self.limit = _number("limit", limit, 0.0)
+        self.schedule_length = _number("schedule_length", schedule_length, 0)
+        self.base = _number("base", base, 0)
+        self.limit = _number("limit", limit, 0)
 
     @property
     def last(self) -> float:
@@ -238,45 +257,50 @@ class IntervalWeight(Schedule):
         }
 
 
-def as_schedule(
-    name: str,
-    value: Any,
-    minimum: float = -math.inf,
-    maximum: float = math.inf,
-) -> Schedule:
+def ramp(shape: str, start_epoch: float, end_epoch: float, last: float) -> Ramp:
+    """Returns a ramp from 0 to `last`.
+
+    Args:
+        shape: `"linear"` or `"smoothed"`.
+        start_epoch: Float, epoch up to which the value is 0.
+        end_epoch: Float > `start_epoch`, epoch from which it is `last`.
+        last: Float, value after the ramp.
+    """
+    ramps = {"linear": LinearRamp, "smoothed": SmoothedRamp}
+    return ramps[RAMP.check(shape)](start_epoch, end_epoch, 0.0, last)
+
+
+def as_schedule(setting: Number, value: Any) -> Schedule:
     """Returns a schedule as it is, and a number as a `Constant`.
 
     Args:
-        name: Name of the argument, for messages.
+        setting: Name of the argument and its range. Of a schedule the first
+            and the last value are looked at.
         value: Float or `Schedule`.
-        minimum: Smallest value allowed; of a schedule its first and its last
-            value are looked at.
-        maximum: Largest value allowed.
 
     Raises:
-        InputError: If `value` is neither, not finite, or out of the range.
+        InputError: If `value` is neither, not finite, or out of range.
 
     Example:
-    >>> as_schedule("epsilon", 0.5)
+    >>> as_schedule(Number(name="epsilon", help="", lower=0), 0.5)
     Constant(value=0.5)
     """
+    name = setting.name
     if isinstance(value, Schedule):
         with tf.init_scope():
             ends = float(value(0.0)), value.last
-        for end in ends:
-            if not _fits(end, minimum, maximum):
-                raise InputError(
-                    f"`{name}` must be a schedule of "
-                    f"{_range('numbers', minimum, maximum)}. "
-                    f"Received: {name}={value!r}"
-                )
+        if not all(map(setting.accepts, ends)):
+            raise InputError(
+                f"`{name}` must start and end at {setting.range}. Received: "
+                f"{name}={value!r}"
+            )
         return value
     if not isinstance(value, numbers.Real):
         raise InputError(
             f"`{name}` must be a number or a schedule of hydra_tf.schedules. "
             f"Received: {name}={value!r}"
         )
-    return Constant(_number(name, value, minimum, maximum))
+    return Constant(setting.check(value))
 
 
 def value_at(schedule: Schedule, epoch: Any | None) -> float | tf.Tensor:
@@ -293,30 +317,7 @@ def value_at(schedule: Schedule, epoch: Any | None) -> float | tf.Tensor:
     return schedule(epoch)
 
 
-def _number(
-    name: str,
-    value: Any,
-    minimum: float = -math.inf,
-    maximum: float = math.inf,
-) -> float:
-    """Returns a float, or raises InputError unless it is finite and fits."""
-    fits = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not fits or not _fits(value, minimum, maximum):
-        raise InputError(
-            f"`{name}` must be {_range('a number', minimum, maximum)}. "
-            f"Received: {name}={value!r}"
-        )
-    return float(value)
-
-
-def _fits(value: float, minimum: float, maximum: float) -> bool:
-    return math.isfinite(value) and minimum <= value <= maximum
-
-
-def _range(what: str, minimum: float, maximum: float) -> str:
-    """Says in words what range numbers are to be in."""
-    if maximum < math.inf:
-        return f"{what} from {minimum:g} to {maximum:g}"
-    if minimum > -math.inf:
-        return f"{what} >= {minimum:g}"
-    return what.replace("number", "finite number")
+def _number(name: str, value: Any, lower: float | None = None) -> float:
+    return float(
+        Number(name=name, help="", default=0.0, lower=lower).check(value)
+    )

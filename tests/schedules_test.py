@@ -9,7 +9,11 @@ import tensorflow as tf
 
 from hydra_tf import schedules
 from hydra_tf.errors import InputError
+from hydra_tf.registry.settings import Number
 from tests import golden
+
+# What a radius may be.
+EPSILON = Number(name="epsilon", help="", lower=0, default=0.1)
 
 cases = pytest.mark.parametrize("case", [0, 1])
 
@@ -78,6 +82,17 @@ def test_the_interval_weight_stays_finite():
     assert float(schedules.IntervalWeight(0)(1e9)) == 50.0
 
 
+def test_ramps_by_the_name_of_their_shape():
+    assert schedules.ramp("linear", 1, 3, 0.5) == schedules.LinearRamp(
+        1, 3, 0.0, 0.5
+    )
+    assert isinstance(
+        schedules.ramp("smoothed", 1, 3, 0.5), schedules.SmoothedRamp
+    )
+    with pytest.raises(InputError, match="`shape` must be one of 'linear'"):
+        schedules.ramp("square", 1, 3, 0.5)
+
+
 def test_a_ramp_must_end_after_it_starts():
     with pytest.raises(InputError, match="`end_epoch` must be later"):
         schedules.LinearRamp(2, 2, 0, 1)
@@ -109,7 +124,7 @@ class Halves(schedules.Schedule):
 
 
 def test_ones_own_schedule_needs_a_call_and_a_config():
-    assert schedules.as_schedule("epsilon", Halves(), 0.0) == Halves()
+    assert schedules.as_schedule(EPSILON, Halves()) == Halves()
     assert Halves().last == 0.125
     assert repr(Halves()) == "Halves()"
 
@@ -122,7 +137,7 @@ def test_ones_own_schedule_needs_a_call_and_a_config():
 
 
 def test_numbers_are_constants_that_no_graph_computes():
-    constant = schedules.as_schedule("epsilon", 1)
+    constant = schedules.as_schedule(EPSILON, 1)
     assert constant == schedules.Constant(1.0)
     assert isinstance(schedules.value_at(constant, tf.constant(3.0)), float)
     assert float(constant(7)) == 1.0
@@ -161,28 +176,28 @@ def test_schedules_are_equal_by_type_and_settings():
             "`base` must be a number >= 0",
         ),
         (
-            lambda: schedules.as_schedule("epsilon", -0.1, 0.0),
+            lambda: schedules.as_schedule(EPSILON, -0.1),
             "`epsilon` must be a number >= 0. Received: epsilon=-0.1",
         ),
         (
-            lambda: schedules.as_schedule("epsilon", True, 0.0),
+            lambda: schedules.as_schedule(EPSILON, True),
             "`epsilon` must be a number >= 0",
         ),
         (
-            lambda: schedules.as_schedule("epsilon", lambda epoch: 1.0),
+            lambda: schedules.as_schedule(EPSILON, lambda epoch: 1.0),
             "`epsilon` must be a number or a schedule of hydra_tf.schedules",
         ),
         (
             lambda: schedules.as_schedule(
-                "epsilon", schedules.LinearRamp(0, 1, -1.0, 1.0), 0.0
+                EPSILON, schedules.LinearRamp(0, 1, -1.0, 1.0)
             ),
-            "`epsilon` must be a schedule of numbers >= 0",
+            "`epsilon` must start and end at a number >= 0",
         ),
         (
             lambda: schedules.as_schedule(
-                "epsilon", schedules.LinearRamp(0, 1, 1.0, -1.0), 0.0
+                EPSILON, schedules.LinearRamp(0, 1, 1.0, -1.0)
             ),
-            "`epsilon` must be a schedule of numbers >= 0",
+            "`epsilon` must start and end at a number >= 0",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -34,8 +34,7 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
         model: Keras model or layer, or any callable from images to logits. The
             mode is passed to Keras objects and to callables whose signature
             has an argument `training`; other callables get the images alone.
-        x: Images, passed on as the very object received, so that a wrapper
-            may recognise it.
+        x: Images, `(batch, ...)`.
         training: Whether the forward pass is one of training.
 
     Returns:

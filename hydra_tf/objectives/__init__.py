@@ -1,19 +1,18 @@
 """Objectives: what training minimises in every phase."""
 
-from hydra_tf.objectives.adversarial import FGSM
 from hydra_tf.objectives.adversarial import AdversarialObjective
-from hydra_tf.objectives.adversarial import Madry
 from hydra_tf.objectives.base import Objective
-from hydra_tf.objectives.base import call_loss
-from hydra_tf.objectives.base import call_perturb
-from hydra_tf.objectives.base import record_figures
 from hydra_tf.objectives.crown_ibp import CROWNIBP
-from hydra_tf.objectives.crown_ibp import IBP
+from hydra_tf.objectives.fgsm import FGSM
+from hydra_tf.objectives.ibp import IBP
+from hydra_tf.objectives.loss import Loss
+from hydra_tf.objectives.madry import Madry
 from hydra_tf.objectives.mart import MART
 from hydra_tf.objectives.mixtrain import MixTrain
 from hydra_tf.objectives.natural import Natural
 from hydra_tf.objectives.registry import create
 from hydra_tf.objectives.registry import names
+from hydra_tf.objectives.registry import register
 from hydra_tf.objectives.smoothing import RandomizedSmoothing
 from hydra_tf.objectives.trades import TRADES
 from hydra_tf.objectives.verifiable import VerifiableObjective
@@ -25,15 +24,14 @@ __all__ = [
     "MART",
     "TRADES",
     "AdversarialObjective",
+    "Loss",
     "Madry",
     "MixTrain",
     "Natural",
     "Objective",
     "RandomizedSmoothing",
     "VerifiableObjective",
-    "call_loss",
-    "call_perturb",
     "create",
     "names",
-    "record_figures",
+    "register",
 ]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from hydra_tf.attacks.logits import Model
-from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import fold_seed
+from hydra_tf.objectives.loss import Loss
+from hydra_tf.registry.table import settings_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The stream of a step's seed from which its loss draws. Attacks draw from the
 # seed itself and from the streams that they number from 0.
@@ -26,14 +30,16 @@ _LOSS_STREAM = 2**31 - 1
 class Objective:
     """Base of the objectives; by itself, cross-entropy on perturbed images.
 
-    An objective is an attack (`perturb`) and a loss (`loss_terms`, whose sum is
-    `loss`). A subclass overrides what it changes. It keeps each constructor
-    argument in an attribute of the same name, from which `get_config` reads
-    them; registered with `keras.saving.register_keras_serializable` it can be
-    saved within a model.
+    An objective is an attack, `perturb`, and a loss. A subclass overrides what
+    it changes. It writes its loss as a scalar, `loss`, or, with terms and
+    figures for the logs, the epoch or a seed, as a `Loss`, `losses`; each
+    follows from the other.
 
-    `loss` and `loss_terms` may have the arguments `epoch` and `seed`, which are
-    passed if their signature names them.
+    A subclass keeps each constructor argument in an attribute of the same name,
+    from which `get_config` reads them; registered with
+    `keras.saving.register_keras_serializable` it can be saved within a model.
+    Where an objective draws random numbers, `perturb` or `losses` has a keyword
+    that takes them instead: `start` or `noise`, and `drawn`.
 
     Example:
         ```python
@@ -43,7 +49,7 @@ class Objective:
             def __init__(self, epsilon=8 / 255):
                 self.epsilon = epsilon
 
-            def perturb(self, model, x, y):
+            def perturb(self, model, x, y, seed=None):
                 return fgsm(model, x, y, epsilon=self.epsilon)
 
             def loss(self, model, x, y, perturbed, training=True):
@@ -53,10 +59,9 @@ class Objective:
         ```
 
     Attributes:
-        term_names: Names of the terms of `loss_terms` that training logs one
-            by one (a class attribute).
-        figure_names: Names of what `record_figures` reports beside the loss
-            (a class attribute).
+        term_names: Names of the terms of `losses` that training logs one by
+            one (a class attribute).
+        figure_names: The same of its figures.
         perturbs: Whether `perturb` attacks, so that accuracy on its images is
             worth a log as `robust_accuracy` (a class attribute).
     """
@@ -64,6 +69,18 @@ class Objective:
     term_names: tuple[str, ...] = ()
     figure_names: tuple[str, ...] = ()
     perturbs: bool = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        writer = next(
+            each
+            for each in cls.__mro__
+            if "loss" in vars(each) or "losses" in vars(each)
+        )
+        if "losses" not in vars(writer):
+            cls.losses = _losses_from(writer.loss)  # type: ignore
+        elif "loss" not in vars(writer):
+            cls.loss = _loss_from(writer.losses)  # type: ignore
 
     def check_network(self, network: keras.Model) -> None:
         """Raises `InputError` if the objective cannot train a network.
@@ -81,9 +98,7 @@ class Objective:
         y: tf.Tensor,
         seed: Seed = None,
     ) -> tf.Tensor:
-        """Returns the images that `loss` shall take as perturbed; here, `x`.
-
-        A subclass whose perturbations are not random may leave `seed` out.
+        """Returns the images that the loss shall take as perturbed; here, `x`.
 
         Args:
             model: Keras model, or any callable from images to logits.
@@ -94,18 +109,18 @@ class Objective:
         """
         return x
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
-    ) -> dict[str, tf.Tensor]:
-        """Returns the weighted terms whose sum is the loss.
-
-        A subclass adds the arguments `epoch=None` and `seed=None` of `loss` if
-        it reads them.
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
+        """Returns the mean loss over the batch with terms, figures and logits.
 
         Args:
             model: Keras model, or any callable from images to logits.
@@ -113,12 +128,13 @@ class Objective:
             y: Integer labels, shape `(batch,)` or `(batch, 1)`.
             perturbed: What `perturb` returned for them.
             training: Whether the forward passes are passes of training.
-
-        Returns:
-            Float32 scalars, means over the batch, by name.
+            epoch: Float32 scalar, epochs done, a fraction within an epoch; None
+                stands for the end of every schedule, as in evaluation.
+            seed: As for `perturb`, but another one: see `loss_seed`.
         """
         logits = call_model(model, perturbed, training)
-        return {"cross_entropy": tf.reduce_mean(cross_entropy(logits, y))}
+        terms = {"robust_ce": tf.reduce_mean(cross_entropy(logits, y))}
+        return Loss.of_terms(terms, robust_logits=logits)
 
     def loss(
         self,
@@ -130,34 +146,20 @@ class Objective:
         epoch: Any = None,
         seed: Seed = None,
     ) -> tf.Tensor:
-        """Returns the mean loss over the batch, a float32 scalar.
+        """Returns `losses(...).value`, a float32 scalar.
 
-        A model that has a method `record_terms` is given the terms, for its
-        logs. A subclass may leave `epoch` and `seed` out.
-
-        Args:
-            model: As for `loss_terms`.
-            x: As for `loss_terms`.
-            y: As for `loss_terms`.
-            perturbed: As for `loss_terms`.
-            training: As for `loss_terms`.
-            epoch: Float32 scalar, epochs done, a fraction within an epoch; None
-                stands for the end of every schedule, as in evaluation.
-            seed: As for `perturb`, but another one.
+        One of your own takes the arguments up to `training`.
         """
-        terms = call_with_known(
-            self.loss_terms,
+        return Objective.losses(
+            self,
             model,
             x,
             y,
             perturbed,
             training=training,
-            optional={"epoch": epoch, "seed": seed},
-        )
-        record_terms = getattr(model, "record_terms", None)
-        if record_terms is not None:
-            record_terms(terms)
-        return tf.add_n(list(terms.values()))
+            epoch=epoch,
+            seed=seed,
+        ).value
 
     def __call__(
         self,
@@ -169,24 +171,53 @@ class Objective:
         epoch: Any = None,
     ) -> tf.Tensor:
         """Perturbs the images and returns the loss."""
-        perturbed = call_perturb(self, model, x, y, seed=seed)
-        return call_loss(
-            self,
+        return self.losses(
             model,
             x,
             y,
-            perturbed,
+            self.perturb(model, x, y, seed=seed),
             training=training,
             epoch=epoch,
-            seed=seed,
-        )
+            seed=loss_seed(seed),
+        ).value
+
+    def with_ramp(
+        self, start: float, end: float, shape: str = "linear"
+    ) -> Self:
+        """Returns the objective with a radius that grows from 0.
+
+        Only those on bounds need that; any other is returned as it is.
+
+        Args:
+            start: Float >= 0, epoch at which the radius begins to grow.
+            end: Float > `start`, epoch from which it is full; 0 for a full
+                radius from the beginning.
+            shape: `"linear"`, or `"smoothed"` for a gentle start.
+        """
+        return self
+
+    @property
+    def full_from_epoch(self) -> float:
+        """Epoch from which the objective is as hard as it will be."""
+        return 0.0
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments by name."""
-        return {name: getattr(self, name) for name in setting_names(type(self))}
+        return {
+            setting.name: getattr(self, setting.name)
+            for setting in settings_of(type(self))
+        }
+
+    def changed(self, **settings: Any) -> Self:
+        """Returns a copy with other settings.
+
+        Args:
+            **settings: The constructor's arguments that differ.
+        """
+        return self.from_config({**self.get_config(), **settings})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Objective:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Returns the objective that `get_config` describes."""
         # Of objects, such as schedules, a file holds the configurations.
         settings = {
@@ -202,119 +233,56 @@ class Objective:
         return f"{type(self).__name__}({settings})"
 
 
-def call_perturb(
-    objective: Any,
-    model: Model,
-    x: tf.Tensor,
-    y: tf.Tensor,
-    seed: Seed = None,
-) -> tf.Tensor:
-    """Returns `objective.perturb(model, x, y)`, with the seed if it takes one.
+def loss_seed(seed: Seed) -> tf.Tensor | None:
+    """Returns the seed for the loss of a step, a stream of its own.
 
     Args:
-        objective: An `Objective`, or any object with a method `perturb`.
-        model: Keras model, or any callable from images to logits.
-        x: Float32 images of shape `(batch, ...)` in [0, 1].
-        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
-        seed: Passed on if `perturb` has an argument of that name.
+        seed: The step's seed, which `perturb` takes as it is.
     """
-    return call_with_known(
-        objective.perturb, model, x, y, optional={"seed": seed}
-    )
+    return fold_seed(as_seed(seed), _LOSS_STREAM)
 
 
-def call_loss(
-    objective: Any,
-    model: Model,
-    x: tf.Tensor,
-    y: tf.Tensor,
-    perturbed: tf.Tensor,
-    training: bool = True,
-    epoch: Any = None,
-    seed: Seed = None,
-) -> tf.Tensor:
-    """Returns `objective.loss(...)`, with epoch and seed if it takes them.
+def _losses_from(loss: Callable[..., tf.Tensor]) -> Callable[..., Loss]:
+    def losses(
+        self: Objective,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        *,
+        training: bool = True,
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
+        return Loss(loss(self, model, x, y, perturbed, training=training))
 
-    Args:
-        objective: An `Objective`, or any object with a method `loss`.
-        model: Keras model, or any callable from images to logits.
-        x: Float32 images of shape `(batch, ...)` in [0, 1].
-        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
-        perturbed: What `call_perturb` returned for them.
-        training: Whether the forward passes are passes of training.
-        epoch: Float32 scalar, or None: the end of every schedule.
-        seed: The one that `call_perturb` was given; the loss gets a stream of
-            its own.
-    """
-    return call_with_known(
-        objective.loss,
-        model,
-        x,
-        y,
-        perturbed,
-        training=training,
-        optional={
-            "epoch": epoch,
-            "seed": fold_seed(as_seed(seed), _LOSS_STREAM),
-        },
-    )
+    losses.__doc__ = Objective.losses.__doc__
+    return losses
 
 
-def call_with_known(
-    function: Callable[..., Any],
-    *args: Any,
-    optional: dict[str, Any],
-    **kwargs: Any,
-) -> Any:
-    """Returns `function(*args, **kwargs)` with optional arguments it names.
+def _loss_from(losses: Callable[..., Loss]) -> Callable[..., tf.Tensor]:
+    def loss(
+        self: Objective,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        perturbed: tf.Tensor,
+        training: bool = True,
+        epoch: Any = None,
+        seed: Seed = None,
+        **drawn: Any,
+    ) -> tf.Tensor:
+        return losses(
+            self,
+            model,
+            x,
+            y,
+            perturbed,
+            training=training,
+            epoch=epoch,
+            seed=seed,
+            **drawn,
+        ).value
 
-    Args:
-        function: Callable with a signature.
-        *args: Its arguments by position.
-        optional: Arguments that are left out unless the signature names them.
-        **kwargs: Its arguments by name.
-    """
-    known = {
-        name: value
-        for name, value in optional.items()
-        if accepts_argument(function, name)
-    }
-    return function(*args, **kwargs, **known)
-
-
-def record_figures(model: Model, figures: dict[str, Any]) -> None:
-    """Gives figures for the logs to a model that has a method for them.
-
-    Args:
-        model: What the objective's `loss` was given.
-        figures: By the names in `figure_names`. A scalar is logged as it is,
-            an epoch's last one for the epoch. A pair of scalars is a mean over
-            images and its weight, the share of the batch that it speaks for;
-            the mean over the epoch is logged.
-    """
-    record = getattr(model, "record_figures", None)
-    if record is not None:
-        record(figures)
-
-
-def setting_names(objective_class: type) -> list[str]:
-    """Returns the names of the arguments that a class's constructor takes.
-
-    Where a constructor has `**kwargs`, those of its parent class are added.
-    """
-    names: list[str] = []
-    for cls in objective_class.__mro__:
-        constructor = vars(cls).get("__init__")
-        if constructor is None or cls is object:
-            continue
-        parameters = list(inspect.signature(constructor).parameters.values())
-        names += [
-            parameter.name
-            for parameter in parameters[1:]  # Without self.
-            if parameter.kind
-            not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-            and parameter.name not in names
-        ]
-        if all(p.kind != p.VAR_KEYWORD for p in parameters):
-            break
-    return names
+    loss.__doc__ = Objective.loss.__doc__
+    return loss

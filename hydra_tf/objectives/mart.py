@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -10,6 +12,8 @@ from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import largest_other
+from hydra_tf.attacks.noise import Seed
+from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.regularized import RegularizedObjective
 
 # The originals' guards against a logarithm of zero and a weight of zero.
@@ -48,14 +52,17 @@ class MART(RegularizedObjective):
     term_names = ("robust_bce", "robust_kl")
     attack_loss = "ce"
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
-    ) -> dict[str, tf.Tensor]:
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
         y = class_labels(y)
         # Two passes, never one on both: batch statistics must not be mixed.
         natural = call_model(model, x, training)
@@ -71,7 +78,11 @@ class MART(RegularizedObjective):
         )
         p_label = tf.gather(p, y, axis=-1, batch_dims=1)
         weighted = divergence * (_JUST_ABOVE_ONE - p_label)
-        return {
-            "robust_bce": tf.reduce_mean(boosted),
-            "robust_kl": self.beta * tf.reduce_mean(weighted),
-        }
+        return Loss.of_terms(
+            {
+                "robust_bce": tf.reduce_mean(boosted),
+                "robust_kl": self.beta * tf.reduce_mean(weighted),
+            },
+            natural_logits=natural,
+            robust_logits=adversarial,
+        )

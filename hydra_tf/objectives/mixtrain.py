@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import class_labels
@@ -16,15 +15,20 @@ from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import fold_seed
-from hydra_tf.errors import InputError
-from hydra_tf.objectives.base import record_figures
+from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.verifiable import VerifiableObjective
 from hydra_tf.objectives.verifiable import certified_share
 from hydra_tf.objectives.verifiable import margin_cross_entropy
-from hydra_tf.objectives.verifiable import propagation_and_spec
+from hydra_tf.registry.objectives import NUM_EXAMPLES
+from hydra_tf.registry.objectives import PROBABILITY
+from hydra_tf.registry.objectives import SYMBOLIC_WEIGHT
+from hydra_tf.schedules import IntervalWeight
 from hydra_tf.schedules import Schedule
 from hydra_tf.schedules import as_schedule
 from hydra_tf.schedules import value_at
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -46,8 +50,9 @@ class MixTrain(VerifiableObjective):
     epoch), `epsilon` and `symbolic_weight`.
 
     Args:
-        epsilon: Float >= 0 or schedule, Linf radius; boxes are clipped to
-            [0, 1].
+        epsilon: Float >= 0 or schedule, Linf radius.
+        clip: Least and largest value of a pixel, to which the boxes are
+            clipped, or `None` for no limits.
         symbolic_weight: Float >= 0 or schedule, weight of the second term, for
             instance `ht.schedules.IntervalWeight(15)`.
         probability: Float in [0, 1], share of the steps that have it.
@@ -73,25 +78,33 @@ class MixTrain(VerifiableObjective):
         self,
         *,
         epsilon: float | Schedule = 2 / 255,
+        clip: tuple[float, float] | None = (0.0, 1.0),
         symbolic_weight: float | Schedule = 0.1,
         probability: float = 0.8,
         num_examples: int = 5,
     ):
-        super().__init__(epsilon=epsilon)
+        super().__init__(epsilon=epsilon, clip=clip)
         self.symbolic_weight = symbolic_weight
-        self._symbolic_weight = as_schedule(
-            "symbolic_weight", symbolic_weight, minimum=0.0
-        )
-        if not isinstance(probability, numbers.Real) or not (
-            0 <= probability <= 1
+        self._symbolic_weight = as_schedule(SYMBOLIC_WEIGHT, symbolic_weight)
+        self.probability: float = PROBABILITY.check(probability)
+        self.num_examples: int = NUM_EXAMPLES.check(num_examples)
+
+    def with_ramp(
+        self, start: float, end: float, shape: str = "linear"
+    ) -> Self:
+        """Returns a copy whose radius, then weight, grows.
+
+        A `symbolic_weight` that is a number becomes an `IntervalWeight`, which
+        grows from the end of the ramp on; see `Objective.with_ramp`.
+        """
+        ramped = super().with_ramp(start, end, shape)
+        if isinstance(self.epsilon, Schedule) or isinstance(
+            self.symbolic_weight, Schedule
         ):
-            raise InputError(
-                "`probability` must be a number from 0 to 1. "
-                f"Received: probability={probability!r}"
-            )
-        check_number("num_examples", num_examples, minimum=1, integer=True)
-        self.probability: float = probability
-        self.num_examples: int = num_examples
+            return ramped
+        return ramped.changed(
+            symbolic_weight=IntervalWeight(end, base=self.symbolic_weight)
+        )
 
     def draw(
         self, seed: Seed, num_images: tf.Tensor
@@ -99,8 +112,8 @@ class MixTrain(VerifiableObjective):
         """Returns whether a step of training has bounds, and of which images.
 
         Args:
-            seed: None for fresh numbers at every call, otherwise all that the
-                numbers depend on.
+            seed: The seed of the loss: None for fresh numbers at every
+                call, otherwise all that they depend on.
             num_images: Integer scalar, size of the batch.
 
         Returns:
@@ -114,24 +127,27 @@ class MixTrain(VerifiableObjective):
             [self.num_examples], positions, tf.int32, maxval=num_images
         )
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
-    ) -> dict[str, tf.Tensor]:
+        drawn: tuple[bool | tf.Tensor, tf.Tensor] | None = None,
+    ) -> Loss:
+        """See `Objective.losses`; `drawn` replaces what `draw` returns."""
         epsilon = value_at(self._epsilon, epoch)
         weight = value_at(self._symbolic_weight, epoch)
-        is_used, positions = self.draw(seed, tf.shape(x)[0])
+        is_used, positions = drawn or self.draw(seed, tf.shape(x)[0])
         if not training:
             is_used = True
 
         def symbolic() -> tuple[tf.Tensor, tf.Tensor]:
-            propagation, spec = propagation_and_spec(
+            propagation, spec = self.propagation(
                 model,
                 tf.gather(x, positions),
                 tf.gather(class_labels(y), positions),
@@ -149,19 +165,19 @@ class MixTrain(VerifiableObjective):
             robust, certified = symbolic() if is_used else nothing()
         # Only now: the bounds shall not see statistics of this very batch.
         natural = call_model(model, x, training)
-        record_figures(
-            model,
+        return Loss.of_terms(
             {
+                "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+                "robust_ce": weight * robust,
+            },
+            figures={
                 # A step without bounds says nothing of it.
                 "certified_accuracy": (certified, tf.cast(is_used, tf.float32)),
                 "epsilon": epsilon,
                 "symbolic_weight": weight,
             },
+            natural_logits=natural,
         )
-        return {
-            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
-            "robust_ce": weight * robust,
-        }
 
 
 def _uniform(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.base import Objective
+from hydra_tf.objectives.loss import Loss
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -20,13 +24,17 @@ class Natural(Objective):
 
     term_names = ("natural_ce",)
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
-    ) -> dict[str, tf.Tensor]:
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
         logits = call_model(model, x, training)
-        return {"natural_ce": tf.reduce_mean(cross_entropy(logits, y))}
+        terms = {"natural_ce": tf.reduce_mean(cross_entropy(logits, y))}
+        return Loss.of_terms(terms, natural_logits=logits)

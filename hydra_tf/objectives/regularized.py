@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import normal_like
 from hydra_tf.objectives.adversarial import AdversarialObjective
+from hydra_tf.registry.objectives import BETA
 
 # At the images themselves the gradient of the divergence is zero.
 _START_DEVIATION = 0.001
@@ -50,8 +50,7 @@ class RegularizedObjective(AdversarialObjective):
             num_steps=num_steps,
             threat_model=threat_model,
         )
-        check_number("beta", beta, minimum=0.0)
-        self.beta = beta
+        self.beta: float = BETA.check(beta)
 
     def perturb(
         self,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import normal_like
-from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
-from hydra_tf.objectives.adversarial import robust_cross_entropy
 from hydra_tf.objectives.base import Objective
-from hydra_tf.objectives.trades import stability_terms
-
-FORMS = ("stability", "noise")
+from hydra_tf.objectives.loss import Loss
+from hydra_tf.objectives.trades import stability_loss
+from hydra_tf.registry.objectives import BETA
+from hydra_tf.registry.objectives import FORM
+from hydra_tf.registry.objectives import SIGMA
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -53,16 +53,9 @@ class RandomizedSmoothing(Objective):
         beta: float = 6.0,
         form: str = "stability",
     ):
-        check_number("sigma", sigma, minimum=0.0, strict=True)
-        check_number("beta", beta, minimum=0.0)
-        if form not in FORMS:
-            raise InputError(
-                f"`form` must be 'stability' or 'noise'. Received: "
-                f"form={form!r}. {close_matches(form, FORMS)}"
-            )
-        self.sigma = sigma
-        self.beta = beta
-        self.form = form
+        self.sigma: float = SIGMA.check(sigma)
+        self.beta: float = BETA.check(beta)
+        self.form: str = FORM.check(form)
         if form == "noise":
             self.term_names = ("robust_ce",)
 
@@ -72,19 +65,25 @@ class RandomizedSmoothing(Objective):
         x: tf.Tensor,
         y: tf.Tensor,
         seed: Seed = None,
+        noise: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Returns noisy images."""
+        """Returns noisy images; `noise` replaces the standard normal noise."""
         x = tf.cast(tf.convert_to_tensor(x), tf.float32)
-        return x + self.sigma * normal_like(x, as_seed(seed))
+        if noise is None:
+            noise = normal_like(x, as_seed(seed))
+        return x + self.sigma * noise
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
-    ) -> dict[str, tf.Tensor]:
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
         if self.form == "noise":
-            return robust_cross_entropy(model, y, perturbed, training)
-        return stability_terms(model, x, y, perturbed, self.beta, training)
+            return super().losses(model, x, y, perturbed, training=training)
+        return stability_loss(model, x, y, perturbed, self.beta, training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import kl_divergence
+from hydra_tf.attacks.noise import Seed
+from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.regularized import RegularizedObjective
 
 
@@ -39,31 +43,38 @@ class TRADES(RegularizedObjective):
     term_names = ("natural_ce", "robust_kl")
     attack_loss = "kl"
 
-    def loss_terms(
+    def losses(
         self,
         model: Model,
         x: tf.Tensor,
         y: tf.Tensor,
         perturbed: tf.Tensor,
+        *,
         training: bool = True,
-    ) -> dict[str, tf.Tensor]:
-        return stability_terms(model, x, y, perturbed, self.beta, training)
+        epoch: Any = None,
+        seed: Seed = None,
+    ) -> Loss:
+        return stability_loss(model, x, y, perturbed, self.beta, training)
 
 
-def stability_terms(
+def stability_loss(
     model: Model,
     x: tf.Tensor,
     y: tf.Tensor,
     perturbed: tf.Tensor,
     beta: float,
     training: bool,
-) -> dict[str, tf.Tensor]:
-    """Returns `natural_ce`, and `robust_kl`: beta KL(p(x) || p(perturbed))."""
+) -> Loss:
+    """Returns the loss of TRADES, `natural_ce` + `robust_kl`."""
     # Two passes, never one on both: batch statistics must not be mixed.
     natural = call_model(model, x, training)
     robust = call_model(model, perturbed, training)
     divergence = tf.reduce_mean(kl_divergence(natural, robust))
-    return {
-        "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
-        "robust_kl": beta * divergence,
-    }
+    return Loss.of_terms(
+        {
+            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+            "robust_kl": beta * divergence,
+        },
+        natural_logits=natural,
+        robust_logits=robust,
+    )

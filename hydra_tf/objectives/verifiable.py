@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -9,9 +10,16 @@ import tensorflow as tf
 
 from hydra_tf import bounds
 from hydra_tf.bounds.trace import network_of
+from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
+from hydra_tf.registry.objectives import CLIP
+from hydra_tf.registry.objectives import EPSILON
 from hydra_tf.schedules import Schedule
 from hydra_tf.schedules import as_schedule
+from hydra_tf.schedules import ramp
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class VerifiableObjective(Objective):
@@ -22,36 +30,62 @@ class VerifiableObjective(Objective):
     one pass of the natural images in training mode then moves them.
 
     Args:
-        epsilon: Float >= 0 or schedule, Linf radius; boxes are clipped to
-            [0, 1].
+        epsilon: Float >= 0 or schedule, Linf radius.
+        clip: Least and largest value of a pixel, to which the boxes are
+            clipped, or `None` for no limits.
     """
 
     perturbs = False
+    needs_bounds = True
 
-    def __init__(self, *, epsilon: float | Schedule = 2 / 255):
+    def __init__(
+        self,
+        *,
+        epsilon: float | Schedule = 2 / 255,
+        clip: tuple[float, float] | None = (0.0, 1.0),
+    ):
         self.epsilon = epsilon
-        self._epsilon = as_schedule("epsilon", epsilon, minimum=0.0)
+        self.clip: tuple[float, float] | None = CLIP.check(clip)
+        self._epsilon = as_schedule(EPSILON, epsilon)
 
     def check_network(self, network: keras.Model) -> None:
         bounds.check_supported(network)
 
+    def with_ramp(
+        self, start: float, end: float, shape: str = "linear"
+    ) -> Self:
+        if not end:
+            return self
+        if isinstance(self.epsilon, Schedule):
+            raise InputError(
+                "`epsilon` is a schedule already: leave the ramp out, or give "
+                f"the objective a number. Received: epsilon={self.epsilon!r}"
+            )
+        return self.changed(epsilon=ramp(shape, start, end, self.epsilon))
 
-def propagation_and_spec(
-    model: Any, x: tf.Tensor, y: tf.Tensor, epsilon: float | tf.Tensor
-) -> tuple[bounds.BoundPropagation, tf.Tensor]:
-    """Returns what computes margins within a radius: bounds and margins' form.
+    @property
+    def full_from_epoch(self) -> float:
+        return self._epsilon.end_epoch
 
-    Args:
-        model: Keras model, or a wrapper around one: see
-            `hydra_tf.bounds.trace.network_of`.
-        x: Images of shape `(batch, ...)` in [0, 1].
-        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
-        epsilon: Linf radius.
-    """
-    lower, upper = bounds.input_box(x, epsilon)
-    num_classes = network_of(model).output_shape[-1]
-    spec = bounds.margin_spec(y, num_classes, lower.dtype)
-    return bounds.BoundPropagation(model, lower, upper), spec
+    def propagation(
+        self,
+        model: Any,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        epsilon: float | tf.Tensor,
+    ) -> tuple[bounds.BoundPropagation, tf.Tensor]:
+        """Returns bounds on a network, and the form of its margins.
+
+        Args:
+            model: Functional or Sequential Keras model, or a `RobustModel`.
+            x: Images of shape `(batch, ...)`, within `clip`.
+            y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+            epsilon: Linf radius.
+        """
+        network = network_of(model)
+        lower, upper = bounds.input_box(x, epsilon, self.clip)
+        spec = bounds.margin_spec(y, network.output_shape[-1], lower.dtype)
+        return bounds.BoundPropagation(network, lower, upper), spec
 
 
 def margin_cross_entropy(margins: tf.Tensor) -> tf.Tensor:
@@ -60,7 +94,7 @@ def margin_cross_entropy(margins: tf.Tensor) -> tf.Tensor:
     These logits are 0 for the label and minus the margin for each other class.
 
     Args:
-        margins: Float tensor `(batch, classes - 1)`, lower bounds of the
+        margins: Float tensor `(batch, classes - 1)`, lower bounds on the
             label's logit minus the others.
     """
     worst = tf.pad(-margins, [[0, 0], [1, 0]])

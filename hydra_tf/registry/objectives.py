@@ -1,7 +1,8 @@
 """The objectives: what training minimises.
 
 To add one, write its class in a file of `hydra_tf/objectives/` and its row
-here; `hydra_tf.objectives.register` adds one from outside the library.
+here; `hydra_tf.objectives.register` adds one from outside the library. The
+constructors check their arguments with the settings of this table.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
@@ -24,7 +26,8 @@ class ObjectiveEntry(Entry):
         certified_by: Methods of `hydra_tf.registry.bounds` and smoothing that
             its networks are certified by unless others are named; empty where
             networks are seldom provable.
-        needs_bounds: Whether every layer of the network must have bounds.
+        needs_bounds: Whether it trains on bounds, so that every layer of the
+            network must have a rule for them.
         ramp_share: Share of the epochs of pretraining in which the radius
             grows from 0, as the recipes have it; `None` for a fixed radius.
     """
@@ -68,8 +71,69 @@ BETA = Number(
     lower=0,
     help="Weight of the robust term.",
 )
+CLIP = Limits(
+    name="clip",
+    flag=None,
+    default=(0.0, 1.0),
+    help="Least and largest value of a pixel, or None for no limits.",
+)
+CROWN_WEIGHT = Number(
+    name="crown_weight",
+    default=None,
+    lower=0,
+    upper=1,
+    help="Share of CROWN bounds in crown_ibp, the rest being interval bounds. "
+    "By default it falls from 1 to 0 while the radius ramps up, and stays 0.",
+)
+SYMBOLIC_WEIGHT = Number(
+    name="symbolic_weight",
+    default=0.1,
+    lower=0,
+    help="Weight of the robust term of mixtrain until the radius is full; from "
+    "then on it is multiplied by 2.5 every 5 epochs, up to 50.",
+)
+PROBABILITY = Number(
+    name="probability",
+    flag="symbolic_probability",
+    default=0.8,
+    lower=0,
+    upper=1,
+    help="Probability that a step of mixtrain has its robust term, in [0, 1].",
+)
+NUM_EXAMPLES = Count(
+    name="num_examples",
+    flag="symbolic_examples",
+    default=5,
+    lower=1,
+    help="Images of a batch that the robust term of mixtrain is computed on.",
+)
+SIGMA = Number(
+    name="sigma",
+    default=0.25,
+    lower=0,
+    exclude_lower=True,
+    help="Standard deviation of the noise of smoothing, in training and in its "
+    "certification, in the units of images in [0, 1].",
+)
+FORM = Choice(
+    name="form",
+    flag="smoothing_form",
+    default="stability",
+    choices=("stability", "noise"),
+    help="Loss of smoothing: cross-entropy on the images plus --beta times the "
+    "divergence that noise causes (stability), or cross-entropy on noisy "
+    "images (noise).",
+)
+RAMP = Choice(
+    name="shape",
+    flag="ramp",
+    default="linear",
+    choices=("linear", "smoothed"),
+    help="Shape of the ramp: a straight line, or one that starts gently "
+    "(smoothed).",
+)
 _ATTACK = (EPSILON, STEP_SIZE, NUM_STEPS, THREAT_MODEL)
-_BOUNDED_EPSILON = dataclasses.replace(EPSILON, default=2 / 255)
+_BOUNDS = (dataclasses.replace(EPSILON, default=2 / 255), CLIP)
 
 OBJECTIVES: Registry[ObjectiveEntry] = Registry(
     "objective",
@@ -81,7 +145,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
         ),
         ObjectiveEntry(
             name="madry",
-            target="hydra_tf.objectives.adversarial:Madry",
+            target="hydra_tf.objectives.madry:Madry",
             help="cross-entropy on PGD adversarial images",
             settings=(*_ATTACK, RANDOM_START),
         ),
@@ -99,7 +163,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
         ),
         ObjectiveEntry(
             name="fgsm",
-            target="hydra_tf.objectives.adversarial:FGSM",
+            target="hydra_tf.objectives.fgsm:FGSM",
             help="cross-entropy on FGSM adversarial images",
             settings=(
                 EPSILON,
@@ -113,9 +177,9 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
         ),
         ObjectiveEntry(
             name="ibp",
-            target="hydra_tf.objectives.crown_ibp:IBP",
+            target="hydra_tf.objectives.ibp:IBP",
             help="cross-entropy of the worst logits of interval bounds",
-            settings=(_BOUNDED_EPSILON,),
+            settings=_BOUNDS,
             certified_by=("ibp", "crown_ibp"),
             needs_bounds=True,
             ramp_share=0.6,
@@ -124,18 +188,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             name="crown_ibp",
             target="hydra_tf.objectives.crown_ibp:CROWNIBP",
             help="the same of CROWN-IBP bounds",
-            settings=(
-                _BOUNDED_EPSILON,
-                Number(
-                    name="crown_weight",
-                    default=None,
-                    lower=0,
-                    upper=1,
-                    help="Share of CROWN bounds in crown_ibp, the rest being "
-                    "interval bounds. By default it falls from 1 to 0 while "
-                    "the radius ramps up, and is 0 after.",
-                ),
-            ),
+            settings=(*_BOUNDS, CROWN_WEIGHT),
             certified_by=("ibp", "crown_ibp"),
             needs_bounds=True,
             ramp_share=0.6,
@@ -144,34 +197,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             name="mixtrain",
             target="hydra_tf.objectives.mixtrain:MixTrain",
             help="cross-entropy, and that of symbolic intervals on few images",
-            settings=(
-                _BOUNDED_EPSILON,
-                Number(
-                    name="symbolic_weight",
-                    default=0.1,
-                    lower=0,
-                    help="Weight of the robust term of mixtrain until the "
-                    "radius is full; from then on it grows by 2.5 every 5 "
-                    "epochs, to 50.",
-                ),
-                Number(
-                    name="probability",
-                    flag="symbolic_probability",
-                    default=0.8,
-                    lower=0,
-                    upper=1,
-                    help="Probability that a step of mixtrain has its robust "
-                    "term, in [0, 1].",
-                ),
-                Count(
-                    name="num_examples",
-                    flag="symbolic_examples",
-                    default=5,
-                    lower=1,
-                    help="Images of a batch that the robust term of mixtrain "
-                    "is computed on.",
-                ),
-            ),
+            settings=(*_BOUNDS, SYMBOLIC_WEIGHT, PROBABILITY, NUM_EXAMPLES),
             certified_by=("symbolic",),
             needs_bounds=True,
             ramp_share=0.25,
@@ -181,27 +207,11 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             target="hydra_tf.objectives.smoothing:RandomizedSmoothing",
             help="stability under Gaussian noise, for randomised smoothing",
             settings=(
-                Number(
-                    name="sigma",
-                    default=0.25,
-                    lower=0,
-                    exclude_lower=True,
-                    help="Standard deviation of the noise of smoothing, in "
-                    "training and in its certification, in the units of "
-                    "images in [0, 1].",
-                ),
+                SIGMA,
                 dataclasses.replace(
                     BETA, help="Weight of the stability term of smoothing."
                 ),
-                Choice(
-                    name="form",
-                    flag="smoothing_form",
-                    default="stability",
-                    choices=("stability", "noise"),
-                    help="Loss of smoothing: cross-entropy on the images plus "
-                    "--beta times the divergence that noise causes "
-                    "(stability), or cross-entropy on noisy images (noise).",
-                ),
+                FORM,
             ),
             certified_by=("smoothing",),
         ),

@@ -27,18 +27,19 @@ class Setting:
         help: One sentence or more: meaning, unit, what the default is for.
         default: Value that stands where none is given. `None` is accepted as a
             value where it is the default.
-        flag: Name of the command-line flag; by default `name`.
+        flag: Name of the command-line flag, by default `name`; `None` for a
+            setting of the constructor alone.
     """
 
     name: str
     help: str
     default: Any = None
-    flag: str = ""
+    flag: str | None = ""
 
     @property
-    def flag_name(self) -> str:
-        """Name of the command-line flag."""
-        return self.flag or self.name
+    def flag_name(self) -> str | None:
+        """Name of the command-line flag, `None` if there is none."""
+        return self.name if self.flag == "" else self.flag
 
     @property
     def range(self) -> str:
@@ -49,23 +50,26 @@ class Setting:
         """Whether a value is of the right type and in range."""
         return True
 
+    def is_open(self, value: Any) -> bool:
+        """Whether a value cannot be checked, being known later only."""
+        return False
+
     def check(self, value: Any) -> Any:
         """Returns a value that is right.
 
-        Tensors and schedules are taken as they are: what they will be is not
-        known here.
+        Tensors, and schedules of numbers, are returned unchecked: what they
+        will be is not known here.
 
         Raises:
             InputError: If it is of another type or out of range.
         """
-        if value is None and self.default is None:
+        if value is None and self.default is None or self.is_open(value):
             return value
-        if isinstance(value, bool | numbers.Number | str | type(None)):
-            if not self.accepts(value):
-                raise InputError(
-                    f"`{self.name}` must be {self.range}. Received: "
-                    f"{self.name}={value!r}{self.hint(value)}"
-                )
+        if not self.accepts(value):
+            raise InputError(
+                f"`{self.name}` must be {self.range}. Received: "
+                f"{self.name}={value!r}{self.hint(value)}"
+            )
         return value
 
     def hint(self, value: Any) -> str:
@@ -85,7 +89,17 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Number(Setting):
+class _Numeric(Setting):
+    """What may also be a tensor or a schedule."""
+
+    def is_open(self, value: Any) -> bool:
+        return not isinstance(value, numbers.Number) and (
+            hasattr(value, "dtype") or callable(value)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Number(_Numeric):
     """A finite number, on the command line also a ratio such as `8/255`.
 
     Attributes:
@@ -139,7 +153,7 @@ class Number(Setting):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Count(Setting):
+class Count(_Numeric):
     """A whole number.
 
     Attributes:
@@ -258,3 +272,20 @@ class Text(Setting):
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, str)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits(Setting):
+    """A pair, the least and the largest value, or `None` for no limits."""
+
+    @property
+    def range(self) -> str:
+        return "a pair (smallest, largest), or None"
+
+    def accepts(self, value: Any) -> bool:
+        return value is None or (
+            isinstance(value, tuple | list)
+            and len(value) == 2
+            and all(isinstance(each, numbers.Real) for each in value)
+            and value[0] < value[1]
+        )

@@ -17,6 +17,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.settings import Switch
@@ -98,7 +99,7 @@ class Registry(Generic[E_co]):
         self,
         family: str,
         entries: Iterable[E_co],
-        entry_type: Callable[..., E_co] = Entry,  # type: ignore[assignment]
+        entry_type: type[E_co] = Entry,  # type: ignore[assignment]
     ) -> None:
         self.family = family
         self._entry_type = entry_type
@@ -133,16 +134,15 @@ class Registry(Generic[E_co]):
 
         Args:
             name: Name in the table.
-            help: What it is, in a few words.
+            help: What it is, in a few words; by default the first line of its
+                docstring.
             **fields: Further attributes of the entry. By default its
-                `settings` are read from the constructor.
+                `settings` are read from the constructor, and the others from
+                attributes of the same names.
         """
 
         def add(target: Any) -> Any:
-            fields.setdefault("settings", settings_of(target))
-            self.add(
-                self._entry_type(name=name, target=target, help=help, **fields)
-            )
+            self.add(self._own_entry(name, target, help=help, **fields))
             return target
 
         return add
@@ -156,18 +156,19 @@ class Registry(Generic[E_co]):
         if name in self._entries:
             return self._entries[name]
         if ":" in str(name):
-            target = import_object(name)
-            return self._entry_type(
-                name=name,
-                target=target,
-                help=(inspect.getdoc(target) or "").split("\n", 1)[0],
-                settings=settings_of(target),
-            )
+            return self._own_entry(name, import_object(name))
         raise InputError(
             f"unknown {self.family} {name!r}. "
             f"{close_matches(str(name), self._entries)} One of your own is "
             "written package.module:name."
         )
+
+    def entry_of(self, cls: type) -> E_co:
+        """Returns the row of a class; of a user's own, what `entry` returns."""
+        for entry in self:
+            if _path_of(entry.target) == _path_of(cls):
+                return entry
+        return self._own_entry(_path_of(cls), cls)
 
     def load(self, name: str) -> Any:
         """Returns the object behind a name; see `entry`."""
@@ -178,8 +179,57 @@ class Registry(Generic[E_co]):
         users: dict[str, list[tuple[E_co, Setting]]] = {}
         for entry in self:
             for setting in entry.settings:
-                users.setdefault(setting.flag_name, []).append((entry, setting))
+                if setting.flag_name is not None:
+                    users.setdefault(setting.flag_name, []).append(
+                        (entry, setting)
+                    )
         return users
+
+    def _own_entry(
+        self, name: str, target: Any, help: str = "", **fields: Any
+    ) -> E_co:
+        """Returns an entry of what is in no table.
+
+        Attributes that are not given are those of the object; failing that,
+        those of the row of a parent class, whose settings it shares.
+        """
+        rows = {_path_of(entry.target): entry for entry in self}
+        parents = [_path_of(cls) for cls in getattr(target, "__mro__", ())]
+        row = next((rows[path] for path in parents if path in rows), None)
+        shared = {each.name: each for each in row.settings} if row else {}
+        settings = tuple(
+            dataclasses.replace(
+                shared.get(each.name, each), default=each.default
+            )
+            for each in settings_of(target)
+        )
+        fields.setdefault("settings", settings)
+        for field in dataclasses.fields(self._entry_type):
+            if field.name in _OF_EVERY_ENTRY:
+                continue
+            for source in (target, row):
+                if hasattr(source, field.name):
+                    fields.setdefault(field.name, getattr(source, field.name))
+        return self._entry_type(
+            name=name,
+            target=target,
+            help=help or (inspect.getdoc(target) or "").split("\n", 1)[0],
+            **fields,
+        )
+
+
+_OF_EVERY_ENTRY = {field.name for field in dataclasses.fields(Entry)}
+
+
+def _path_of(target: Any) -> str:
+    """Where an object is, as `"package.module:name"`."""
+    if isinstance(target, str):
+        return target
+    module, name = (
+        getattr(target, attribute, "")
+        for attribute in ("__module__", "__qualname__")
+    )
+    return f"{module}:{name}"
 
 
 def import_object(path: str) -> Any:
@@ -263,6 +313,7 @@ __all__ = [
     "Choice",
     "Count",
     "Entry",
+    "Limits",
     "Number",
     "Registry",
     "Setting",

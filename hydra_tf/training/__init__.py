@@ -21,6 +21,8 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase import run_phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.precision import with_precision
+from hydra_tf.training.recipes import peak_learning_rate
+from hydra_tf.training.recipes import ramp_of_phase
 from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.strategy import make_strategy
 
@@ -46,6 +48,8 @@ __all__ = [
     "TrainedScores",
     "learning_rate",
     "make_strategy",
+    "peak_learning_rate",
+    "ramp_of_phase",
     "run_phase",
     "with_precision",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
+from hydra_tf.objectives.base import Objective
 from hydra_tf.training.harp import Compression
 
 
@@ -43,14 +44,12 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
-    for method in ("perturb", "loss"):
-        if not callable(getattr(objective, method, None)):
-            raise InputError(
-                "`objective` must have the methods `perturb` and `loss` "
-                "(derive it from hydra_tf.objectives.Objective). "
-                f"Received: {objective!r}"
-            )
-    if not (attack is None or callable(attack) or hasattr(attack, "perturb")):
+    if not isinstance(objective, Objective):
+        raise InputError(
+            "`objective` must be a hydra_tf.objectives.Objective, or derived "
+            f"from it. Received: {objective!r}"
+        )
+    if not (attack is None or callable(attack)):
         raise InputError(
             "`attack` must be an objective, or a callable "
             f"(model, images, labels) -> images. Received: {attack!r}"
@@ -65,9 +64,7 @@ def check_arguments(
             "`compression` must be a hydra_tf.training.Compression. "
             f"Received: {compression!r}"
         )
-    check_trainable = getattr(objective, "check_network", None)
-    if check_trainable is not None:
-        check_trainable(network)
+    objective.check_network(network)
 
 
 def check_attack_can_be_saved(attack: Any) -> None:

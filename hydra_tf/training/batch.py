@@ -57,8 +57,8 @@ def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
 def check_labels(network: keras.Model, y: Any) -> None:
     """Raises `InputError` if an array of labels holds one that is no class.
 
-    Inside a step a CPU fails with a text about operations, and a GPU goes on
-    with NaN. Labels of a pipeline are not looked at here.
+    Within a step a CPU fails with a text about operations, and a GPU computes
+    NaN. Labels of a `tf.data` pipeline are not checked.
 
     Args:
         network: Keras model from images to logits.

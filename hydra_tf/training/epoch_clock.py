@@ -9,13 +9,13 @@ import tensorflow as tf
 
 
 class EpochClock:
-    """Tells how many epochs of training are done, within an epoch a fraction.
+    """Counts the epochs of training, within an epoch as a fraction.
 
     It counts batches, not the optimiser's steps, which stand still while
-    gradients are accumulated and go on from an earlier phase. What it knows is
-    in variables, so that no epoch needs a new trace; they are none of a
-    model's weights and are not saved. A strategy has them on every replica, if
-    the clock is made in its scope.
+    gradients are accumulated and do not start at 0 in a later phase. The counts
+    are variables, so that no epoch needs a new trace; they are no weights of a
+    model and are not saved. Create the clock in the scope of a strategy to have
+    them on every replica.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class EpochClock:
         )
 
     def start_epoch(self, epoch: int, steps_per_epoch: int | None) -> None:
-        """Notes that no batch of an epoch is done.
+        """Starts an epoch: none of its batches is done.
 
         Args:
             epoch: Number of epochs done.
             steps_per_epoch: Batches in this one, or None if that is not known:
-                then it counts as no fraction.
+                then `now` stands still.
         """
         self._epoch.assign(float(epoch))
         self._steps.assign(float(steps_per_epoch or 0))
@@ -50,7 +50,7 @@ class EpochClock:
         return self._epoch + tf.minimum(share, 1.0)
 
     def tick(self) -> None:
-        """Notes that one more batch is done."""
+        """Counts a batch."""
         self._batches.assign_add(1)
 
     @property
@@ -60,7 +60,7 @@ class EpochClock:
 
 
 class EpochTurns(keras.callbacks.Callback):
-    """Tells a model when the epochs of `fit` start and end.
+    """Tells a model when an epoch of `fit` starts and ends.
 
     Args:
         model: A `hydra_tf.RobustModel`, or what has its methods `start_epoch`

@@ -1,7 +1,10 @@
 """Learning rates that change with the epoch.
 
 They are functions of the optimizer's step, which is saved with it, so that a
-resumed run goes on where it stopped; within an epoch they are constant.
+run resumes where it stopped. Not Keras' CosineDecay and PiecewiseConstantDecay,
+which change at every step and warm up along a line: these are constant within
+an epoch and during the warm-up, as in the original recipes. Schedules of a
+radius are `hydra_tf.schedules`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,11 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
+
+_STEPS_PER_EPOCH = Count(name="steps_per_epoch", help="", default=1, lower=1)
+_WARMUP_EPOCHS = Number(name="warmup_epochs", help="", default=0.0, lower=0)
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -50,17 +58,8 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         self.base_rate = _positive("base_rate", base_rate)
         self.epochs = _positive("epochs", epochs)
-        if steps_per_epoch < 1 or steps_per_epoch != int(steps_per_epoch):
-            raise InputError(
-                "`steps_per_epoch` must be a positive integer. "
-                f"Received: {steps_per_epoch}"
-            )
-        self.steps_per_epoch = int(steps_per_epoch)
-        if not 0 <= warmup_epochs < math.inf:
-            raise InputError(
-                f"`warmup_epochs` must be at least 0. Received: {warmup_epochs}"
-            )
-        self.warmup_epochs = float(warmup_epochs)
+        self.steps_per_epoch = int(_STEPS_PER_EPOCH.check(steps_per_epoch))
+        self.warmup_epochs = float(_WARMUP_EPOCHS.check(warmup_epochs))
         self.warmup_rate = (
             None
             if warmup_rate is None
@@ -179,8 +178,7 @@ def learning_rate(name: str, *args, **kwargs) -> EpochSchedule:
 
 
 def _positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise InputError(
-            f"`{name}` must be a positive number. Received: {value}"
-        )
-    return float(value)
+    positive = Number(
+        name=name, help="", default=1.0, lower=0, exclude_lower=True
+    )
+    return float(positive.check(value))

@@ -1,11 +1,10 @@
 """Optimizers whose weight decay is part of the gradient.
 
-The recipes of robust pruning were tuned with the rules of PyTorch, which
-differ from those of the Keras optimizers of the same names: weight decay is
-added to the gradient before momentum and moments see it (Keras scales the
-weights directly), the momentum buffer does not hold the learning rate (so a
-change of rate acts at once), and the constant that keeps a division finite
-stands outside the root.
+Not Keras' own of the same names, because the recipes were tuned with PyTorch's
+rules: weight decay is added to the gradient before momentum and moments see it
+(Keras decouples it, as AdamW), the momentum buffer does not hold the learning
+rate (so a change of rate acts at once), and the constant that keeps a division
+finite stands outside the root.
 
 `set_masks` freezes entries of variables, which is how pruned weights stay
 where they are while their neighbours are fine-tuned.
@@ -21,6 +20,12 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.settings import Number
+
+_WEIGHT_DECAY = Number(name="weight_decay", help="", default=0.0, lower=0)
+_STABILIZER = Number(
+    name="stabilizer", help="", default=1e-8, lower=0, exclude_lower=True
+)
 
 
 class _Untracked:
@@ -50,8 +55,8 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
         # The base class would apply its own, decoupled decay after being
         # told of one, so it never is.
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.coupled_weight_decay = _at_least_zero(
-            "weight_decay", 0.0 if weight_decay is None else weight_decay
+        self.coupled_weight_decay = float(
+            _WEIGHT_DECAY.check(0.0 if weight_decay is None else weight_decay)
         )
         self._excluded_variables = _Untracked([])
         self._excluded_pattern: str | None = None
@@ -92,7 +97,7 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
         decay, and momentum that it had is cleared now. The masks replace those
         of an earlier call. They are read at every step, so that a mask may
         change its value, but call this again if it does, to clear the momentum
-        of entries frozen anew. Compiled training functions see the masks that
+        of newly frozen entries. Compiled training functions see the masks that
         were set when they were traced.
 
         Args:
@@ -235,7 +240,7 @@ class SGD(_CoupledDecayOptimizer):
         **kwargs,
     ):
         super().__init__(learning_rate, weight_decay, **kwargs)
-        self.momentum = _fraction("momentum", momentum)
+        self.momentum = _decay("momentum", momentum)
         self.nesterov = bool(nesterov)
 
     def build_slots(self, variables):
@@ -302,9 +307,9 @@ class Adam(_CoupledDecayOptimizer):
         **kwargs,
     ):
         super().__init__(learning_rate, weight_decay, **kwargs)
-        self.beta_1 = _fraction("beta_1", beta_1)
-        self.beta_2 = _fraction("beta_2", beta_2)
-        self.stabilizer = _above_zero("stabilizer", stabilizer)
+        self.beta_1 = _decay("beta_1", beta_1)
+        self.beta_2 = _decay("beta_2", beta_2)
+        self.stabilizer = float(_STABILIZER.check(stabilizer))
 
     def build_slots(self, variables):
         self.momentums, self.velocities = self.add_optimizer_variables(
@@ -374,9 +379,9 @@ class RMSprop(_CoupledDecayOptimizer):
         **kwargs,
     ):
         super().__init__(learning_rate, weight_decay, **kwargs)
-        self.rho = _fraction("rho", rho)
-        self.momentum = _fraction("momentum", momentum)
-        self.stabilizer = _above_zero("stabilizer", stabilizer)
+        self.rho = _decay("rho", rho)
+        self.momentum = _decay("momentum", momentum)
+        self.stabilizer = float(_STABILIZER.check(stabilizer))
 
     def build_slots(self, variables):
         self.velocities = self.add_optimizer_variables(variables, "velocity")
@@ -413,19 +418,9 @@ def _path(variable: keras.Variable | tf.Variable) -> str:
     return getattr(variable, "path", variable.name)
 
 
-def _at_least_zero(name: str, value: float) -> float:
-    if not value >= 0:
-        raise InputError(f"`{name}` must be at least 0. Received: {value}")
-    return float(value)
-
-
-def _above_zero(name: str, value: float) -> float:
-    if not value > 0:
-        raise InputError(f"`{name}` must be above 0. Received: {value}")
-    return float(value)
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0 <= value < 1:
-        raise InputError(f"`{name}` must be in [0, 1). Received: {value}")
-    return float(value)
+def _decay(name: str, value: float) -> float:
+    """Returns the rate of a moving average, or raises InputError."""
+    fraction = Number(
+        name=name, help="", default=0.0, lower=0, upper=1, exclude_upper=True
+    )
+    return float(fraction.check(value))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
-from hydra_tf.objectives.base import call_loss
-from hydra_tf.objectives.base import call_perturb
+from hydra_tf.objectives.base import loss_seed
+from hydra_tf.objectives.loss import Loss
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
@@ -26,8 +26,8 @@ from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
-from hydra_tf.training.recording import RecordingView
 from hydra_tf.training.running_statistics import merge_running_statistics
+from hydra_tf.training.step_logs import StepLogs
 
 # Second half of the seed of evaluation's noise; training counts its steps
 # there, which stay far below.
@@ -47,7 +47,7 @@ class RobustModel(keras.Model):
     In a step, masks and effective kernels are computed once, for attack and
     loss together. The attack runs in inference mode; then the natural and the
     adversarial batch each pass in training mode. The noise of an attack depends
-    on `seed` and the optimiser's step alone, also when a run goes on. The
+    on `seed` and the optimiser's step alone, also in a resumed run. The
     schedules of an objective follow the epochs of `fit` and `initial_epoch`,
     batch by batch; `evaluate` takes their ends. In the finetune phase pruned
     weights stay as they are if the optimiser, as `hydra_tf.training`'s, can.
@@ -105,22 +105,12 @@ class RobustModel(keras.Model):
         self.compression_state: CompressionState | None = None
         if compression is not None:
             self.compression_state = CompressionState(compression)
-        self._term_names = tuple(getattr(objective, "term_names", ()))
-        self._figure_names = tuple(getattr(objective, "figure_names", ()))
-        if compression is not None:
-            self._figure_names += COMPRESSION_FIGURES
-        self._perturbs = bool(getattr(objective, "perturbs", True))
-        robust = ("robust_accuracy",)
-        self._means = {
-            name: keras.metrics.Mean(name=name)
-            for name in (
-                "loss",
-                *self._term_names,
-                "natural_accuracy",
-                *(robust if self._perturbs or attack is not None else ()),
-                *self._figure_names,
-            )
-        }
+        more_figures = () if compression is None else COMPRESSION_FIGURES
+        self._step_logs = StepLogs(
+            objective.term_names,
+            (*objective.figure_names, *more_figures),
+            is_attacked=objective.perturbs or attack is not None,
+        )
         self._clock = EpochClock()
         # Phases of the masked layers that each function was made for.
         self._made_for: dict[str, Any] = {}
@@ -182,7 +172,7 @@ class RobustModel(keras.Model):
         """Tells the optimiser which weights of the finetune phase are pruned.
 
         `compile` does this. Call it again when masks have changed since, so
-        that weights pruned anew lose their momentum.
+        that newly pruned weights lose their momentum.
         """
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         set_masks = getattr(optimizer, "set_masks", None)
@@ -230,13 +220,9 @@ class RobustModel(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """This model's means, and the metrics given to `compile`."""
-        own = list(self._means.values())
         # Keras keeps a mean loss of its own, which stays unused.
-        return own + [
-            metric
-            for metric in super().metrics
-            if metric.name != "loss" and all(metric is not m for m in own)
-        ]
+        others = [each for each in super().metrics if each.name != "loss"]
+        return [*self._step_logs.means.values(), *others]
 
     def fit(
         self,
@@ -270,7 +256,7 @@ class RobustModel(keras.Model):
     ) -> None:
         """Tells the objective's schedules where training is.
 
-        `fit` does this. A loop of one's own over `train_on_batch` calls it
+        `fit` does this. Your own loop over `train_on_batch` calls it
         before each epoch.
 
         Args:
@@ -283,9 +269,9 @@ class RobustModel(keras.Model):
             self.compression_state.start_epoch(epoch)
 
     def end_epoch(self) -> int:
-        """Takes note of the densities that an epoch has led to.
+        """Ends an epoch: learned densities on target freeze their `gamma`.
 
-        `fit` does this; a loop of one's own calls it after each epoch.
+        `fit` does this; your own loop calls it after each epoch.
 
         Returns:
             The number of batches since the epoch started.
@@ -305,7 +291,6 @@ class RobustModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         batch = Batch(data)
-        x, y = batch.x, batch.y
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
@@ -313,12 +298,10 @@ class RobustModel(keras.Model):
             # The attack has tapes of its own; this one only has to reach the
             # weights through the loss.
             with tape.stop_recording():
-                perturbed = call_perturb(
-                    self.objective, self.network, x, y, seed=seed
+                perturbed = self.objective.perturb(
+                    self.network, batch.x, batch.y, seed=seed
                 )
-            view = RecordingView(self.network, x, perturbed)
-            loss = self._loss(
-                view,
+            loss, total = self._loss_and_total(
                 batch,
                 perturbed,
                 training=True,
@@ -326,123 +309,113 @@ class RobustModel(keras.Model):
                 seed=seed,
             )
             if self.compression_state is not None:
-                loss += self.compression_state.weighted_loss()
+                total += self.compression_state.weighted_loss()
             # Gradients are summed over replicas.
-            scaled = self.optimizer.scale_loss(loss * batch.share)
+            scaled = self.optimizer.scale_loss(total * batch.share)
             with tape.stop_recording():
-                natural, robust = view.all_logits()
+                logits = self._logits(
+                    loss, batch.x, perturbed, self.objective.perturbs
+                )
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         merge_running_statistics(self.network, batch.share)
         self._clock.tick()
         if self.compression_state is not None:
-            view.record_figures(self.compression_state.figures())
-        return self._update(
-            batch, loss, view, natural, robust if self._perturbs else None
-        )
+            figures = {**loss.figures, **self.compression_state.figures()}
+            loss = dataclasses.replace(loss, figures=figures)
+        return self._logged(batch, total, loss, logits)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         batch = Batch(data)
-        x, y = batch.x, batch.y
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
         with reuse_effective_kernels(self.network):
-            if hasattr(attack, "perturb"):
-                perturbed = call_perturb(attack, self.network, x, y, seed=seed)
+            if isinstance(attack, Objective):
+                perturbed = attack.perturb(
+                    self.network, batch.x, batch.y, seed=seed
+                )
             else:
-                perturbed = attack(self.network, x, y)
-            view = RecordingView(self.network, x, perturbed)
-            loss = self._loss(
-                view, batch, perturbed, training=False, epoch=None, seed=seed
+                perturbed = attack(self.network, batch.x, batch.y)
+            loss, total = self._loss_and_total(
+                batch, perturbed, training=False, epoch=None, seed=seed
             )
-            natural, robust = view.all_logits()
-        reports_robust = "robust_accuracy" in self._means
-        return self._update(
-            batch, loss, view, natural, robust if reports_robust else None
-        )
+            logits = self._logits(
+                loss,
+                batch.x,
+                perturbed,
+                "robust_accuracy" in self._step_logs.means,
+            )
+        return self._logged(batch, total, loss, logits)
 
-    def _loss(
+    def _loss_and_total(
         self,
-        view: RecordingView,
         batch: Batch,
         perturbed: tf.Tensor,
         *,
         training: bool,
         epoch: tf.Tensor | None,
         seed: tf.Tensor,
-    ) -> tf.Tensor:
-        """The objective's loss and the losses of the network's own."""
-        loss = tf.convert_to_tensor(
-            call_loss(
-                self.objective,
-                view,
-                batch.x,
-                batch.y,
-                perturbed,
-                training=training,
-                epoch=epoch,
-                seed=seed,
-            )
+    ) -> tuple[Loss, tf.Tensor]:
+        """The objective's loss, and its sum with the network's own losses."""
+        loss = self.objective.losses(
+            self.network,
+            batch.x,
+            batch.y,
+            perturbed,
+            training=training,
+            epoch=epoch,
+            seed=loss_seed(seed),
         )
-        if loss.shape.rank != 0:
+        value = tf.convert_to_tensor(loss.value)
+        if value.shape.rank != 0:
             raise InputError(
                 "the objective's `loss` must return a scalar, the mean over "
-                f"the batch. Received: shape={loss.shape}"
+                f"the batch. Received: shape={value.shape}"
             )
-        losses = [loss, *view.network_losses]
-        return tf.add_n([tf.cast(each, tf.float32) for each in losses])
+        # Those of regularisers and layers, of the last forward pass.
+        every = [value, *self.network.losses]
+        return loss, tf.add_n([tf.cast(each, tf.float32) for each in every])
 
-    def _update(
+    def _logits(
+        self, loss: Loss, x: tf.Tensor, perturbed: tf.Tensor, is_attacked: bool
+    ) -> dict[str, tf.Tensor]:
+        """The logits for the accuracies, computed now if the loss did not."""
+        natural, robust = loss.natural_logits, loss.robust_logits
+        is_same = perturbed is x  # As of objectives that attack nothing.
+        if natural is None:
+            natural = robust if is_same else None
+        if natural is None:
+            natural = self.network(x, training=False)
+        if not is_attacked:
+            return {"natural": natural}
+        if robust is None:
+            robust = (
+                natural if is_same else self.network(perturbed, training=False)
+            )
+        return {"natural": natural, "robust": robust}
+
+    def _logged(
         self,
         batch: Batch,
-        loss: tf.Tensor,
-        view: RecordingView,
-        natural: tf.Tensor,
-        robust: tf.Tensor | None,
+        total: tf.Tensor,
+        loss: Loss,
+        logits: dict[str, tf.Tensor],
     ) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            "loss": loss,
-            **_those(view.terms, self._term_names),
-            "natural_accuracy": _accuracy(natural, batch.y),
-        }
-        if robust is not None:
-            values["robust_accuracy"] = _accuracy(robust, batch.y)
-        for name, value in values.items():
-            self._means[name].update_state(value, sample_weight=batch.rows)
-        figures = _those(view.figures, self._figure_names)
-        for name, figure in figures.items():
-            self._update_figure(self._means[name], figure, batch)
-        logs = {
-            name: self._means[name].result() for name in (*values, *figures)
-        }
+        logs = self._step_logs.update(batch, total, loss, logits)
+        rows = slice(batch.rows)
         custom = self.compute_metrics(
-            batch.x[: batch.rows], batch.y[: batch.rows], natural[: batch.rows]
+            batch.x[rows], batch.y[rows], logits["natural"][rows]
         )
         custom.pop("loss", None)
         return {**custom, **logs}
 
-    def _update_figure(
-        self, mean: keras.metrics.Mean, figure: Any, batch: Batch
-    ) -> None:
-        """Takes note of what an objective gave to `record_figures`."""
-        if isinstance(figure, tuple):
-            value, weight = figure
-            rows = tf.cast(batch.rows, tf.float32)
-            mean.update_state(value, sample_weight=weight * rows)
-        else:
-            # Of these the last one counts.
-            mean.reset_state()
-            mean.update_state(figure)
-
     def get_metrics_result(self) -> dict[str, Any]:
         results = super().get_metrics_result()
         # Evaluation attacks where training may not, and compresses nothing.
-        for name in ("robust_accuracy", *COMPRESSION_FIGURES):
-            if name in self._means and not np.any(
-                np.asarray(self._means[name].count)
-            ):
-                results.pop(name, None)
+        unknown = {"robust_accuracy", *COMPRESSION_FIGURES}
+        for name in unknown.intersection(self._step_logs.never_updated()):
+            results.pop(name, None)
         return results
 
     def compute_metrics(
@@ -489,12 +462,3 @@ def _precision(network: keras.Model) -> Any:
         if layer.dtype_policy.name == "mixed_float16":
             return layer.dtype_policy
     return network.dtype_policy
-
-
-def _those(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: values[name] for name in names if name in values}
-
-
-def _accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    return tf.reduce_mean(tf.cast(tf.equal(predicted, labels), tf.float32))

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import hydra_tf as ht
 from hydra_tf import objectives
 from hydra_tf.attacks import fgsm
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.errors import InputError
+from hydra_tf.objectives import Loss
+from hydra_tf.objectives.base import loss_seed
 
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -31,22 +34,18 @@ def model():
     )
 
 
-class Recorder:
-    """A view of a model that keeps what it sees."""
+@pytest.fixture
+def passes(model, monkeypatch):
+    """The forward passes of the model: images and mode."""
+    calls = []
+    call = model.call
 
-    is_view = True
+    def counted(x, training=None, mask=None):
+        calls.append((x, training))
+        return call(x, training=training)
 
-    def __init__(self, model):
-        self.model = self.network = model
-        self.calls = []
-        self.terms = None
-
-    def __call__(self, x, training=None):
-        self.calls.append((x, training))
-        return self.model(x, training=training)
-
-    def record_terms(self, terms):
-        self.terms = terms
+    monkeypatch.setattr(model, "call", counted)
+    return calls
 
 
 @pytest.mark.parametrize("name", objectives.names())
@@ -68,24 +67,18 @@ def test_repr_shows_the_settings():
     )
 
 
-def test_step_size_follows_epsilon_unless_given():
-    assert objectives.TRADES().step_size == 2 / 255
-    assert objectives.Madry(epsilon=0.4).step_size == 0.1
-    l2 = objectives.TRADES(epsilon=0.5, num_steps=10, threat_model="l2")
-    assert l2.step_size == 0.1
-    assert objectives.FGSM(epsilon=0.4).step_size == 0.4
-    assert objectives.MART(step_size=0.3).step_size == 0.3
-
-
 @pytest.mark.parametrize("name", objectives.names())
 def test_call_perturbs_then_sums_the_terms(name, model):
     objective = objectives.create(name, **small_ball(name))
-    perturbed = objectives.call_perturb(objective, model, X, Y, seed=1)
-    recorder = Recorder(model)
-    loss = objectives.call_loss(objective, recorder, X, Y, perturbed, seed=1)
-    np.testing.assert_allclose(loss, sum(recorder.terms.values()), rtol=1e-6)
-    assert loss == objective(model, X, Y, seed=1)
-    assert set(recorder.terms) == set(objective.term_names)
+    perturbed = objective.perturb(model, X, Y, seed=1)
+    loss = objective.losses(model, X, Y, perturbed, seed=loss_seed(1))
+    np.testing.assert_allclose(loss.value, sum(loss.terms.values()), rtol=1e-6)
+    assert loss.value == objective(model, X, Y, seed=1)
+    assert loss.value == objective.loss(
+        model, X, Y, perturbed, seed=loss_seed(1)
+    )
+    assert set(loss.terms) == set(objective.term_names)
+    assert set(loss.figures) == set(objective.figure_names)
     assert np.any(perturbed != X) == (name not in ["natural", *VERIFIABLE])
 
 
@@ -100,7 +93,7 @@ def test_seed_decides_the_perturbation(name, model):
     # Without steps, so that different starts cannot end in the same corner.
     objective = objectives.create(name, epsilon=0.1, num_steps=0)
     perturb = tf.function(
-        lambda seed: objectives.call_perturb(objective, model, X, Y, seed=seed)
+        lambda seed: objective.perturb(model, X, Y, seed=seed)
     )
     seeds = [tf.constant([0, 1]), tf.constant([0, 1]), tf.constant([0, 2])]
     first, again, other = map(perturb, seeds)
@@ -108,34 +101,59 @@ def test_seed_decides_the_perturbation(name, model):
     assert np.mean(first != other) > 0.9
 
 
+# The forward passes of a loss: on the natural, on the perturbed images.
+PASSES = {
+    "natural": "n",
+    "madry": "p",
+    "fgsm": "p",
+    "trades": "np",
+    "mart": "np",
+    "smoothing": "np",
+    **dict.fromkeys(VERIFIABLE, "n"),
+}
+
+
 @pytest.mark.parametrize("name", objectives.names())
-def test_each_batch_is_passed_once_and_as_it_is(name, model):
-    recorder = Recorder(model)
+def test_each_batch_is_passed_once_and_the_logits_are_kept(name, model, passes):
+    images = {"n": tf.constant(X), "p": tf.constant(X + 0.01)}
     objective = objectives.create(name)
-    x, perturbed = tf.constant(X), tf.constant(X + 0.01)
-    objective.loss(recorder, x, Y, perturbed, training=True)
-    expected = {
-        "natural": [x],
-        "madry": [perturbed],
-        "fgsm": [perturbed],
-        "trades": [x, perturbed],
-        "mart": [x, perturbed],
-        "smoothing": [x, perturbed],
-        **{verifiable: [x] for verifiable in VERIFIABLE},
-    }[name]
-    assert [training for _, training in recorder.calls] == [True] * len(
-        expected
-    )
-    for (seen, _), wanted in zip(recorder.calls, expected, strict=True):
-        assert seen is wanted
-    assert recorder.terms
+    loss = objective.losses(model, images["n"], Y, images["p"])
+    assert [training for _, training in passes] == [True] * len(PASSES[name])
+    for (seen, _), kind in zip(passes, PASSES[name], strict=True):
+        np.testing.assert_array_equal(seen, images[kind])
+    for kind, logits in (
+        ("n", loss.natural_logits),
+        ("p", loss.robust_logits),
+    ):
+        if kind in PASSES[name]:
+            np.testing.assert_allclose(logits, model(images[kind]), rtol=1e-5)
+        else:
+            assert logits is None
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_a_training_step_needs_no_further_pass(name, model, passes):
+    objective = objectives.create(name, **small_ball(name))
+    perturb = objective.perturb
+
+    def perturb_and_forget(*args, **kwargs):
+        perturbed = perturb(*args, **kwargs)
+        passes.clear()
+        return perturbed
+
+    objective.perturb = perturb_and_forget
+    robust = ht.RobustModel(model, objective)
+    robust.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    robust.train_on_batch(X, Y)
+    # Those that see the perturbed images alone are asked for the others.
+    expected = [True] * len(PASSES[name]) + [False] * (PASSES[name] == "p")
+    assert [training for _, training in passes] == expected
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_attacks_run_in_inference_mode(name, model):
-    recorder = Recorder(model)
-    objectives.create(name).perturb(recorder, X, Y)
-    assert not any(training for _, training in recorder.calls)
+def test_attacks_run_in_inference_mode(name, model, passes):
+    objectives.create(name).perturb(model, X, Y)
+    assert passes and not any(training for _, training in passes)
 
 
 @pytest.mark.parametrize("name", OF_ANY_CALLABLE)
@@ -166,15 +184,6 @@ def test_loss_and_gradients_are_finite_for_confident_networks(name):
     assert np.isfinite(tape.gradient(loss, scale))
 
 
-def test_madry_starts_at_random_points_of_the_ball(model):
-    still = objectives.Madry(num_steps=0, random_start=False, epsilon=0.1)
-    moved = objectives.Madry(num_steps=0, epsilon=0.1)
-    np.testing.assert_array_equal(still.perturb(model, X, Y), X)
-    perturbed = moved.perturb(model, X, Y)
-    assert np.all(np.abs(perturbed - X) <= 0.1 + 1e-6)
-    assert np.mean(perturbed != X) > 0.9
-
-
 def test_an_objective_may_override_only_the_loss(model):
     class OnlyLoss(objectives.Objective):
         def loss(self, model, x, y, perturbed, training=True):
@@ -184,14 +193,38 @@ def test_an_objective_may_override_only_the_loss(model):
     np.testing.assert_allclose(OnlyLoss()(model, X, Y), 2 * natural, rtol=1e-6)
 
 
-def test_an_objective_may_override_only_the_terms(model):
-    class OnlyTerms(objectives.Objective):
-        def loss_terms(self, model, x, y, perturbed, training=True):
-            return {"one": tf.constant(1.0), "two": tf.constant(2.0)}
+def test_a_loss_may_build_on_that_of_its_parent(model):
+    class Doubled(objectives.Natural):
+        def loss(self, model, x, y, perturbed, training=True):
+            return 2 * super().loss(model, x, y, perturbed, training)
 
-    recorder = Recorder(model)
-    assert OnlyTerms()(recorder, X, Y) == 3.0
-    assert set(recorder.terms) == {"one", "two"}
+    class Shifted(Doubled):
+        def losses(self, *args, **kwargs):
+            return Loss(super().losses(*args, **kwargs).value + 1.0)
+
+    natural = objectives.Natural()(model, X, Y)
+    for objective, expected in (
+        (Doubled(), 2 * natural),
+        (Shifted(), 2 * natural + 1),
+    ):
+        for loss in (
+            objective(model, X, Y),
+            objective.loss(model, X, Y, X),
+            objective.losses(model, X, Y, X).value,
+        ):
+            np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_a_mixin_may_bring_the_loss(model):
+    class Ones:
+        def losses(self, model, x, y, perturbed, **kwargs):
+            return Loss.of_terms({"one": tf.constant(1.0)})
+
+    class One(Ones, objectives.TRADES):
+        pass
+
+    assert One().loss(model, X, Y, X) == 1.0
+    assert One()(model, X, Y) == 1.0
 
 
 def test_an_objective_may_override_only_the_attack(model):
@@ -200,7 +233,7 @@ def test_an_objective_may_override_only_the_attack(model):
         def __init__(self, radius=0.1):
             self.radius = radius
 
-        def perturb(self, model, x, y):  # Takes no seed.
+        def perturb(self, model, x, y, seed=None):
             return fgsm(model, x, y, epsilon=self.radius)
 
     objective = OnlyAttack(radius=0.2)
@@ -223,60 +256,52 @@ def test_settings_of_the_parent_are_part_of_the_config():
     assert Louder.from_config(config).get_config() == config
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize(
-    "setting, value, message",
+    ("names", "setting", "value", "message"),
     [
-        ("epsilon", -1.0, "`epsilon` must be a number >= 0"),
-        ("step_size", -1.0, "`step_size` must be a number >= 0"),
-        ("threat_model", "l1", "`threat_model` must be 'linf' or 'l2'"),
+        (ADVERSARIAL, "epsilon", -1.0, "a number >= 0"),
+        (ADVERSARIAL, "epsilon", [0.1], "a number >= 0"),
+        (ADVERSARIAL, "step_size", -1.0, "a number >= 0"),
+        (ADVERSARIAL, "threat_model", "l1", "one of 'linf', 'l2'"),
+        (["madry", "mart", "trades"], "num_steps", 2.5, "a whole number >= 0"),
+        (["fgsm", "madry"], "random_start", "no", "True or False"),
+        (["mart", "trades"], "beta", -1.0, "a number >= 0"),
+        (["mart", "trades"], "beta", "six", "a number >= 0"),
     ],
 )
-def test_wrong_settings_are_refused_at_once(name, setting, value, message):
-    with pytest.raises(InputError, match=message):
-        objectives.create(name, **{setting: value})
+def test_wrong_settings_are_refused_at_once(names, setting, value, message):
+    for name in names:
+        with pytest.raises(InputError, match=f"`{setting}` must be {message}"):
+            objectives.create(name, **{setting: value})
 
 
-def test_wrong_beta_num_steps_and_flags_are_refused_at_once():
-    with pytest.raises(InputError, match="`beta` must be a number >= 0"):
-        objectives.TRADES(beta=-1.0)
-    with pytest.raises(InputError, match="`beta` must be a number >= 0"):
-        objectives.MART(beta="six")
-    with pytest.raises(InputError, match="`num_steps` must be an integer"):
-        objectives.Madry(num_steps=2.5)
-    with pytest.raises(InputError, match="`random_start` must be True or"):
-        objectives.Madry(random_start="no")
-
-
-def test_unknown_names_show_the_close_match():
-    with pytest.raises(InputError, match="Did you mean 'trades'"):
-        objectives.create("trade")
-    with pytest.raises(InputError, match="Did you mean 'epsilon'"):
-        objectives.create("trades", epsilonn=0.1)
-    with pytest.raises(InputError, match="It has none"):
-        objectives.create("natural", epsilon=0.1)
-
-
-def test_epoch_and_seed_reach_those_that_ask_for_them(model):
+def test_losses_get_the_epoch_and_a_seed_of_their_own(model):
     class Asking(objectives.Objective):
-        def loss_terms(
-            self, model, x, y, perturbed, training=True, epoch=None, seed=None
+        def losses(
+            self,
+            model,
+            x,
+            y,
+            perturbed,
+            *,
+            training=True,
+            epoch=None,
+            seed=None,
         ):
-            return {"epoch": tf.constant(epoch), "seed": tf.reduce_sum(seed)}
+            return Loss(tf.constant(epoch), {"seed": tf.reduce_sum(seed)})
 
-    class AskingInLoss(objectives.Objective):
-        def loss(self, model, x, y, perturbed, training=True, epoch=None):
-            return tf.constant(epoch)
+    assert Asking()(model, X, Y, epoch=2.5, seed=3) == 2.5
+    seed = loss_seed(tf.constant([3, 4]))
+    assert np.any(seed != [3, 4])
+    loss = Asking().losses(model, X, Y, X, epoch=2.5, seed=seed)
+    assert loss.terms["seed"] == np.sum(seed)
 
-    recorder = Recorder(model)
-    seed = tf.constant([3, 4])
-    objectives.call_loss(Asking(), recorder, X, Y, X, epoch=2, seed=seed)
-    assert recorder.terms["epoch"] == 2
-    # A stream of its own, apart from the attack's.
-    assert recorder.terms["seed"] != 7
-    assert AskingInLoss()(model, X, Y, epoch=2.5) == 2.5
-    # Others are left in peace.
-    assert np.isfinite(objectives.Natural()(model, X, Y, seed=1, epoch=2.0))
+
+@pytest.mark.parametrize("name", OF_ANY_CALLABLE)
+def test_a_ramp_leaves_objectives_without_bounds_alone(name):
+    objective = objectives.create(name)
+    assert objective.with_ramp(0, 5) is objective
+    assert objective.full_from_epoch == 0.0
 
 
 def test_settings_are_keyword_only():

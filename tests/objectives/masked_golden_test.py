@@ -156,7 +156,7 @@ TRAINED = {
 class FromStoredNoise(ht.objectives.TRADES):
     """TRADES of batchnorm.npz, whose attack starts from the stored noise."""
 
-    def perturb(self, model, x, y):
+    def perturb(self, model, x, y, seed=None):
         noise = golden.load("batchnorm")["n0"]
         return super().perturb(model, x, y, start=x + 0.001 * noise)
 

@@ -1,13 +1,13 @@
 """Tables of what the library offers by name."""
 
+import dataclasses
+
 import pytest
 
 from hydra_tf.errors import InputError
 from hydra_tf.registry.objectives import OBJECTIVES
-from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
-from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 from hydra_tf.registry.table import import_object
@@ -51,6 +51,39 @@ def test_register_adds_an_entry(registry):
     assert registry.load("custom") is Custom
 
 
+def test_a_child_of_an_entry_shares_its_settings_and_attributes():
+    class Child(Custom):
+        loud = True
+
+        def __init__(self, rate=0.25, extra=1):
+            super().__init__(rate)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Loud(Entry):
+        loud: bool = False
+        size: int = 0
+
+    table = Registry("thing", (), Loud)
+    rate = Number(name="rate", help="how fast", default=0.5, upper=1)
+    table.add(Loud(name="custom", target=Custom, settings=(rate,), size=3))
+    table.register("child")(Child)
+    child = table.entry("child")
+    assert child == table.entry_of(Child)
+    assert (child.loud, child.size) == (True, 3)
+    assert child.settings == (
+        dataclasses.replace(rate, default=0.25),
+        Count(name="extra", help="", default=1),
+    )
+    assert table.entry_of(Custom).name == "custom"
+
+
+def test_settings_are_listed_by_the_flags_that_set_them():
+    one = Number(name="rate", help="", flag="speed")
+    other = Number(name="inner", help="", flag=None)
+    entry = Entry(name="a", target=Custom, settings=(one, other))
+    assert Registry("thing", [entry]).settings() == {"speed": [(entry, one)]}
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -62,40 +95,6 @@ def test_register_adds_an_entry(registry):
 def test_wrong_path_is_named(path, message):
     with pytest.raises(InputError, match=message):
         import_object(path)
-
-
-@pytest.mark.parametrize(
-    ("setting", "right", "wrong", "message"),
-    [
-        (
-            Number(name="beta", help="", lower=0, upper=1, exclude_upper=True),
-            0.5,
-            1,
-            r"`beta` must be a number in \[0, 1\). Received: beta=1",
-        ),
-        (Number(name="n", help="", default=1.0), -3, True, "a finite number"),
-        (Number(name="n", help=""), 2.0, float("nan"), "a finite number"),
-        (Count(name="n", help="", lower=2), 2, 1, "a whole number >= 2"),
-        (Count(name="n", help="", default=1), 0, 1.0, "a whole number >= 0"),
-        (
-            Choice(name="form", help="", default="a", choices=("a", "bold")),
-            "a",
-            "bald",
-            "Did you mean 'bold'",
-        ),
-        (Switch(name="flag", help="", default=True), False, 1, "True or False"),
-    ],
-)
-def test_setting_checks_type_and_range(setting, right, wrong, message):
-    assert setting.check(right) == right
-    with pytest.raises(InputError, match=message):
-        setting.check(wrong)
-
-
-def test_none_is_right_where_it_is_the_default():
-    assert Number(name="n", help="", lower=0).check(None) is None
-    with pytest.raises(InputError, match="`n` must be a number >= 0"):
-        Number(name="n", help="", default=1.0, lower=0).check(None)
 
 
 def test_entry_fills_in_defaults_and_names_unknown_settings():
@@ -112,19 +111,3 @@ def test_settings_follow_the_parent_classes_through_kwargs():
 
     names = [setting.name for setting in settings_of(Child)]
     assert names == ["extra", "rate", "steps", "shape", "exact"]
-
-
-@pytest.mark.parametrize("name", OBJECTIVES.names)
-def test_table_agrees_with_the_constructor(name):
-    entry = OBJECTIVES.entry(name)
-    constructor = {each.name: each for each in settings_of(entry.load())}
-    assert {each.name: each.default for each in entry.settings} == {
-        each.name: each.default for each in constructor.values()
-    }
-
-
-def test_every_setting_has_a_help_text():
-    for entry in OBJECTIVES:
-        assert entry.help
-        for setting in entry.settings:
-            assert setting.help

@@ -1,5 +1,7 @@
 """Training tells an objective how many epochs are done."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -22,23 +24,20 @@ class Recording(ht.objectives.Natural):
         self.epochs = []
         self.seeds = []
 
-    def loss(
-        self, model, x, y, perturbed, training=True, epoch=None, seed=None
-    ):
+    def losses(self, model, x, y, perturbed, *, epoch, seed, **kwargs):
         if tf.executing_eagerly():
             self.epochs.append(None if epoch is None else float(epoch))
             self.seeds.append(tuple(np.asarray(seed)))
-        model.record_figures(
-            {
-                "epoch": -1.0 if epoch is None else epoch,
-                # Known of every other batch only.
-                "half_accuracy": (
-                    tf.cast(y[0] == 0, tf.float32),
-                    tf.cast(y[0] < 2, tf.float32),
-                ),
-            }
-        )
-        return super().loss(model, x, y, perturbed, training=training)
+        figures = {
+            "epoch": -1.0 if epoch is None else epoch,
+            # Known of every other batch only.
+            "half_accuracy": (
+                tf.cast(y[0] == 0, tf.float32),
+                tf.cast(y[0] < 2, tf.float32),
+            ),
+        }
+        loss = super().losses(model, x, y, perturbed, **kwargs)
+        return dataclasses.replace(loss, figures=figures)
 
 
 def make_robust(optimizer=None, objective=None, **kwargs):
@@ -146,14 +145,14 @@ def test_epochs_need_no_new_trace_and_are_no_weights(tmp_path):
     traces = []
     robust = make_robust()
     num_weights = len(robust.weights)
-    loss = robust.objective.loss
-    robust.objective.loss = lambda *args, epoch=None, seed=None, **kwargs: (
-        traces.append(epoch) or loss(*args, epoch=epoch, seed=seed, **kwargs)
+    losses = robust.objective.losses
+    robust.objective.losses = lambda *args, **kwargs: (
+        traces.append(kwargs["epoch"]) or losses(*args, **kwargs)
     )
     fit(robust, epochs=3)
     fit(robust, epochs=9, initial_epoch=7)
     assert len(traces) == 1
-    del robust.objective.loss
+    del robust.objective.losses
     assert len(robust.weights) == num_weights == 2
     robust.save(tmp_path / "robust.keras")
     loaded = keras.saving.load_model(tmp_path / "robust.keras")

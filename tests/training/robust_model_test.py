@@ -385,9 +385,8 @@ def test_loss_holds_weight_and_activity_regularizers():
 class ZeroLoss(ht.objectives.Natural):
     """Leaves the network's own losses alone to train."""
 
-    def loss_terms(self, model, x, y, perturbed, training=True):
-        terms = super().loss_terms(model, x, y, perturbed, training)
-        return {name: 0.0 * value for name, value in terms.items()}
+    def loss(self, model, x, y, perturbed, training=True):
+        return 0.0 * super().loss(model, x, y, perturbed, training)
 
 
 # --- phases -----------------------------------------------------------------
@@ -536,22 +535,23 @@ class OwnLoss(ht.objectives.Madry):
 
 
 class OwnTerms(ht.objectives.Madry):
-    """Overrides `loss_terms` alone, with a name that logs use."""
+    """Overrides `losses` alone, with a name that logs use."""
 
     term_names = ("squares",)
 
-    def loss_terms(self, model, x, y, perturbed, training=True):
+    def losses(self, model, x, y, perturbed, *, training=True, **kwargs):
         logits = model(perturbed, training=training)
-        return {
+        terms = {
             "squares": tf.reduce_mean(tf.square(logits)),
             "loss": tf.constant(1.0),
         }
+        return ht.objectives.Loss.of_terms(terms)
 
 
 class OwnPerturb(ht.objectives.TRADES):
     """Overrides `perturb` alone; its perturbations are not random."""
 
-    def perturb(self, model, x, y):
+    def perturb(self, model, x, y, seed=None):
         return fgsm(model, x, y, epsilon=EPSILON)
 
 
@@ -563,19 +563,6 @@ class OwnSeededPerturb(ht.objectives.TRADES):
         return tf.clip_by_value(x + noise, 0.0, 1.0)
 
 
-class Duck:
-    """No subclass: an object with the two methods."""
-
-    def perturb(self, model, x, y):
-        return x
-
-    def loss(self, model, x, y, perturbed, training=True):
-        logits = model(perturbed, training=training)
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-        )
-
-
 @pytest.mark.parametrize(
     ("objective", "terms"),
     [
@@ -583,7 +570,6 @@ class Duck:
         (OwnTerms, {"squares"}),
         (OwnPerturb, {"natural_ce", "robust_kl"}),
         (OwnSeededPerturb, {"natural_ce", "robust_kl"}),
-        (Duck, set()),
     ],
 )
 def test_own_objective_trains(objective, terms):
@@ -694,7 +680,7 @@ class PerExample(ht.objectives.Natural):
         ),
         (
             lambda: ht.RobustModel(make_network(), "trades"),
-            "must have the methods `perturb` and `loss`",
+            "must be a hydra_tf.objectives.Objective",
         ),
         (lambda: ht.RobustModel(tf.identity, trades()), "`network` must be"),
         (

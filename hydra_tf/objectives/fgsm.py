@@ -1,0 +1,74 @@
+"""Adversarial training with the fast gradient sign method."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from hydra_tf import attacks
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.noise import Seed
+from hydra_tf.objectives.base import Objective
+from hydra_tf.registry.objectives import EPSILON
+from hydra_tf.registry.objectives import RANDOM_START
+from hydra_tf.registry.objectives import STEP_SIZE
+from hydra_tf.registry.objectives import THREAT_MODEL
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class FGSM(Objective):
+    """Cross-entropy on images one gradient step away.
+
+    Loss term: `robust_ce`.
+
+    Args:
+        epsilon: Float >= 0, radius of the ball.
+        step_size: Float >= 0, length of the step, or None: `epsilon`.
+        threat_model: `"linf"` or `"l2"`.
+        random_start: Whether to step from a uniform point of the ball rather
+            than from the image. Training with random starts and a `step_size`
+            of `1.25 * epsilon` is known as fast adversarial training.
+
+    Reference:
+
+    - [Goodfellow et al., 2015](https://arxiv.org/abs/1412.6572)
+    - [Wong et al., 2020](https://arxiv.org/abs/2001.03994), random starts
+    """
+
+    term_names = ("robust_ce",)
+
+    def __init__(
+        self,
+        *,
+        epsilon: float = 8 / 255,
+        step_size: float | None = None,
+        threat_model: str = "linf",
+        random_start: bool = False,
+    ):
+        self.epsilon: float = EPSILON.check(epsilon)
+        self.threat_model: str = THREAT_MODEL.check(threat_model)
+        self.random_start: bool = RANDOM_START.check(random_start)
+        if STEP_SIZE.check(step_size) is None:
+            step_size = epsilon
+        self.step_size = step_size
+
+    def perturb(
+        self,
+        model: Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        seed: Seed = None,
+        start: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns attacked images; `start` is where the step begins."""
+        return attacks.fgsm(
+            model,
+            x,
+            y,
+            epsilon=self.epsilon,
+            step_size=self.step_size,
+            threat_model=self.threat_model,
+            start=start,
+            random_start=self.random_start,
+            seed=seed,
+        )

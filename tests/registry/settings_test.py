@@ -1,0 +1,68 @@
+"""Types and ranges of settings."""
+
+import numpy as np
+import pytest
+
+from hydra_tf.errors import InputError
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Limits
+from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Switch
+
+
+@pytest.mark.parametrize(
+    ("setting", "right", "wrong", "message"),
+    [
+        (
+            Number(name="beta", help="", lower=0, upper=1, exclude_upper=True),
+            0.5,
+            1,
+            r"`beta` must be a number in \[0, 1\). Received: beta=1",
+        ),
+        (Number(name="n", help="", default=1.0), -3, True, "a finite number"),
+        (Number(name="n", help=""), 2.0, float("nan"), "a finite number"),
+        (Count(name="n", help="", lower=2), 2, 1, "a whole number >= 2"),
+        (Count(name="n", help="", default=1), 0, 1.0, "a whole number >= 0"),
+        (
+            Choice(name="form", help="", default="a", choices=("a", "bold")),
+            "a",
+            "bald",
+            "Did you mean 'bold'",
+        ),
+        (
+            Limits(name="clip", help="", default=(0, 1)),
+            (-1.0, 1.0),
+            (1.0, 1.0),
+            r"`clip` must be a pair \(smallest, largest\), or None",
+        ),
+        (Switch(name="flag", help="", default=True), False, 1, "True or False"),
+    ],
+)
+def test_setting_checks_type_and_range(setting, right, wrong, message):
+    assert setting.check(right) == right
+    with pytest.raises(InputError, match=message):
+        setting.check(wrong)
+
+
+def test_none_is_right_where_it_is_the_default():
+    assert Number(name="n", help="", lower=0).check(None) is None
+    with pytest.raises(InputError, match="`n` must be a number >= 0"):
+        Number(name="n", help="", default=1.0, lower=0).check(None)
+
+
+def test_what_is_known_later_is_not_checked():
+    number = Number(name="n", help="", default=1.0, lower=0)
+    tensor = np.ones(1)
+    assert number.check(tensor) is tensor
+    assert number.check(max) is max
+    with pytest.raises(InputError, match=r"Received: n=\[1.0\]"):
+        number.check([1.0])
+    with pytest.raises(InputError, match="`form` must be one of"):
+        Choice(name="form", help="", default="a", choices=("a",)).check(max)
+
+
+def test_a_setting_without_a_flag_has_no_flag_name():
+    assert Number(name="n", help="").flag_name == "n"
+    assert Number(name="n", help="", flag="rate").flag_name == "rate"
+    assert Number(name="n", help="", flag=None).flag_name is None
