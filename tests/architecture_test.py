@@ -28,6 +28,7 @@ RANKS = {
     "schedules": 1,
     "text": 1,
     "progress": 2,
+    "resumable": 2,
     "ops": 2,
     "data": 2,
     "models": 2,

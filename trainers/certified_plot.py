@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hydra_tf.evaluation.certificates import attack_name
 from trainers import figures
-from trainers.certified_results import attack_name
 
 _NORMS = {"linf": r"$L_\infty$", "l2": r"$L_2$"}
 

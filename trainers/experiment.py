@@ -244,7 +244,7 @@ class Experiment:
             self.settings.evaluation,
             self.settings.run.progress,
         )
-        console.say(f"  {evaluation.summary(result)}")
+        console.say(f"  {result.summary()}")
         folder.merge_metrics(
             records.measured(self.settings, phase, result, folder)
         )

@@ -133,8 +133,9 @@ def cleverhans_attack(
         labels = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
     else:
         labels = tf.cast(class_labels(y), tf.int32)
-    if seed is not None:
-        low, high = noise.as_seed(seed).numpy().astype(np.uint32).tolist()
+    stateless_seed = noise.as_seed(seed)
+    if stateless_seed is not None:
+        low, high = stateless_seed.numpy().astype(np.uint32).tolist()
         tf.random.set_seed(low | (high & 0x3FFFFFFF) << 32)
     with _LOCK, _quiet():
         if name == "cw_l2":

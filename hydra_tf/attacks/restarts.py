@@ -28,9 +28,7 @@ def restart_seed(seed: tf.Tensor | None, restart: int | tf.Tensor):
     """
     if seed is None:
         return None
-    return tf.where(
-        tf.equal(restart, 0), seed, noise.fold_seed(seed, restart)
-    )
+    return tf.where(tf.equal(restart, 0), seed, noise.fold_seed(seed, restart))
 
 
 def worst_of_restarts(

@@ -160,9 +160,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
             compiled=True,
         ),
         _cleverhans("fgm", "the fast gradient method"),
-        _cleverhans(
-            "bim", "the basic iterative method", STEP_SIZE, NUM_STEPS
-        ),
+        _cleverhans("bim", "the basic iterative method", STEP_SIZE, NUM_STEPS),
         _cleverhans(
             "pgd",
             "PGD, as an independent check",

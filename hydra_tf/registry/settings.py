@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,11 +57,15 @@ class Setting:
             return value
         if isinstance(value, bool | numbers.Number | str | type(None)):
             if not self.accepts(value):
-                raise InputError(
-                    f"`{self.name}` must be {self.range}. Received: "
-                    f"{self.name}={value!r}{self.hint(value)}"
-                )
+                raise self.error(value)
         return value
+
+    def error(self, value: Any) -> InputError:
+        """Returns the error that says what would be right."""
+        return InputError(
+            f"`{self.name}` must be {self.range}. Received: "
+            f"{self.name}={value!r}{self.hint(value)}"
+        )
 
     def hint(self, value: Any) -> str:
         """Returns what may have been meant, a sentence or nothing."""
@@ -179,3 +184,64 @@ class Text(Setting):
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, str)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Numbers(Number):
+    """Several numbers, each in range; checked, they rise, each once."""
+
+    @property
+    def range(self) -> str:
+        return f"numbers, each {super().range}"
+
+    def accepts(self, value: Any) -> bool:
+        return (
+            isinstance(value, Iterable)
+            and not isinstance(value, str)
+            and all(map(super().accepts, value))
+        )
+
+    def check(self, value: Any) -> Any:
+        if value is None and self.default is None:
+            return value
+        if not self.accepts(value):
+            raise self.error(value)
+        return tuple(sorted({float(each) for each in value}))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Names(Choice):
+    """Several of several names; without `choices`, any names."""
+
+    @property
+    def range(self) -> str:
+        return "names" + (
+            f" out of {', '.join(map(repr, self.choices))}"
+            if self.choices
+            else ""
+        )
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, Iterable) and not self._wrong(value)
+
+    def check(self, value: Any) -> Any:
+        if value is None and self.default is None:
+            return value
+        if isinstance(value, str):
+            value = (value,)
+        if not self.accepts(value):
+            raise self.error(value)
+        return tuple(value)
+
+    def hint(self, value: Any) -> str:
+        if not (self.choices and isinstance(value, Iterable)):
+            return ""
+        return super().hint(self._wrong(value)[0])
+
+    def _wrong(self, value: Iterable[Any]) -> list[Any]:
+        return [
+            name
+            for name in value
+            if not isinstance(name, str)
+            or (self.choices and name not in self.choices)
+        ]

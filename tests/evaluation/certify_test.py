@@ -1,0 +1,154 @@
+"""Certification image by image: the table, resuming, contradictions."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hydra_tf as ht
+from hydra_tf import interrupts
+from hydra_tf.evaluation import certify
+
+# Two pixels; the class is 1 where the first is larger. The last is wrong.
+IMAGES = np.array(
+    [[0.9, 0.1], [0.55, 0.45], [0.2, 0.8], [0.45, 0.55], [0.7, 0.1]],
+    np.float32,
+)
+LABELS = np.array([1, 1, 0, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = keras.Sequential(
+        [keras.layers.Input((2,)), keras.layers.Dense(2, use_bias=False)]
+    )
+    model.set_weights([np.array([[-1.0, 1.0], [1.0, -1.0]])])
+    return model
+
+
+def without_times(rows):
+    return [{**row, "seconds": None} for row in rows]
+
+
+def test_bounds_on_a_linear_network_are_exact(network, capsys):
+    # A change by epsilon moves the difference of the pixels by 2 epsilon.
+    result = certify(
+        network, IMAGES, LABELS, method="ibp", radii=[0.35, 0.02, 0.2]
+    )
+    certified = [result.certified(radius) for radius in (0.02, 0.2, 0.35)]
+    np.testing.assert_array_equal(
+        np.array(certified, int),
+        [[1, 1, 1, 1, 0], [1, 0, 1, 0, 0], [1, 0, 0, 0, 0]],
+    )
+    record = result.to_dict()
+    assert record["natural_accuracy"] == 4 / 5
+    assert record["certified_accuracy"][1] == {
+        "radius": 0.2,
+        "certified_accuracy": 2 / 5,
+    }
+    assert record["dtype"] == "float32"
+    assert capsys.readouterr() == ("", "")
+    assert "certified, Linf 0.2     40.0 %" in str(result)
+
+
+def test_smoothing_certifies_any_callable(network):
+    result = certify(
+        lambda x: network(x), IMAGES, LABELS, method="smoothing",
+        radii=[0, 0.3], n0=10, n=500,
+    )  # fmt: skip
+    # The images lie 0.8, 0.1, 0.6 and 0.1 over the root of 2 from the border.
+    assert result.certified(0.3).tolist() == [True, False, True, False, False]
+    # sigma Phi^-1(alpha^(1/n)) = 0.25 Phi^-1(0.98628)
+    assert result.largest_radius == pytest.approx(0.5514, abs=1e-3)
+    assert result.to_dict()["smoothed_accuracy"] >= 2 / 5
+    assert all(row["radius"] <= result.largest_radius for row in result.rows)
+
+
+@pytest.mark.parametrize("method", ["ibp", "smoothing"])
+def test_table_is_resumed(network, tmp_path, monkeypatch, method):
+    path = tmp_path / "certify.tsv"
+    settings = {"method": method, "n0": 5, "n": 20, "batch_size": 2}
+    whole = certify(network, IMAGES, LABELS, **settings)
+    stops = []
+
+    def stop():
+        stops.append(1)
+        if len(stops) == 3:
+            raise interrupts.Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupts, "check", stop)
+        with pytest.raises(interrupts.Interrupted) as interrupted:
+            certify(network, IMAGES, LABELS, table=path, **settings)
+    done = len(path.read_text().splitlines()) - 2
+    assert 0 < done < 5
+    assert interrupted.value.where == f"{done} of 5 images are done"
+    few = certify(network, IMAGES[:4], LABELS[:4], table=path, **settings)
+    resumed = certify(network, IMAGES, LABELS, table=path, **settings)
+    assert resumed.rows[:4] == few.rows
+    assert without_times(resumed.rows) == without_times(whole.rows)
+    for images, labels, changes, message in (
+        (IMAGES, LABELS, {"radii": [0.1]}, "instead of"),
+        (IMAGES, 1 - LABELS, {}, "number 0 has the label 1, not 0"),
+        (IMAGES / 2, LABELS, {}, "first_image"),
+    ):
+        with pytest.raises(ht.InputError, match=message):
+            certify(
+                network, images, labels, table=path, **{**settings, **changes}
+            )
+
+
+def attack(robust_accuracy, **changes):
+    return {
+        "attack": "pgd",
+        "epsilon": 0.2,
+        "threat_model": "linf",
+        "robust_accuracy": robust_accuracy,
+        "num_examples": 5,
+        **changes,
+    }
+
+
+def test_more_proved_than_an_attack_left_is_a_defect(network):
+    def certified(*attacked):
+        return certify(
+            network, IMAGES, LABELS, method="ibp", radii=[0.2],
+            attacked=attacked,
+        )  # fmt: skip
+
+    result = certified(attack(0.4), attack(0.1, threat_model="l2"))
+    result.check()
+    assert [each["threat_model"] for each in result.attacked] == ["linf"]
+    assert "pgd, Linf 0.2" in str(result)
+    # On other images or within a larger radius it may leave less.
+    certified(attack(0.1, num_examples=9), attack(0.1, epsilon=0.3)).check()
+    with pytest.raises(
+        ht.errors.ContradictionError, match="but pgd left only 20.0 %"
+    ):
+        certified(attack(0.2)).check()
+
+
+def test_radii_are_shown_as_people_write_them(network):
+    result = certify(
+        network, IMAGES, LABELS, method="ibp", radii=[2 / 255, 0.2, 1 / 3]
+    )
+    for shown in ("Linf 2/255 ", "Linf 0.2 ", "Linf 85/255 "):
+        assert shown in str(result)
+
+
+def test_network_that_ends_in_a_softmax_is_refused():
+    model = keras.Sequential(
+        [keras.layers.Input((2,)), keras.layers.Dense(2, activation="softmax")]
+    )
+    with pytest.raises(ht.InputError, match="ends in a softmax"):
+        certify(model, IMAGES, LABELS)
+
+
+def test_layers_without_bounds_are_named():
+    model = keras.Sequential(
+        [keras.layers.Input((2,)), keras.layers.LayerNormalization(name="odd")]
+    )
+    with pytest.raises(ht.InputError, match="odd"):
+        certify(model, IMAGES, LABELS)
+    with pytest.raises(ht.InputError, match="bounds need the graph"):
+        certify(lambda x: tf.identity(x), IMAGES, LABELS)
