@@ -13,7 +13,7 @@ from hydra_tf import bounds
 from hydra_tf import interrupts
 from hydra_tf.evaluation.network import compiled
 
-# Numbers that bounds of a batch may hold in one tensor, about: 128 MB. Methods
+# Numbers that bounds on a batch may hold in one tensor, about: 128 MB. Methods
 # with a pass for every neuron divide their work up to single images.
 _MAX_NUMBERS = 2**25
 _MAX_NUMBERS_OF_IMAGES = 2**15
@@ -116,7 +116,7 @@ def _full_float32() -> Iterator[None]:
 
 
 def _sensible_batch(network: keras.Model, method: str) -> int:
-    """Returns how many images' bounds are computed at a time."""
+    """Returns on how many images bounds are computed at a time."""
     widest = max(_sizes(network), default=1)
     if method not in ("ibp", "crown_ibp"):
         return int(np.clip(_MAX_NUMBERS_OF_IMAGES // widest, 1, _MAX_BATCH))

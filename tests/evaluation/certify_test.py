@@ -98,42 +98,35 @@ def test_table_is_resumed(network, tmp_path, monkeypatch, method):
             )
 
 
-def attack(robust_accuracy, **changes):
-    return {
-        "attack": "pgd",
-        "epsilon": 0.2,
-        "threat_model": "linf",
-        "robust_accuracy": robust_accuracy,
-        "num_examples": 5,
-        **changes,
-    }
-
-
-def test_more_proved_than_an_attack_left_is_a_defect(network):
-    def certified(*attacked):
-        return certify(
-            network, IMAGES, LABELS, method="ibp", radii=[0.2],
-            attacked=attacked,
-        )  # fmt: skip
-
-    result = certified(attack(0.4), attack(0.1, threat_model="l2"))
-    result.check()
-    assert [each["threat_model"] for each in result.attacked] == ["linf"]
-    assert "pgd, Linf 0.2" in str(result)
-    # On other images or within a larger radius it may leave less.
-    certified(attack(0.1, num_examples=9), attack(0.1, epsilon=0.3)).check()
-    with pytest.raises(
-        ht.errors.ContradictionError, match="but pgd left only 20.0 %"
-    ):
-        certified(attack(0.2)).check()
-
-
-def test_radii_are_shown_as_people_write_them(network):
-    result = certify(
-        network, IMAGES, LABELS, method="ibp", radii=[2 / 255, 0.2, 1 / 3]
+@pytest.mark.parametrize("method", ht.bounds.METHODS)
+def test_table_holds_what_the_bounds_say(method):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((6, 6, 1)),
+            keras.layers.Conv2D(3, 3, strides=2, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
     )
-    for shown in ("Linf 2/255 ", "Linf 0.2 ", "Linf 85/255 "):
-        assert shown in str(result)
+    x = np.random.default_rng(0).uniform(size=(30, 6, 6, 1)).astype("float32")
+    y = np.argmax(model(x), axis=1)
+    y[::7] = (y[::7] + 1) % 4  # Some predictions are wrong.
+    radii = (0.005, 0.02, 0.2)
+    result = certify(
+        model, x, y, method=method, radii=radii, batch_size=8, dtype="float64"
+    )
+    for radius in radii:
+        expected = ht.bounds.certified(
+            model, x.astype(np.float64), y, radius, method
+        )
+        np.testing.assert_array_equal(result.certified(radius), expected)
+    assert result.certified(0.005).sum() > 10 > result.certified(0.2).sum()
+    for index, row in enumerate(result.rows):
+        assert (row["index"], row["label"]) == (index, y[index])
+        assert row["seconds"] > 0
+    predicted = [row["prediction"] for row in result.rows]
+    np.testing.assert_array_equal(predicted == y, result.natural)
 
 
 def test_network_that_ends_in_a_softmax_is_refused():
