@@ -3,6 +3,7 @@
 from hydra_tf import attacks
 from hydra_tf import bounds
 from hydra_tf import data
+from hydra_tf import evaluation
 from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import models
@@ -54,6 +55,7 @@ __all__ = [
     "bounds",
     "connect_channels",
     "data",
+    "evaluation",
     "export",
     "export_saved_model",
     "init_scores",

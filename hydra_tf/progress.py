@@ -1,4 +1,8 @@
-"""What a person sees who waits: lines, and one that counts steps."""
+"""What a person sees who waits: lines, and one that counts steps.
+
+`keras.utils.Progbar` writes a line at every update where there is no terminal;
+logs want one now and then.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,24 @@ class Ticker:
 
     Args:
         label: What is being counted.
-        total: Number of steps to come.
+        total: Number of steps.
         mode: `"steps"`, `"epochs"` or `"none"`; only the first shows steps on
             a terminal, and the others are silent unless it takes long.
         every: Seconds between two lines where there is no terminal.
+        done: Number of steps that were done before.
     """
 
     def __init__(
-        self, label: str, total: int, mode: str = "auto", every: float = 30.0
+        self,
+        label: str,
+        total: int,
+        mode: str = "auto",
+        every: float = 30.0,
+        done: int = 0,
     ):
         self._label = label
         self._total = max(total, 1)
+        self._done_before = done
         self._terminal = sys.stdout.isatty() and mode in ("auto", "steps")
         self._silent = mode == "none"
         self._every = 0.1 if self._terminal else every
@@ -43,7 +54,8 @@ class Ticker:
             return
         self._last = now
         elapsed = now - self._start
-        left = elapsed / max(done, 1) * (self._total - done)
+        done_now = max(done - self._done_before, 1)
+        left = elapsed / done_now * (self._total - done)
         line = (
             f"  {self._label}  {done}/{self._total}  {note}  "
             f"{text.duration(left)} left"

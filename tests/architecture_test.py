@@ -26,6 +26,7 @@ RANKS = {
     "text": 1,
     "progress": 2,
     "schedules": 2,
+    "resumable": 2,
     "ops": 2,
     "data": 2,
     "models": 2,

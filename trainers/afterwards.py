@@ -63,14 +63,9 @@ def evaluate() -> None:
         parsed.run.progress,
     )
     phase = {
-        "natural_accuracy": result.natural_accuracy,
-        "robust_accuracy": result.robust_accuracy,
-        "attacks": result.attacks,
-        **result.certified_record(),
-        "num_examples": result.num_examples,
+        **result.to_dict(),
         "epochs": 0,
         "seconds": 0.0,
-        "evaluation_seconds": result.seconds,
     }
     record: dict[str, Any] = {"phases": {"evaluate": phase}}
     if not _holds_training(folder):

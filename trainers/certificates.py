@@ -1,4 +1,4 @@
-"""Certifying a network image by image, into a table that can be gone on with.
+"""Certifying a network image by image, into a table that can be resumed.
 
 ```
 certify.tsv    settings, then a line for every image
@@ -12,27 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-import time
-from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
-import tensorflow as tf
 
 from flags import certify_flags
 from flags.certify_flags import CertifySettings
-from hydra_tf import attacks
+from hydra_tf import bounds
+from hydra_tf import evaluation
 from hydra_tf import files
 from hydra_tf import interrupts
-from hydra_tf import smoothing
 from hydra_tf.errors import InputError
-from hydra_tf.progress import Ticker
 from hydra_tf.progress import say
-from hydra_tf.smoothing.resumable import ResumableTable
-from trainers import certification
 from trainers import certified_results
-from trainers.certified_results import flag_name
 from trainers.plots import certified as certified_plot
 from trainers.run import datasets
 from trainers.run import environment
@@ -43,7 +33,6 @@ from trainers.run.folder import RunFolder
 
 _TABLE = "certify.tsv"
 _PLOT = "certify.png"
-_Row = dict[str, Any]
 
 
 def run() -> None:
@@ -51,53 +40,68 @@ def run() -> None:
     parsed = certify_flags.certify_from_flags()
     info = datasets.info(parsed.dataset)
     network, path = _load(parsed, info)
-    prover = None
     if not parsed.smooths:
-        prover = certification.BoundProver(
-            network,
-            parsed.method,
-            batch_size=parsed.batch_size,
-            num_examples=parsed.num_examples,
-            dtype=parsed.dtype,
-        )
+        bounds.check_supported(network)
     folder = _open(parsed)
-    table = ResumableTable(
-        folder.path / _TABLE, _columns(parsed), _record(parsed, path)
-    )
-    rows = _read(table, parsed)
+    chosen = _library_settings(parsed)
+    identity = {"dataset": parsed.dataset, "source": _fingerprint(path)}
+    done = _done(folder, chosen, identity, parsed)
     _write_flags(folder)
     images, labels = datasets.test_arrays(
         parsed.dataset, parsed.data_dir, parsed.num_examples
     )
-    known = certified_results.known_robustness(path)
-    _announce(parsed, path, len(labels), len(rows))
-    logits_of = attacks.as_logits_function(network)
-    natural = _predictions(logits_of, images) == labels
-    if len(rows) < len(labels):
-        new = (
-            _by_smoothing(parsed, network, images, labels, len(rows))
-            if prover is None
-            else _by_bounds(
-                parsed, prover, logits_of, images, labels, len(rows)
-            )
+    _announce(parsed, path, len(labels), done)
+    try:
+        result = evaluation.certify(
+            network,
+            images,
+            labels,
+            chosen,
+            table=folder.path / _TABLE,
+            identity=identity,
+            attacked=certified_results.known_robustness(path),
+            progress=parsed.progress,
         )
-        _fill(table, rows, new, len(labels), parsed.progress)
-    result = certified_results.summarise(
-        parsed, rows[: len(labels)], natural, known
-    )
-    folder.merge_metrics({"certify": result})
-    certified_plot.write(folder.path / _PLOT, result, rows[: len(labels)])
-    say(f"\n{certified_results.table(parsed, result)}\n")
-    limit = certified_results.largest_radius(parsed)
+    except interrupts.Interrupted as stop:
+        if stop.where:
+            stop.where += "; run the same command to resume"
+        raise
+    record = {
+        "command": environment.command(),
+        "source": parsed.source,
+        "dataset": parsed.dataset,
+        **result.to_dict(),
+        "environment": environment.describe(),
+    }
+    folder.merge_metrics({"certify": record})
+    certified_plot.write(folder.path / _PLOT, record, result.rows)
+    say(f"\n{result}\n")
+    limit = result.largest_radius
     if limit < parsed.radii[-1]:
         say(
             f"With --n={parsed.n} noisy copies no radius above {limit:.3g} can "
             "be certified.\n"
         )
-    say(f"Every image:  {table.path}")
+    say(f"Every image:  {folder.path / _TABLE}")
     say(f"Plot:         {folder.path / _PLOT}")
     say(f"All figures:  {folder.metrics}")
-    certified_results.check_against_attacks(parsed, result, known)
+    result.check()
+
+
+def _library_settings(
+    parsed: CertifySettings,
+) -> evaluation.CertificationSettings:
+    return evaluation.CertificationSettings(
+        method=parsed.method,
+        radii=parsed.radii,
+        sigma=parsed.sigma,
+        n0=parsed.n0,
+        n=parsed.n,
+        alpha=parsed.alpha,
+        dtype=parsed.dtype,
+        batch_size=parsed.batch_size,
+        seed=parsed.seed,
+    )
 
 
 def _load(parsed: CertifySettings, info) -> tuple[Any, pathlib.Path]:
@@ -131,38 +135,6 @@ def _open(parsed: CertifySettings) -> RunFolder:
     return folder
 
 
-def _columns(parsed: CertifySettings) -> dict[str, Callable[[str], Any]]:
-    """Returns the type of each of the table's columns."""
-    columns: dict[str, Callable[[str], Any]] = {
-        "index": int,
-        "label": int,
-        "prediction": int,
-    }
-    if parsed.smooths:
-        columns["radius"] = float
-    columns |= {flag_name(radius): int for radius in parsed.radii}
-    return columns | {"seconds": float}
-
-
-def _record(parsed: CertifySettings, path: pathlib.Path) -> dict[str, Any]:
-    """Returns what every line of the table depends on, by flag name."""
-    record = {
-        "dataset": parsed.dataset,
-        "method": parsed.method,
-        "source": _fingerprint(path),
-    }
-    if parsed.smooths:
-        return record | {
-            "radii": list(parsed.radii),
-            "sigma": parsed.sigma,
-            "n0": parsed.n0,
-            "n": parsed.n,
-            "alpha": parsed.alpha,
-            "seed": parsed.seed,
-        }
-    return record | {"epsilons": list(parsed.radii), "dtype": parsed.dtype}
-
-
 def _fingerprint(path: pathlib.Path) -> str:
     """Returns a digest of a network's file or folder."""
     if path.is_file():
@@ -175,10 +147,16 @@ def _fingerprint(path: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read(table: ResumableTable, parsed: CertifySettings) -> list[_Row]:
-    """Returns the lines of the table that are there."""
+def _done(
+    folder: RunFolder,
+    chosen: evaluation.CertificationSettings,
+    identity: dict[str, Any],
+    parsed: CertifySettings,
+) -> int:
+    """Returns how many images the table in the folder holds."""
+    table = evaluation.table_of(folder.path / _TABLE, chosen, identity)
     try:
-        return table.read()
+        return len(table.read())
     except InputError as error:
         raise InputError(
             f"--output_dir={parsed.output_dir}: {error}; or pass --overwrite "
@@ -204,131 +182,4 @@ def _announce(
     if done >= count:
         say(f"  {count} images are done already")
     elif done:
-        say(f"  going on after image {done} of {count}")
-
-
-def _predictions(
-    logits_of: Callable[[tf.Tensor], tf.Tensor], images: np.ndarray
-) -> np.ndarray:
-    """Returns the class that the network gives each image."""
-    classify = tf.function(
-        lambda x: tf.argmax(logits_of(x), -1, tf.int32),
-        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
-        autograph=False,
-    )
-    return np.concatenate(
-        [
-            classify(tf.constant(images[row : row + 256])).numpy()
-            for row in range(0, len(images), 256)
-        ]
-    )
-
-
-def _fill(
-    table: ResumableTable,
-    rows: list[_Row],
-    new: Iterator[_Row],
-    count: int,
-    progress: str,
-) -> None:
-    """Appends new lines to the table and to `rows`."""
-    first = len(rows)
-    certified = sum(_first_flag(row) for row in rows)
-    ticker = Ticker("image", count - first, progress)
-    try:
-        for row in new:
-            table.append(row)
-            rows.append(row)
-            certified += _first_flag(row)
-            ticker.update(
-                len(rows) - first, f"certified {certified}/{len(rows)}"
-            )
-            interrupts.check()
-    except interrupts.Interrupted as stop:
-        stop.where = (
-            f"{len(rows)} of {count} images are done; run the same command to "
-            "go on"
-        )
-        raise
-    finally:
-        ticker.close()
-
-
-def _first_flag(row: _Row) -> int:
-    """Whether an image is certified at the smallest radius."""
-    return next(
-        value for name, value in row.items() if name.startswith("certified_")
-    )
-
-
-def _by_bounds(
-    parsed: CertifySettings,
-    prover: certification.BoundProver,
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
-    images: np.ndarray,
-    labels: np.ndarray,
-    first: int,
-) -> Iterator[_Row]:
-    """Yields the lines of the images from `first` on."""
-    while first < len(labels):
-        start = time.perf_counter()
-        stop = min(first + prover.batch_size, len(labels))
-        x, y = images[first:stop], labels[first:stop]
-        predictions = _predictions(logits_of, x)
-        right = predictions == y
-        certified: dict[float, np.ndarray] = {}
-        proved: np.ndarray = np.zeros(len(y), bool)
-        # What holds within a radius holds within the smaller ones.
-        for radius in reversed(parsed.radii):
-            rest = np.flatnonzero(right & ~proved)
-            proved = proved.copy()
-            proved[rest] = prover(x[rest], y[rest], radius)
-            certified[radius] = proved
-        seconds = (time.perf_counter() - start) / len(y)
-        for index in range(len(y)):
-            yield {
-                "index": first + index,
-                "label": int(y[index]),
-                "prediction": int(predictions[index]),
-                **{
-                    flag_name(radius): int(certified[radius][index])
-                    for radius in parsed.radii
-                },
-                "seconds": round(seconds, 6),
-            }
-        first = stop
-
-
-def _by_smoothing(
-    parsed: CertifySettings,
-    network: Any,
-    images: np.ndarray,
-    labels: np.ndarray,
-    first: int,
-) -> Iterator[_Row]:
-    """Yields the lines of the images from `first` on."""
-    certificates = smoothing.certify_each(
-        network,
-        images[first:],
-        parsed.sigma,
-        n0=parsed.n0,
-        n=parsed.n,
-        alpha=parsed.alpha,
-        batch_size=parsed.batch_size or 256,
-        seed=parsed.seed,
-        first_index=first,
-    )
-    for certificate in certificates:
-        label = int(labels[certificate.index])
-        right = certificate.prediction == label
-        yield {
-            "index": certificate.index,
-            "label": label,
-            "prediction": certificate.prediction,
-            "radius": certificate.radius,
-            **{
-                flag_name(radius): int(right and certificate.radius >= radius)
-                for radius in parsed.radii
-            },
-            "seconds": round(certificate.seconds, 6),
-        }
+        say(f"  resuming after image {done} of {count}")

@@ -3,11 +3,19 @@
 from hydra_tf.attacks.cleverhans_bridge import cleverhans_attack
 from hydra_tf.attacks.fgsm import fgsm
 from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.losses import kl_divergence
+from hydra_tf.attacks.losses import margin_loss
 from hydra_tf.attacks.pgd import pgd
+from hydra_tf.registry.attacks import register
 
 __all__ = [
     "as_logits_function",
     "cleverhans_attack",
+    "cross_entropy",
     "fgsm",
+    "kl_divergence",
+    "margin_loss",
     "pgd",
+    "register",
 ]

@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 
-THREAT_MODELS = ("linf", "l2")
-
 # The projection on the L2 ball divides by norm + this, as the originals do.
 _NORM_STABILISER = 1e-7
 
@@ -64,12 +62,12 @@ class Ball:
         # Where x is in range, the L2 projection can leave it by rounding only.
         return tf.clip_by_value(self.project(x_adv), *self.clip)
 
-    def random_point(self, seed):
+    def random_point(self, seed, indices=None):
         """Returns points uniform in the norm ball, clipped to the range."""
         if self.threat_model == "linf":
-            direction = noise.uniform_like(self.centre, seed)
+            direction = noise.uniform_like(self.centre, seed, indices)
         else:
-            direction = noise.l2_ball_like(self.centre, seed)
+            direction = noise.l2_ball_like(self.centre, seed, indices)
         return tf.clip_by_value(
             self.centre + self.epsilon * direction, *self.clip
         )

@@ -7,9 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hydra_tf.attacks.ball import THREAT_MODELS
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
+from hydra_tf.registry.attacks import THREAT_MODEL
 
 
 def check_attack_settings(
@@ -24,12 +23,7 @@ def check_attack_settings(
 
     Tensors are not checked: their value may be unknown.
     """
-    if threat_model not in THREAT_MODELS:
-        raise InputError(
-            "`threat_model` must be 'linf' or 'l2'. "
-            f"Received: threat_model={threat_model!r}. "
-            f"{close_matches(threat_model, THREAT_MODELS)}"
-        )
+    THREAT_MODEL.check(threat_model)
     check_number("epsilon", epsilon, minimum=0.0)
     check_number("step_size", step_size, minimum=0.0)
     check_number("num_steps", num_steps, minimum=0, integer=True)

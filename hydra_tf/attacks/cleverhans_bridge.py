@@ -20,6 +20,7 @@ need to run beside Keras 3, and to do what they document, is dealt with here:
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import threading
@@ -31,7 +32,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.ball import THREAT_MODELS
+from hydra_tf.attacks import noise
 from hydra_tf.attacks.checks import check_attack_settings
 from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
@@ -39,37 +40,13 @@ from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.attacks import AttackEntry
 
-# Threat models of each attack, and its settings beyond the common ones.
-_THREAT_MODELS = {
-    "bim": THREAT_MODELS,
-    "cw_l2": ("l2",),
-    "fgm": THREAT_MODELS,
-    "mim": THREAT_MODELS,
-    "pgd": THREAT_MODELS,
-    "spsa": ("linf",),
-}
-_SETTINGS: dict[str, tuple[str, ...]] = {
-    "bim": (),
-    "cw_l2": (
-        "abort_early",
-        "binary_search_steps",
-        "confidence",
-        "initial_const",
-    ),
-    "fgm": (),
-    "mim": ("decay_factor",),
-    "pgd": ("random_start",),
-    "spsa": ("delta", "early_stop_loss_threshold", "num_samples"),
-}
 _NORMS = {"linf": np.inf, "l2": 2}
+_PREFIX = "cleverhans_"
 
 _LOCK = threading.RLock()
-
-
-def names() -> list[str]:
-    """Returns the names of the attacks."""
-    return sorted(_SETTINGS)
 
 
 def cleverhans_attack(
@@ -83,16 +60,13 @@ def cleverhans_attack(
     num_steps: int | None = None,
     threat_model: str | None = None,
     clip: tuple[float, float] = (0.0, 1.0),
+    seed: noise.Seed = None,
     **settings: Any,
 ) -> tf.Tensor:
     """Runs an attack of cleverhans. To be called eagerly.
 
-    Random numbers come from TensorFlow's global generator, which
-    `keras.utils.set_random_seed` seeds.
-
     Args:
-        name: One of `names()`: `"fgm"`, `"bim"`, `"pgd"`, `"mim"`, `"cw_l2"`,
-            `"spsa"`.
+        name: `"fgm"`, `"bim"`, `"pgd"`, `"mim"`, `"cw_l2"` or `"spsa"`.
         model: Keras model, called in inference mode, or any callable from
             images to logits.
         x: Float images of shape `(batch, ...)` within `clip`; for `"cw_l2"`
@@ -110,6 +84,8 @@ def cleverhans_attack(
         threat_model: `"linf"`, the default where there is a choice, or `"l2"`.
             `"cw_l2"` is L2, `"spsa"` is Linf.
         clip: Smallest and largest value of an image.
+        seed: As in `pgd`, but it seeds TensorFlow's global generator, from
+            which random numbers come; `None` leaves that as it is.
         **settings: For `"pgd"`, `random_start` (True). For `"mim"`,
             `decay_factor` (1.0). For `"cw_l2"`, `binary_search_steps` (5),
             `confidence` (0.0), `initial_const` (0.01), `abort_early` (True).
@@ -130,7 +106,11 @@ def cleverhans_attack(
     - MIM: [Dong et al., 2018](https://arxiv.org/abs/1710.06081)
     - SPSA: [Uesato et al., 2018](https://arxiv.org/abs/1802.05666)
     """
-    threat_model = _check_names(name, threat_model, settings)
+    entry = _entry(name)
+    threat_model = threat_model or entry.threat_models[0]
+    entry.check_threat_model(threat_model)
+    for key, value in settings.items():
+        entry.setting(key).check(value)
     radius = math.inf
     if epsilon is not None:
         radius = epsilon
@@ -153,6 +133,10 @@ def cleverhans_attack(
         labels = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
     else:
         labels = tf.cast(class_labels(y), tf.int32)
+    stateless_seed = noise.as_seed(seed)
+    if stateless_seed is not None:
+        low, high = stateless_seed.numpy().astype(np.uint32).tolist()
+        tf.random.set_seed(low | (high & 0x3FFFFFFF) << 32)
     with _LOCK, _quiet():
         if name == "cw_l2":
             x_adv = _smallest_perturbation(
@@ -194,33 +178,24 @@ def cleverhans_attack(
     return tf.cast(x_adv, dtype)
 
 
-def _check_names(
-    name: str, threat_model: str | None, settings: dict[str, Any]
-) -> str:
-    """Returns the threat model; raises InputError for unknown names."""
-    if name not in _SETTINGS:
+# The rows of the registry.
+fgm, bim, pgd, mim, cw_l2, spsa = (
+    functools.partial(cleverhans_attack, name)
+    for name in ("fgm", "bim", "pgd", "mim", "cw_l2", "spsa")
+)
+
+
+def _entry(name: str) -> AttackEntry:
+    known = [
+        entry.name.removeprefix(_PREFIX)
+        for entry in ATTACKS
+        if entry.library == "cleverhans"
+    ]
+    if name not in known:
         raise InputError(
-            f"Unknown cleverhans attack {name!r}. "
-            f"{close_matches(name, _SETTINGS)}"
+            f"unknown cleverhans attack {name!r}. {close_matches(name, known)}"
         )
-    for setting in settings:
-        if setting not in _SETTINGS[name]:
-            hint = "It has none of its own."
-            if _SETTINGS[name]:
-                hint = close_matches(setting, _SETTINGS[name])
-            raise InputError(
-                f"The attack {name!r} has no setting {setting!r}. {hint}"
-            )
-    choices = _THREAT_MODELS[name]
-    if threat_model is None:
-        return choices[0]
-    if threat_model not in choices:
-        raise InputError(
-            f"The attack {name!r} needs `threat_model` "
-            f"{' or '.join(map(repr, choices))}. "
-            f"Received: threat_model={threat_model!r}"
-        )
-    return threat_model
+    return ATTACKS.entry(f"{_PREFIX}{name}")
 
 
 def _checked_images(x: tf.Tensor, clip: tuple[float, float]) -> tf.Tensor:
@@ -406,7 +381,6 @@ def _spsa(
     """Runs SPSA image by image."""
     from cleverhans.tf2.attacks import spsa
 
-    check_number("num_samples", num_samples, minimum=2, integer=True)
     if num_samples % 2:
         raise InputError(
             "`num_samples` must be even: samples come in opposite pairs. "

@@ -22,6 +22,7 @@ def fgsm(
     random_start: bool = False,
     clip: tuple[float, float] = (0.0, 1.0),
     seed: noise.Seed = None,
+    indices: tf.Tensor | None = None,
     natural_logits: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Fast gradient sign method: a single step of `pgd`, by default from `x`.
@@ -39,6 +40,7 @@ def fgsm(
         random_start: As in `pgd`.
         clip: Smallest and largest value of an image.
         seed: As in `pgd`.
+        indices: As in `pgd`.
         natural_logits: As in `pgd`.
 
     Returns:
@@ -64,5 +66,6 @@ def fgsm(
         random_start=random_start,
         clip=clip,
         seed=seed,
+        indices=indices,
         natural_logits=natural_logits,
     )

@@ -1,9 +1,10 @@
 """Random starting points that do not depend on the number of replicas.
 
-A seed makes noise stateless: the same seed and shape give the same numbers on
-every device, and under `tf.distribute` each replica takes its rows of the noise
-of the global batch. Without a seed the noise is fresh at every call and comes
-from TensorFlow's global generator, which `keras.utils.set_random_seed` seeds.
+A seed makes noise stateless: row i of a seed's noise is the same on every
+device, whatever the other rows, and under `tf.distribute` each replica takes
+its rows of the noise of the global batch. Without a seed the noise is fresh at
+every call and comes from TensorFlow's global generator, which
+`keras.utils.set_random_seed` seeds.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.loops import map_in_order
 
 Seed: TypeAlias = "int | tf.Tensor | None"
 
-# One algorithm on every device, so that a seed means the same numbers.
+# One algorithm on every device, so that a seed means the same numbers. A step
+# of its counter yields four of them.
 _ALGORITHM = "philox"
+_NUMBERS_PER_STEP = 4
 
 
 def as_seed(seed: Seed) -> tf.Tensor | None:
@@ -61,38 +65,59 @@ def fold_seed(seed: tf.Tensor | None, number: int | tf.Tensor):
     )
 
 
-def uniform_like(x: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-    """Returns float32 noise of the shape of `x`, uniform in [-1, 1)."""
+def uniform_like(
+    x: tf.Tensor, seed: tf.Tensor | None, indices: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns float32 noise of the shape of `x`, uniform in [-1, 1).
 
-    def draw(shape):
-        if seed is None:
-            return tf.random.uniform(shape, -1.0, 1.0)
-        return tf.random.stateless_uniform(
-            shape, seed, -1.0, 1.0, alg=_ALGORITHM
-        )
-
-    return _draw_rows(draw, tf.shape(x), seed, x.shape)
-
-
-def normal_like(x: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-    """Returns float32 noise of the shape of `x`, standard normal."""
-
-    def draw(shape):
-        if seed is None:
-            return tf.random.normal(shape)
-        return tf.random.stateless_normal(shape, seed, alg=_ALGORITHM)
-
-    return _draw_rows(draw, tf.shape(x), seed, x.shape)
+    Args:
+        x: Tensor of shape `(rows, ...)`.
+        seed: Stateless seed, or `None` for fresh noise.
+        indices: Integers of shape `(rows,)`, by default 0, 1 and so on. With
+            a seed, a row's noise depends on the seed and its index alone.
+    """
+    if seed is None:
+        noise = tf.random.uniform(tf.shape(x), -1.0, 1.0)
+    else:
+        uniform = tf.raw_ops.StatelessRandomUniformV2
+        noise = 2.0 * _rows(uniform, x, seed, indices) - 1.0
+    return tf.ensure_shape(noise, x.shape)
 
 
-def l2_ball_like(x: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-    """Returns float32 noise, each row uniform in the unit L2 ball."""
+def normal_like(
+    x: tf.Tensor, seed: tf.Tensor | None, indices: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns float32 noise of the shape of `x`, standard normal.
+
+    Args:
+        x: See `uniform_like`, as all arguments.
+        seed: Stateless seed.
+        indices: Indices of the rows.
+    """
+    if seed is None:
+        noise = tf.random.normal(tf.shape(x))
+    else:
+        normal = tf.raw_ops.StatelessRandomNormalV2
+        noise = _rows(normal, x, seed, indices)
+    return tf.ensure_shape(noise, x.shape)
+
+
+def l2_ball_like(
+    x: tf.Tensor, seed: tf.Tensor | None, indices: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns float32 noise, each row uniform in the unit L2 ball.
+
+    Args:
+        x: See `uniform_like`, as all arguments.
+        seed: Stateless seed.
+        indices: Indices of the rows.
+    """
     direction = tf.math.l2_normalize(
-        normal_like(x, fold_seed(seed, 0)), axis=image_axes(x)
+        normal_like(x, fold_seed(seed, 0), indices), axis=image_axes(x)
     )
     # The share of the ball's volume within radius r is r**dimensions.
     volume = uniform_like(
-        tf.reshape(x, [tf.shape(x)[0], -1])[:, :1], fold_seed(seed, 1)
+        tf.reshape(x, [tf.shape(x)[0], -1])[:, :1], fold_seed(seed, 1), indices
     )
     volume = tf.reshape((volume + 1.0) / 2.0, [-1] + [1] * (len(x.shape) - 1))
     dimensions = tf.cast(tf.size(x[0]), tf.float32)
@@ -104,24 +129,47 @@ def image_axes(x: tf.Tensor) -> list[int]:
     return list(range(1, len(x.shape)))
 
 
-def _draw_rows(
-    draw: Callable[[tf.Tensor], tf.Tensor],
-    shape: tf.Tensor,
-    seed: tf.Tensor | None,
-    static_shape: tf.TensorShape,
+def _rows(
+    operation: Callable[..., tf.Tensor],
+    x: tf.Tensor,
+    seed: tf.Tensor,
+    indices: tf.Tensor | None,
 ) -> tf.Tensor:
-    """Returns this replica's rows of the noise of the global batch.
+    """Returns noise of the shape of `x`, each row from its place in a stream.
 
-    All replicas must have equally many rows, as they do when the global batch
-    divides by the number of replicas.
+    Philox turns a key and a counter into random numbers: the rows are had
+    without those before them. Without `indices`, each replica takes its rows
+    of the global batch; all replicas must have equally many, as they do when
+    the global batch divides by their number.
+
+    Args:
+        operation: One of TensorFlow's that take a key and a counter.
+        x: Tensor of shape `(rows, ...)`.
+        seed: Stateless seed.
+        indices: Indices of the rows, or `None`.
     """
-    context = tf.distribute.get_replica_context()
-    replicas = 1 if context is None else context.num_replicas_in_sync
-    if seed is None or replicas == 1:
-        noise = draw(shape)
+    key = tf.reshape(tf.bitcast(seed, tf.uint64), [1])
+    rows, size = tf.shape(x)[0], tf.reduce_prod(tf.shape(x)[1:])
+    steps = -(-size // _NUMBERS_PER_STEP)
+
+    def draw(first, shape):
+        step = tf.cast(first, tf.int64) * tf.cast(steps, tf.int64)
+        return operation(
+            shape=shape,
+            key=key,
+            counter=tf.cast(tf.stack([step, 0]), tf.uint64),
+            alg=tf.random.Algorithm.PHILOX.value,
+        )
+
+    padded = steps * _NUMBERS_PER_STEP
+    if indices is None:
+        context = tf.distribute.get_replica_context()
+        replica = 0 if context is None else context.replica_id_in_sync_group
+        noise = draw(tf.cast(replica, tf.int32) * rows, [rows, padded])
     else:
-        rows = shape[0]
-        everyone = draw(tf.concat([[rows * replicas], shape[1:]], axis=0))
-        first = tf.cast(context.replica_id_in_sync_group, tf.int32) * rows
-        noise = everyone[first : first + rows]
-    return tf.ensure_shape(noise, static_shape)
+        (noise,) = map_in_order(
+            lambda index: (draw(index, [padded]),),
+            tf.convert_to_tensor(indices),
+            [tf.float32],
+        )
+    return tf.reshape(noise[:, :size], tf.shape(x))

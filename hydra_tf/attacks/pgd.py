@@ -25,6 +25,8 @@ from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import attack_loss
 from hydra_tf.attacks.losses import check_loss
 from hydra_tf.attacks.losses import class_labels
+from hydra_tf.attacks.restarts import restart_seed
+from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 
@@ -58,6 +60,7 @@ def pgd(
     num_restarts: int = 1,
     clip: tuple[float, float] = (0.0, 1.0),
     seed: noise.Seed = None,
+    indices: tf.Tensor | None = None,
     natural_logits: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Projected gradient descent: images in the ball that raise the loss.
@@ -94,6 +97,9 @@ def pgd(
         seed: None for fresh noise at every call, an integer or an int32 tensor
             of shape `(2,)` for noise that only depends on it, whatever the
             number of replicas that share the global batch in equal parts.
+        indices: Integers of shape `(batch,)`, by default 0, 1 and so on: the
+            indices of the images where `x` is part of a larger set. With a
+            seed, an image's noise depends on seed, restart and index alone.
         natural_logits: Logits of `x` in inference mode, if known; saves a
             forward pass with `loss="kl"`.
 
@@ -144,32 +150,38 @@ def pgd(
     )
     seed = noise.as_seed(seed)
 
+    if start is not None:
+        start = tf.cast(tf.convert_to_tensor(start), tf.float32)
+        start = tf.ensure_shape(start, images.shape)
+
     def draw_start(restart):
         if not random_start:
             return images
-        return ball.random_point(noise.fold_seed(seed, restart))
+        return ball.random_point(restart_seed(seed, restart), indices)
 
-    def climb_from(point):
+    def start_of(restart):
+        if start is None:
+            return draw_start(restart)
+        if isinstance(restart, int):
+            return start
+        return tf.where(restart == 0, start, draw_start(restart))
+
+    def attack(restart):
         return _climb(
             lambda x_adv: loss_of(logits_of(x_adv)),
             ball,
-            point,
+            start_of(restart),
             tf.cast(step_size, tf.float32),
             num_steps,
         )
 
-    if start is not None:
-        start = tf.cast(tf.convert_to_tensor(start), tf.float32)
-        start = tf.ensure_shape(start, images.shape)
     if isinstance(num_restarts, numbers.Integral) and num_restarts == 1:
-        x_adv = climb_from(draw_start(0) if start is None else start)
+        x_adv = attack(0)
     else:
-        x_adv = _worst_of_restarts(
+        x_adv = worst_of_restarts(
             num_restarts,
             images,
-            start,
-            draw_start,
-            climb_from,
+            attack,
             lambda point: _outcome(logits_of(point), y, loss_of),
         )
     return tf.stop_gradient(tf.cast(x_adv, x.dtype))
@@ -207,51 +219,6 @@ def _climb(
         parallel_iterations=1,
     )
     return ball.finish(x_adv)
-
-
-def _worst_of_restarts(
-    num_restarts, images, start, draw_start, climb_from, outcome_of
-) -> tf.Tensor:
-    """Returns, for each image, the worst of the points that restarts reach."""
-    rows = tf.shape(images)[:1]
-
-    def attack_once(restart, worst, worst_broken, worst_loss):
-        point = draw_start(restart)
-        if start is not None:
-            point = tf.where(restart == 0, start, point)
-        x_adv = climb_from(point)
-        broken, loss = outcome_of(x_adv)
-        # Not "greater": a loss that is NaN must not hide behind the images.
-        higher = tf.logical_not(loss <= worst_loss)
-        better = tf.where(broken == worst_broken, higher, broken)
-        chosen = tf.reshape(better, [-1] + [1] * (len(images.shape) - 1))
-        return (
-            restart + 1,
-            tf.where(chosen, x_adv, worst),
-            tf.where(better, broken, worst_broken),
-            tf.where(better, loss, worst_loss),
-        )
-
-    num_restarts = tf.cast(num_restarts, tf.int32)
-    row_shape = images.shape[:1]
-    _, worst, _, _ = tf.while_loop(
-        lambda restart, *_: restart < num_restarts,
-        attack_once,
-        (
-            tf.constant(0),
-            images,
-            tf.ensure_shape(tf.fill(rows, False), row_shape),
-            tf.ensure_shape(tf.fill(rows, -float("inf")), row_shape),
-        ),
-        shape_invariants=(
-            tf.TensorShape([]),
-            images.shape,
-            row_shape,
-            row_shape,
-        ),
-        parallel_iterations=1,
-    )
-    return worst
 
 
 def _outcome(logits, y, loss_of) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,1 +1,25 @@
 """Measuring what a network withstands: attacks, bounds, smoothing."""
+
+from hydra_tf.evaluation.certificates import Certificates
+from hydra_tf.evaluation.certify import certify
+from hydra_tf.evaluation.certify import table_of
+from hydra_tf.evaluation.evaluate import evaluate
+from hydra_tf.evaluation.network import as_exported
+from hydra_tf.evaluation.prover import BoundProver
+from hydra_tf.evaluation.result import Evaluation
+from hydra_tf.registry.evaluation import CertificationSettings
+from hydra_tf.registry.evaluation import EvaluationSettings
+from hydra_tf.registry.evaluation import SmoothingSettings
+
+__all__ = [
+    "BoundProver",
+    "Certificates",
+    "CertificationSettings",
+    "Evaluation",
+    "EvaluationSettings",
+    "SmoothingSettings",
+    "as_exported",
+    "certify",
+    "evaluate",
+    "table_of",
+]

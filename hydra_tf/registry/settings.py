@@ -66,11 +66,15 @@ class Setting:
         if value is None and self.default is None or self.is_open(value):
             return value
         if not self.accepts(value):
-            raise InputError(
-                f"`{self.name}` must be {self.range}. Received: "
-                f"{self.name}={value!r}{self.hint(value)}"
-            )
+            raise self.error(value)
         return value
+
+    def error(self, value: Any) -> InputError:
+        """Returns the error that says what would be right."""
+        return InputError(
+            f"`{self.name}` must be {self.range}. Received: "
+            f"{self.name}={value!r}{self.hint(value)}"
+        )
 
     def hint(self, value: Any) -> str:
         """Returns what may have been meant, a sentence or nothing."""
@@ -225,26 +229,6 @@ class OpenChoice(Choice):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Names(Setting):
-    """Several names; on the command line separated by commas."""
-
-    @property
-    def range(self) -> str:
-        return "a list of names"
-
-    def check(self, value: Any) -> tuple[str, ...]:
-        if isinstance(value, str):
-            return (value,)
-        names = tuple(value) if isinstance(value, Iterable) else (value,)
-        if not all(isinstance(name, str) for name in names):
-            raise InputError(
-                f"`{self.name}` must be {self.range}. "
-                f"Received: {self.name}={value!r}"
-            )
-        return names
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Switch(Setting):
     """True or False."""
 
@@ -289,3 +273,77 @@ class Limits(Setting):
             and all(isinstance(each, numbers.Real) for each in value)
             and value[0] < value[1]
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Numbers(Number):
+    """Several numbers, each in range; checked, they rise, each once.
+
+    On the command line they are separated by commas.
+    """
+
+    def parse(self, text: str) -> Any:
+        return [super(Numbers, self).parse(part) for part in text.split(",")]
+
+    @property
+    def range(self) -> str:
+        return f"numbers, each {super().range}"
+
+    def accepts(self, value: Any) -> bool:
+        return (
+            isinstance(value, Iterable)
+            and not isinstance(value, str)
+            and all(map(super().accepts, value))
+        )
+
+    def check(self, value: Any) -> Any:
+        if value is None and self.default is None:
+            return value
+        if not self.accepts(value):
+            raise self.error(value)
+        return tuple(sorted({float(each) for each in value}))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Names(Choice):
+    """Several of several names; without `choices`, any names.
+
+    On the command line they are separated by commas.
+    """
+
+    def parse(self, text: str) -> Any:
+        parts = [part.strip() for part in text.split(",")]
+        return list(dict.fromkeys(part for part in parts if part))
+
+    @property
+    def range(self) -> str:
+        return "names" + (
+            f" out of {', '.join(map(repr, self.choices))}"
+            if self.choices
+            else ""
+        )
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, Iterable) and not self._wrong(value)
+
+    def check(self, value: Any) -> Any:
+        if value is None and self.default is None:
+            return value
+        if isinstance(value, str):
+            value = (value,)
+        if not self.accepts(value):
+            raise self.error(value)
+        return tuple(value)
+
+    def hint(self, value: Any) -> str:
+        if not (self.choices and isinstance(value, Iterable)):
+            return ""
+        return super().hint(self._wrong(value)[0])
+
+    def _wrong(self, value: Iterable[Any]) -> list[Any]:
+        return [
+            name
+            for name in value
+            if not isinstance(name, str)
+            or (self.choices and name not in self.choices)
+        ]

@@ -26,8 +26,8 @@ import tensorflow as tf
 from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.errors import InputError
-from hydra_tf.smoothing.resumable import ResumableTable
-from hydra_tf.smoothing.resumable import digest
+from hydra_tf.resumable import ResumableTable
+from hydra_tf.resumable import digest
 from hydra_tf.smoothing.sampling import NoisySampler
 from hydra_tf.smoothing.sampling import as_images
 from hydra_tf.smoothing.statistics import ABSTAIN

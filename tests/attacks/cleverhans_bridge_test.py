@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from hydra_tf.attacks import cleverhans_attack
-from hydra_tf.attacks import cleverhans_bridge
 from hydra_tf.attacks import fgsm
 from hydra_tf.attacks import pgd
 from hydra_tf.errors import InputError
+from hydra_tf.registry.attacks import ATTACKS
 
 BALLS = [
     ("fgm", "linf", 0.15, {}),
@@ -62,7 +62,9 @@ def accuracy(model, x, y):
 
 
 def test_every_attack_is_tested():
-    assert {name for name, *_ in BALLS} == set(cleverhans_bridge.names())
+    assert {f"cleverhans_{name}" for name, *_ in BALLS} == {
+        entry.name for entry in ATTACKS if entry.library == "cleverhans"
+    }
 
 
 @pytest.mark.parametrize("name, threat_model, epsilon, settings", BALLS)
@@ -167,6 +169,17 @@ def test_a_model_that_changed_is_not_mistaken_for_its_former_self(case):
     assert np.mean(first == second) < 0.5
 
 
+def test_seed_decides_the_random_start(case):
+    model, x, y = case
+    settings = {"epsilon": 0.2, "step_size": 0.0, "num_steps": 1}
+
+    def attacked(seed):
+        return cleverhans_attack("pgd", model, x, y, seed=seed, **settings)
+
+    np.testing.assert_array_equal(attacked(3), attacked(3))
+    assert np.mean(attacked(3) == attacked(2**32 + 3)) < 0.5
+
+
 def test_models_run_in_inference_mode():
     modes = []
 
@@ -183,7 +196,7 @@ def test_models_run_in_inference_mode():
     [
         ("pgdd", {}, "Did you mean 'pgd'"),
         ("mim", {"decay_facto": 1.0}, "Did you mean 'decay_factor'"),
-        ("fgm", {"random_start": True}, "It has none of its own"),
+        ("fgm", {"random_start": True}, "has no setting 'random_start'"),
         ("spsa", {"threat_model": "l2"}, "needs `threat_model` 'linf'"),
         ("cw_l2", {"threat_model": "linf"}, "needs `threat_model` 'l2'"),
         ("pgd", {"epsilon": None}, "needs `epsilon`"),

@@ -34,6 +34,19 @@ def test_same_numbers_in_xla(draw):
     np.testing.assert_allclose(compiled(), draw(X, noise.as_seed(1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(7, 4, 3), (7, 3, 5)])
+@pytest.mark.parametrize("draw", DRAWS)
+def test_noise_of_a_row_depends_on_its_index_alone(draw, shape):
+    seed = noise.as_seed(4)
+    whole = draw(tf.zeros(shape), seed)
+    indices = [5, 0, 3]
+    rows = tf.zeros((3, *shape[1:]))
+    np.testing.assert_array_equal(
+        draw(rows, seed, indices), tf.gather(whole, indices)
+    )
+    np.testing.assert_array_equal(draw(rows, seed), whole[:3])
+
+
 def test_uniform_noise_fills_its_range():
     drawn = noise.uniform_like(X, noise.as_seed(0)).numpy()
     assert -1 <= drawn.min() < -0.99 and 0.99 < drawn.max() < 1

@@ -12,7 +12,7 @@ from hydra_tf import bounds
 from hydra_tf import data
 from hydra_tf import objectives
 from hydra_tf import schedules
-from hydra_tf.attacks import cleverhans_bridge
+from hydra_tf.registry.attacks import ATTACKS
 from trainers.training import settings
 
 
@@ -25,12 +25,7 @@ def parse(*arguments):
 
 def test_choices_are_the_library_s():
     assert sorted(objective_flags.OBJECTIVES) == sorted(objectives.names())
-    bridged = {
-        name.removeprefix("cleverhans_")
-        for name in attack_flags.ATTACKS
-        if name.startswith("cleverhans_")
-    }
-    assert bridged == set(cleverhans_bridge.names())
+    assert attack_flags.ATTACKS == ATTACKS.names
     assert certification_methods.BOUNDS == bounds.METHODS
 
 

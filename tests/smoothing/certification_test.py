@@ -4,7 +4,7 @@ import tensorflow as tf
 from scipy import stats
 
 import hydra_tf as ht
-from hydra_tf.smoothing import resumable
+from hydra_tf import resumable
 from hydra_tf.smoothing import sampling
 from tests import golden
 from tests.smoothing.networks import assert_same

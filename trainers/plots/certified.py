@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainers.certified_results import attack_name
+from hydra_tf.evaluation.certificates import attack_name
 from trainers.plots import figure as figures
 
 _NORMS = {"linf": r"$L_\infty$", "l2": r"$L_2$"}

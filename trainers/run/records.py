@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import Any
 
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
-from trainers import certification
+from hydra_tf.evaluation import Evaluation
 from trainers import evaluation
 from trainers import startup
 from trainers.run import environment
@@ -37,25 +36,17 @@ def is_measured(
     entry = folder.read_metrics().get("phases", {}).get(phase)
     if entry is None:
         return False
-    attacks = {
-        name: evaluation.describe(name, settings.evaluation)
-        for name in settings.evaluation.attacks
-    }
-    proofs = certification.describe(settings.evaluation)
     return (
         entry["num_examples"] == num_examples
         and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
-        and {name: entry["attacks"].get(name) for name in attacks}
-        == _as_read(attacks)
-        and set(entry["robust_accuracy"]) >= set(attacks)
-        and entry.get("certification", {}) == _as_read(proofs)
+        and evaluation.library_settings(settings.evaluation).matches(entry)
     )
 
 
 def measured(
     settings: Settings,
     phase: str,
-    result: evaluation.Evaluation,
+    result: Evaluation,
     folder: RunFolder,
 ) -> dict[str, Any]:
     """Returns what is added when a phase's network was measured.
@@ -68,15 +59,10 @@ def measured(
     """
     history = folder.phase(phase).read_history()
     entry = {
-        "natural_accuracy": result.natural_accuracy,
-        "robust_accuracy": result.robust_accuracy,
-        "attacks": result.attacks,
-        **result.certified_record(),
-        "num_examples": result.num_examples,
+        **result.to_dict(),
         "epochs": len(history),
         "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
-        "evaluation_seconds": result.seconds,
         "checkpoint": source.fingerprint(folder.finished(phase)),
         "history": history,
     }
@@ -194,8 +180,3 @@ def dataset(
         "num_evaluated": num_evaluated,
         "augmented": train.augmentation is not None,
     }
-
-
-def _as_read(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record as it comes back from the file."""
-    return json.loads(json.dumps(record))

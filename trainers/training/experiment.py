@@ -232,7 +232,7 @@ class Experiment:
             self.settings.evaluation,
             self.settings.run.progress,
         )
-        say(f"  {evaluation.summary(result)}")
+        say(f"  {result.summary()}")
         folder.merge_metrics(
             records.measured(self.settings, phase, result, folder)
         )

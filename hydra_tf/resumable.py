@@ -1,4 +1,4 @@
-"""A table of results that survives being stopped after any line."""
+"""Results that survive being stopped: a table that grows line by line."""
 
 from __future__ import annotations
 
@@ -93,24 +93,13 @@ class ResumableTable:
             if not line.startswith(_MARK):
                 raise ValueError("no mark")
             found = json.loads(line.removeprefix(_MARK))
-            names = sorted(found.keys() | self._settings.keys())
+            found.keys()
         except (AttributeError, ValueError):
             raise InputError(
-                f"{self.path} is there, but is no table to go on with: give "
+                f"{self.path} is there, but is no table to resume: give "
                 "another path, or delete it"
             ) from None
-        wanted = self._settings
-        differences = [
-            f"{name} {found.get(name)!r} instead of {wanted.get(name)!r}"
-            for name in names
-            if found.get(name) != wanted.get(name)
-        ]
-        if differences:
-            raise InputError(
-                f"{self.path} was written with other settings: "
-                f"{', '.join(differences)}. Give those, another path, or "
-                "delete it"
-            )
+        check_same_settings(self.path, found, self._settings)
 
     def _row(self, line: str, number: int) -> dict[str, Any]:
         cells = line.split("\t")
@@ -125,6 +114,31 @@ class ResumableTable:
             raise InputError(
                 f"{self.path}, line {number}, cannot be read: {line!r}"
             ) from None
+
+
+def check_same_settings(
+    path: str | os.PathLike, found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Checks that what a file holds can be resumed.
+
+    Args:
+        path: The file.
+        found: Settings that it was written with.
+        wanted: Settings of now, as JSON can hold them.
+
+    Raises:
+        InputError: If they differ; the message says in what.
+    """
+    differences = [
+        f"{name} {found.get(name)!r} instead of {wanted.get(name)!r}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if differences:
+        raise InputError(
+            f"{path} was written with other settings: "
+            f"{', '.join(differences)}. Give those, another path, or delete it"
+        )
 
 
 def digest(array: np.ndarray) -> str:

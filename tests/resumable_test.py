@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hydra_tf.errors import InputError
-from hydra_tf.smoothing.resumable import ResumableTable
-from hydra_tf.smoothing.resumable import digest
+from hydra_tf.resumable import ResumableTable
+from hydra_tf.resumable import digest
 
 COLUMNS = {"index": int, "radius": float, "name": str}
 ROWS = [
@@ -41,7 +41,7 @@ def test_the_file_is_a_table_under_its_settings(path):
     assert rows[1] == "1\t0.0\tdog"
 
 
-def test_a_table_goes_on_where_it_stopped(path):
+def test_a_table_is_resumed(path):
     again = table(path)
     again.read()
     again.append({"index": 3, "radius": 2.0, "name": "frog"})
@@ -72,10 +72,10 @@ def test_other_settings_are_refused_and_the_file_is_left_alone(path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no table to go on with"),
-        ("notes\n", "no table to go on with"),
-        ("# notes\n", "no table to go on with"),
-        ("# [1]\n", "no table to go on with"),
+        ("", "no table to resume"),
+        ("notes\n", "no table to resume"),
+        ("# notes\n", "no table to resume"),
+        ("# [1]\n", "no table to resume"),
         ('# {"n": 10, "sigma": 0.25}\nindex\tname\n', "has other columns"),
         (
             '# {"n": 10, "sigma": 0.25}\nindex\tradius\tname\n1\t2.0\n',

@@ -1,0 +1,110 @@
+"""The network that is measured: the one that an export would hold."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import pruning
+from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.losses import class_labels
+from hydra_tf.bounds.graph import network_of
+from hydra_tf.errors import InputError
+from hydra_tf.layers.traversal import find_masked
+from hydra_tf.resumable import digest
+from hydra_tf.smoothing.sampling import as_images
+
+
+def as_exported(model: Any) -> Any:
+    """Returns a network with its masks made permanent.
+
+    Args:
+        model: Keras model, masked or not, or a `RobustModel`; what is no Keras
+            model, and a subclassed one, is returned as it is.
+
+    Raises:
+        InputError: If the model ends in a softmax.
+    """
+    check_ends_in_logits(model, "`model`")
+    if not isinstance(model, keras.Model):
+        return model
+    try:
+        network = network_of(model)
+    except InputError:
+        return model
+    return pruning.strip_masks(network) if find_masked(network) else network
+
+
+def checked_data(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images as float32 and labels as int32 arrays.
+
+    Raises:
+        InputError: If the images are not in [0, 1], or there is not one label
+            for each.
+    """
+    images = as_images(images)
+    lowest, highest = float(images.min()), float(images.max())
+    if not 0 <= lowest <= highest <= 1:
+        raise InputError(
+            "`images` must lie in [0, 1]: make normalisation a layer of the "
+            f"network. Received: values from {lowest} to {highest}"
+        )
+    labels = class_labels(np.asarray(labels)).numpy().astype(np.int32)
+    if len(labels) != len(images):
+        raise InputError(
+            "`labels` must hold one class for each image. Received: "
+            f"{len(labels)} labels, {len(images)} images"
+        )
+    return images, labels
+
+
+def predictions(
+    network: Any, images: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
+    """Returns the class that a network gives each image.
+
+    Args:
+        network: Keras model, or any callable from images to logits.
+        images: Float32 images.
+        batch_size: Images at a time.
+    """
+    logits_of = as_logits_function(network)
+    classify = compiled(
+        lambda x: tf.argmax(logits_of(x), -1, tf.int32),
+        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
+    )
+    return np.concatenate(
+        [
+            classify(tf.constant(images[row : row + batch_size])).numpy()
+            for row in range(0, len(images), batch_size)
+        ]
+    )
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Returns a function as a `tf.function`.
+
+    TensorFlow would take the evaluation of one network after the other for
+    retracing, and warn of it, if it saw that all run the same code.
+    """
+    return tf.function(functools.partial(function), autograph=False, **options)
+
+
+def fingerprint(network: Any, classes: np.ndarray) -> str:
+    """Returns what tells a network from others, as far as it can be seen.
+
+    Args:
+        network: Of a Keras model, the weights count; of another callable,
+        classes: what it predicts.
+    """
+    if not isinstance(network, keras.Model):
+        return digest(classes)
+    return digest(
+        np.array([digest(np.asarray(w)) for w in network.get_weights()])
+    )

@@ -1,0 +1,121 @@
+"""What an evaluation has done so far, in a file from which it is resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hydra_tf import files
+from hydra_tf.errors import InputError
+from hydra_tf.resumable import check_same_settings
+
+# Seconds between two writes of the file.
+_INTERVAL = 1.0
+
+
+class State:
+    """Parts of an evaluation, each a dictionary of what is done of it.
+
+    As a context manager it writes the file if the block is left by an
+    exception, and removes it if the block ends well.
+
+    Args:
+        path: The file, or `None` for none.
+        settings: What all parts depend on, as JSON can hold it.
+
+    Raises:
+        InputError: If the file is no such state, or its settings are others.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike | None, settings: Mapping[str, Any]
+    ):
+        self._path = None if path is None else pathlib.Path(path)
+        self._settings = json.loads(json.dumps(settings))
+        self._parts: dict[str, dict[str, Any]] = {}
+        self._seconds = 0.0
+        self._start = self._written = time.monotonic()
+        if self._path is not None and self._path.exists():
+            self._read(self._path)
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            self._write()
+        elif self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def seconds(self) -> float:
+        """The time that it took so far, before it was resumed too."""
+        return self._seconds + time.monotonic() - self._start
+
+    def part(self, name: str, **initial: Any) -> dict[str, Any]:
+        """Returns a part, to be updated in place.
+
+        Args:
+            name: Its name.
+            **initial: What it holds as long as nothing is done: numbers,
+                lists of them, Boolean arrays.
+        """
+        return self._parts.setdefault(name, initial)
+
+    def save(self) -> None:
+        """Writes the file, if it is time."""
+        if time.monotonic() - self._written >= _INTERVAL:
+            self._write()
+
+    def _read(self, path: pathlib.Path) -> None:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            settings, parts = content["settings"], content["parts"]
+            self._seconds = float(content["seconds"])
+            self._parts = {
+                name: {key: _decoded(value) for key, value in part.items()}
+                for name, part in parts.items()
+            }
+            check_same_settings(path, settings, self._settings)
+        except InputError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{path} is there, but is no evaluation to resume: give "
+                "another path, or delete it"
+            ) from None
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        if self._path is None:
+            return
+        files.write_json(
+            self._path,
+            {
+                "settings": self._settings,
+                "seconds": self.seconds,
+                "parts": {
+                    name: {key: _encoded(value) for key, value in part.items()}
+                    for name, part in self._parts.items()
+                },
+            },
+        )
+
+
+def _encoded(value: Any) -> Any:
+    """Returns Boolean arrays as text such as `"0110"`."""
+    if isinstance(value, np.ndarray):
+        return "".join("01"[int(each)] for each in value)
+    return value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, str):
+        return np.array([each == "1" for each in value], bool)
+    return value

@@ -1,0 +1,82 @@
+"""The network that is measured, and the images."""
+
+import keras
+import numpy as np
+import pytest
+
+import hydra_tf as ht
+from hydra_tf.evaluation import as_exported
+from hydra_tf.evaluation import network
+
+IMAGES = np.random.default_rng(0).uniform(size=(9, 3)).astype(np.float32)
+
+
+def plain(activation=None):
+    return keras.Sequential(
+        [keras.layers.Input((3,)), keras.layers.Dense(4, activation)]
+    )
+
+
+def test_masks_are_made_permanent():
+    masked = ht.to_masked(plain(), density=0.5)
+    ht.init_scores(masked)
+    ht.set_phase(masked, "finetune")
+    for model in (masked, ht.RobustModel(masked, ht.objectives.Natural())):
+        exported = as_exported(model)
+        assert np.count_nonzero(exported.layers[-1].kernel) == 6
+        np.testing.assert_array_equal(
+            network.predictions(exported, IMAGES),
+            network.predictions(model, IMAGES),
+        )
+
+
+def test_what_has_no_masks_stays_what_it_is():
+    model = plain()
+    assert as_exported(model) is model
+    assert as_exported(abs) is abs
+    with pytest.raises(ht.InputError, match="`model` ends in a softmax"):
+        as_exported(plain("softmax"))
+
+
+def test_predictions_do_not_depend_on_the_batch():
+    model = plain()
+    expected = np.argmax(model(IMAGES), axis=1)
+    for batch_size in (1, 4, 100):
+        np.testing.assert_array_equal(
+            network.predictions(model, IMAGES, batch_size), expected
+        )
+
+
+def test_fingerprint_tells_weights_or_answers_apart():
+    one, other = plain(), plain()
+    classes = np.arange(3)
+    assert network.fingerprint(one, classes) != network.fingerprint(
+        other, classes
+    )
+    other.set_weights(one.get_weights())
+    assert network.fingerprint(one, classes) == network.fingerprint(
+        other, classes + 1
+    )
+    assert network.fingerprint(abs, classes) != network.fingerprint(
+        abs, classes + 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (255 * IMAGES, np.zeros(9, int), r"`images` must lie in \[0, 1\]"),
+        (np.full((1, 3), np.nan), [0], r"`images` must lie in \[0, 1\]"),
+        (np.zeros((2, 3), np.uint8), [0, 1], "float images"),
+        (IMAGES, np.zeros(8, int), "8 labels, 9 images"),
+        (IMAGES, np.zeros(9), "class indices as integers"),
+    ],
+)
+def test_wrong_data_is_named(images, labels, message):
+    with pytest.raises(ht.InputError, match=message):
+        network.checked_data(images, labels)
+
+
+def test_labels_may_be_a_column():
+    _, labels = network.checked_data(IMAGES, np.arange(9)[:, np.newaxis])
+    assert labels.tolist() == list(range(9))
