@@ -53,19 +53,15 @@ class MethodEntry(Entry):
         return SCORES.load(self.scores)
 
 
-def _own(*, name: str, target: Any, help: str, **_: Any) -> MethodEntry:
-    """Returns the entry of a user's own method."""
+def _own_fields(name: str, target: Any) -> dict[str, Any]:
+    """Returns what else is known of a user's own method."""
     if not _is_own(name):
         # Added by `METHODS.register`: its scores have its name.
-        SCORES.register(name, help=help)(target)
-    learns = bool(getattr(target, "learns_densities", False))
-    return MethodEntry(
-        name=name,
-        help=help,
-        scores=name,
-        trains_scores=learns or bool(getattr(target, "trains_scores", False)),
-        learns_densities=learns,
-    )
+        SCORES.register(name)(target)
+    fields: dict[str, Any] = {"scores": name, "settings": ()}
+    if getattr(target, "learns_densities", False):
+        fields["trains_scores"] = True
+    return fields
 
 
 METHODS: Registry[MethodEntry] = Registry(
@@ -94,7 +90,8 @@ METHODS: Registry[MethodEntry] = Registry(
         MethodEntry(name="random", help="at random", scores="random"),
         MethodEntry(name="snip", help="the loss' sensitivity", scores="snip"),
     ),
-    _own,
+    MethodEntry,
+    _own_fields,
 )
 
 

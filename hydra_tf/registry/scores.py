@@ -14,7 +14,6 @@ it the attribute `needs_data = True` if it cannot do without the batch.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
@@ -40,14 +39,6 @@ def _row(name: str, help: str, needs_data: bool = False) -> ScoresEntry:
     )
 
 
-def _own(*, name: str, target: Any, help: str, **_: Any) -> ScoresEntry:
-    """Returns the entry of a user's own function."""
-    needs_data = bool(getattr(target, "needs_data", False))
-    return ScoresEntry(
-        name=name, target=target, help=help, needs_data=needs_data
-    )
-
-
 SCORES: Registry[ScoresEntry] = Registry(
     "score initialisation",
     (
@@ -64,5 +55,5 @@ SCORES: Registry[ScoresEntry] = Registry(
             needs_data=True,
         ),
     ),
-    _own,
+    ScoresEntry,
 )

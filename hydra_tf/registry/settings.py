@@ -212,6 +212,8 @@ class Choice(Setting):
 class OpenChoice(Choice):
     """One of several names, or another value of a known form.
 
+    What is no text or number, such as a mapping, is for its reader to check.
+
     Attributes:
         others: Predicate of the other values.
         or_else: What they are, in words, such as `"a .json file"`.
@@ -226,6 +228,9 @@ class OpenChoice(Choice):
 
     def accepts(self, value: Any) -> bool:
         return super().accepts(value) or self.others(value)
+
+    def is_open(self, value: Any) -> bool:
+        return not isinstance(value, str | numbers.Number)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -317,7 +322,7 @@ class Names(Choice):
 
     @property
     def range(self) -> str:
-        return "names" + (
+        return "a list of names" + (
             f" out of {', '.join(map(repr, self.choices))}"
             if self.choices
             else ""

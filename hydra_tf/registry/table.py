@@ -93,6 +93,8 @@ class Registry(Generic[E_co]):
         entries: The table.
         entry_type: Class of the entries that `entry` makes of users' own
             objects.
+        own_fields: Function of the name and the object of such an entry; it
+            returns attributes that do not follow from the object's own.
     """
 
     def __init__(
@@ -100,9 +102,11 @@ class Registry(Generic[E_co]):
         family: str,
         entries: Iterable[E_co],
         entry_type: type[E_co] = Entry,  # type: ignore[assignment]
+        own_fields: Callable[[str, Any], dict[str, Any]] | None = None,
     ) -> None:
         self.family = family
         self._entry_type = entry_type
+        self._own_fields = own_fields
         self._entries: dict[str, E_co] = {}
         for entry in entries:
             self.add(entry)
@@ -204,6 +208,9 @@ class Registry(Generic[E_co]):
             for each in settings_of(target)
         )
         fields.setdefault("settings", settings)
+        help = help or (inspect.getdoc(target) or "").split("\n", 1)[0]
+        if self._own_fields is not None:
+            fields = {**self._own_fields(name, target), **fields}
         for field in dataclasses.fields(self._entry_type):
             if field.name in _OF_EVERY_ENTRY:
                 continue
@@ -213,7 +220,7 @@ class Registry(Generic[E_co]):
         return self._entry_type(
             name=name,
             target=target,
-            help=help or (inspect.getdoc(target) or "").split("\n", 1)[0],
+            help=help,
             **fields,
         )
 

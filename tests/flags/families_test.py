@@ -13,6 +13,7 @@ from hydra_tf import data
 from hydra_tf import objectives
 from hydra_tf import schedules
 from hydra_tf.registry.attacks import ATTACKS
+from trainers.run.flagfile import as_flagfile
 from trainers.training import settings
 
 
@@ -112,7 +113,7 @@ def test_flagfile_gives_the_same_settings_again(tmp_path):
         flags.FLAGS(["binary", "--output_dir=x", *arguments])
         first = settings.from_flags()
         path = tmp_path / "flags.txt"
-        path.write_text(settings.as_flagfile("command"))
+        path.write_text(as_flagfile("command"))
     with flagsaver.flagsaver():
         flags.FLAGS(["binary", f"--flagfile={path}"])
         again = settings.from_flags()
@@ -261,7 +262,7 @@ def test_no_proofs_are_no_proofs_in_the_flagfile_either(tmp_path):
             ["b", "--output_dir=x", "--objective=ibp", "--eval_certify="]
         )
         path = tmp_path / "flags.txt"
-        path.write_text(settings.as_flagfile("command"))
+        path.write_text(as_flagfile("command"))
     parsed = parse(f"--flagfile={path}")
     assert parsed.evaluation.certification.methods == ()
     assert parsed.evaluation.certification.radii == (0.25, 0.5)
