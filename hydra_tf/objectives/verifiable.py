@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from hydra_tf import bounds
-from hydra_tf.bounds.trace import network_of
 from hydra_tf.objectives.base import Objective
 from hydra_tf.schedules import Schedule
 from hydra_tf.schedules import as_schedule
@@ -43,13 +42,13 @@ def propagation_and_spec(
 
     Args:
         model: Keras model, or a wrapper around one: see
-            `hydra_tf.bounds.trace.network_of`.
+            `hydra_tf.bounds.network_of`.
         x: Images of shape `(batch, ...)` in [0, 1].
         y: Integer labels, shape `(batch,)` or `(batch, 1)`.
         epsilon: Linf radius.
     """
     lower, upper = bounds.input_box(x, epsilon)
-    num_classes = network_of(model).output_shape[-1]
+    num_classes = bounds.network_of(model).output_shape[-1]
     spec = bounds.margin_spec(y, num_classes, lower.dtype)
     return bounds.BoundPropagation(model, lower, upper), spec
 
