@@ -20,6 +20,7 @@ from hydra_tf.bounds.precision import full_precision
 from hydra_tf.bounds.propagation import BoundPropagation
 from hydra_tf.bounds.rules import register_rule
 from hydra_tf.bounds.symbolic import symbolic_interval
+from hydra_tf.bounds.trace import network_of
 
 __all__ = [
     "METHODS",
@@ -39,6 +40,7 @@ __all__ = [
     "interval",
     "margin_spec",
     "margins",
+    "network_of",
     "register_rule",
     "rules",
     "symbolic_interval",

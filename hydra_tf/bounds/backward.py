@@ -46,12 +46,12 @@ def bound(
         start: Number of the value.
         rows: The functions: tensor `(batch or 1, rows, *value_shape)`.
         shapes: Shape of each value, without the batch.
-        boxes: Intervals of the values where the way back ends: the network's
+        boxes: Intervals of the values where the pass ends: the network's
             input, and the outputs of operations only known to be monotone.
         relaxations: Of each activation before `start`, by the number of the
             value that it computes.
-        stop: Number of the value where the way back ends: only operations
-            after it are gone through.
+        stop: Number of the value where the pass ends: only operations
+            after it are passed.
         upper: Whether upper bounds are wanted, too.
 
     Returns:
@@ -88,7 +88,7 @@ def bound(
         elif isinstance(operation, Concatenation):
             before = _split(coefficients, operation.axis, before_shapes)
         elif isinstance(operation, LeakyReLU):
-            # A bias before it is taken along, which saves a pass over rows.
+            # The bias before it is added here, which saves a pass over rows.
             bias = _own_bias(graph, node.inputs[0], stop)
             if bias is None:
                 bias = tf.zeros([], rows.dtype)
@@ -131,7 +131,7 @@ def _own_bias(graph: Graph, value: int, stop: int) -> tf.Tensor | None:
     Args:
         graph: The network.
         value: Number of the value.
-        stop: Number of the value where the way back ends.
+        stop: Number of the value where the pass ends.
     """
     producer = graph.producer(value)
     if (

@@ -111,8 +111,8 @@ class Interval:
 def propagate(graph: Graph, box: Interval) -> list[Interval]:
     """Returns the interval of every value.
 
-    Affine maps take the centre through the weights and the radius through the
-    absolute weights; functions that never fall take the ends.
+    Affine maps carry the centre by the weights and the radius by the absolute
+    weights; monotone functions carry the ends.
 
     Args:
         graph: The network.

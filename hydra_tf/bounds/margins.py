@@ -60,8 +60,8 @@ def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
     Returns:
         Tensor `(batch, num_classes - 1, num_classes)`. Row j of an image is
         the unit vector of its class minus that of the j-th other class, in
-        increasing order. Inside `tf.function`, where labels cannot be looked
-        at, those of a label that is no class are NaN, and so are its margins.
+        increasing order. Inside `tf.function`, where the values of labels
+        are unknown, those of a label that is no class are NaN, and so are its margins.
 
     Raises:
         InputError: If a label is no class, or there is only one class.
@@ -98,7 +98,7 @@ def margins(
     *,
     clip: tuple[float, float] | None = (0.0, 1.0),
 ) -> tf.Tensor:
-    """Returns certified lower bounds of `logit_y - logit_j`, `j != y`.
+    """Returns certified lower bounds on `logit_y - logit_j`, `j != y`.
 
     They hold for every image within the Linf radius `epsilon` of `x`, as far
     as the arithmetic is exact: see `certified`.
@@ -189,7 +189,7 @@ def certified(
 
 
 def check_supported(model: Any) -> None:
-    """Raises `InputError` if bounds of a network cannot be computed.
+    """Raises `InputError` if bounds on a network cannot be computed.
 
     The message names the first layer without a rule.
 

@@ -152,7 +152,7 @@ class LeakyReLU:
 class Monotone:
     """A function whose outputs never fall when an input rises.
 
-    Intervals go through exactly. CROWN and symbolic intervals go on from the
+    Intervals pass exactly. CROWN and symbolic intervals continue from the
     interval of the outputs, which is sound, but forgets how these depend on the
     network's input.
 
@@ -185,7 +185,7 @@ class WeightedSum:
 
 
 class Concatenation:
-    """Several inputs side by side.
+    """Several inputs concatenated.
 
     Args:
         axis: Axis of the rows, not 0, which is that of the batch.

@@ -4,7 +4,7 @@ A neuron of a convolution depends on a window of each map before it. A backward
 pass from all neurons of a map need not carry coefficients for whole maps: for
 every place of the map it is a pass through the windows of that place alone.
 This module rewrites a network in that form: the same operations, on windows
-in the place of maps, with one entry of the batch for each image and place.
+instead of maps, with one entry of the batch for each image and place.
 """
 
 from __future__ import annotations

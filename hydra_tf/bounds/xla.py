@@ -1,7 +1,7 @@
-"""Entry-by-entry steps that XLA makes one loop of, where that pays.
+"""Elementwise steps that XLA fuses into one loop, where that pays.
 
-TensorFlow's kernels read and write all of a tensor for every single operation;
-on feature maps of a batch that costs as much as a convolution.
+TensorFlow's kernels read and write the whole tensor for every operation; on
+feature maps of a batch that costs as much as a convolution.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def where_it_pays(
 ) -> Callable[..., tuple[tf.Tensor, ...]]:
     """Decorator that compiles a function of tensors, and its gradient.
 
-    The gradient computes the function anew, which costs less than to keep what
-    it needs.
+    The gradient recomputes the function, which costs less than keeping what it
+    needs.
 
     Args:
         function: Takes tensors, the first of which decides whether compiling
@@ -76,7 +76,7 @@ def where_it_pays(
 
 
 def captured(*tensors: tf.Tensor) -> list[tf.Tensor]:
-    """Returns tensors as the graph at hand has them.
+    """Returns tensors captured by the current graph.
 
     What the gradient of a branch of `tf.cond` reads of the branch has to reach
     it before a compiled function is called: within the call, TensorFlow takes

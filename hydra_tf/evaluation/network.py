@@ -14,7 +14,7 @@ from hydra_tf import pruning
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
-from hydra_tf.bounds.trace import network_of
+from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.resumable import digest

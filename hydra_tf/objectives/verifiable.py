@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from hydra_tf import bounds
-from hydra_tf.bounds.trace import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.registry.objectives import CLIP
@@ -82,7 +81,7 @@ class VerifiableObjective(Objective):
             y: Integer labels, shape `(batch,)` or `(batch, 1)`.
             epsilon: Linf radius.
         """
-        network = network_of(model)
+        network = bounds.network_of(model)
         lower, upper = bounds.input_box(x, epsilon, self.clip)
         spec = bounds.margin_spec(y, network.output_shape[-1], lower.dtype)
         return bounds.BoundPropagation(network, lower, upper), spec

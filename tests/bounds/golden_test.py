@@ -22,7 +22,7 @@ NETWORKS = [
     ("N3", "finetune"),
     ("N3m", "finetune"),
 ]
-# Golden files of these hold the bounds of every layer.
+# Golden files of these hold the bounds on every layer.
 WITH_LAYERS = ("N1m", "N2m", "N3")
 
 every_case = pytest.mark.parametrize(("box", "epsilon"), CASES)
@@ -46,7 +46,7 @@ def assert_bounds(ends, arrays, key):
 
 
 def assert_layers(intermediate, arrays, prefix):
-    """Compares the bounds of every layer that the file has."""
+    """Compares the bounds on every layer that the file has."""
     for layer, ends in intermediate.items():
         assert_bounds(ends, arrays, f"{prefix}/{N3_INPUTS.get(layer, layer)}")
 

@@ -14,7 +14,7 @@ from tests.bounds.random_points import set_random_weights
 
 IMAGE, SERIES, VECTOR = (5, 4, 3), (6, 3), (6,)
 
-# Linear layers: all the bounds of one of them are exact.
+# Linear layers: all the bounds on one of them are exact.
 CASES = [
     (VECTOR, layers.Dense(4)),
     (SERIES, layers.Dense(4, use_bias=False)),
