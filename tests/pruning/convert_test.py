@@ -362,17 +362,17 @@ class TestWhatCannotBeConverted:
         [
             (
                 keras.layers.Lambda(lambda x: 2 * x, name="twice"),
-                r"^layer 'twice' \(Lambda\) can't be made anew [^\n]*lambda",
+                r"^layer 'twice' \(Lambda\) can't be rebuilt [^\n]*lambda",
             ),
             (
                 keras.layers.Dense(4, activation=minus_one, name="dense"),
-                r"^layer 'dense' \(Dense\) can't be made anew [^\n]*: "
+                r"^layer 'dense' \(Dense\) can't be rebuilt [^\n]*: "
                 r"Could not locate function 'minus_one'[^\n]*$",
             ),
         ],
         ids=["lambda", "activation"],
     )
-    def test_layers_that_keras_cannot_make_anew_are_named(self, layer, message):
+    def test_layers_that_keras_cannot_rebuild_are_named(self, layer, message):
         model = keras.Sequential(
             [keras.Input((4,)), layer, keras.layers.Dense(2)]
         )

@@ -562,7 +562,7 @@ def test_arguments_by_name_are_told_apart():
     assert_equal_outputs(model, smaller)
 
 
-def test_a_layer_that_cannot_be_made_anew_is_named():
+def test_a_layer_that_cannot_be_rebuilt_is_named():
     inputs = keras.Input((3,))
     x = layers.Lambda(lambda x: 2 * x, name="twice")(inputs)
     model = keras.Model(inputs, layers.Dense(2)(x))
