@@ -44,7 +44,9 @@ class VerifiableObjective(Objective):
         clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         self.epsilon = epsilon
-        self.clip: tuple[float, float] | None = CLIP.check(clip)
+        # A file returns a list.
+        limits = CLIP.check(clip)
+        self.clip = limits if limits is None else (limits[0], limits[1])
         self._epsilon = as_schedule(EPSILON, epsilon)
 
     def check_network(self, network: keras.Model) -> None:

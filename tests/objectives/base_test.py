@@ -68,7 +68,7 @@ def test_repr_shows_the_settings():
 
 
 @pytest.mark.parametrize("name", objectives.names())
-def test_call_perturbs_then_sums_the_terms(name, model):
+def test_calling_perturbs_then_sums_the_terms(name, model):
     objective = objectives.create(name, **small_ball(name))
     perturbed = objective.perturb(model, X, Y, seed=1)
     loss = objective.losses(model, X, Y, perturbed, seed=loss_seed(1))

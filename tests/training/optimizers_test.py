@@ -327,10 +327,10 @@ def test_two_replicas_update_as_one(rule):
 @pytest.mark.parametrize(
     "rule, argument, value, words",
     [
-        ("sgd", "weight_decay", -0.1, "at least 0"),
-        ("sgd", "momentum", 1.0, r"in \[0, 1\)"),
-        ("adam", "beta_2", float("nan"), r"in \[0, 1\)"),
-        ("rmsprop", "stabilizer", 0.0, "above 0"),
+        ("sgd", "weight_decay", -0.1, "a number >= 0"),
+        ("sgd", "momentum", 1.0, r"a number in \[0, 1\)"),
+        ("adam", "beta_2", float("nan"), r"a number in \[0, 1\)"),
+        ("rmsprop", "stabilizer", 0.0, "a number > 0"),
     ],
 )
 def test_a_setting_out_of_range_is_named(rule, argument, value, words):
