@@ -229,7 +229,7 @@ def test_settings_of_the_parent_are_part_of_the_config():
     [
         ("epsilon", -1.0, "`epsilon` must be a number >= 0"),
         ("step_size", -1.0, "`step_size` must be a number >= 0"),
-        ("threat_model", "l1", "`threat_model` must be 'linf' or 'l2'"),
+        ("threat_model", "l1", "`threat_model` must be one of 'linf', 'l2'"),
     ],
 )
 def test_wrong_settings_are_refused_at_once(name, setting, value, message):
