@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.pruning.report import uses_per_weight

@@ -18,11 +18,11 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
+from hydra_tf.ops.counts import check_density
 from hydra_tf.ops.granularity import STRUCTURED
 from hydra_tf.ops.granularity import WEIGHT
 from hydra_tf.ops.granularity import check_granularity
 from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.blocks import layers_without_blocks
 from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
@@ -163,7 +163,7 @@ def to_masked(
             config["input_channels"], config["output_channels"] = (
                 each.to_config()
                 for each in channels.get(id(layer))
-                or pinned_channels(masked_class._kernel_axes(layer))
+                or pinned_channels(masked_class.kernel_axes(layer.kernel.shape))
             )
         return made_anew(layer, config, masked_class)
 
@@ -410,4 +410,4 @@ def _copy_weights(old: Any, new: Any) -> None:
     if getattr(old, "bias", None) is not None:
         new.bias.assign(old.bias)
     if new_masked:
-        new.scores.assign(new._initial_scores(new.scores.shape, "float32"))
+        new.reset_scores()

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.layers.scored_kernel import scaled_scores
+from hydra_tf.layers.masked_weight import scaled_scores
 from hydra_tf.ops.granularity import STRUCTURED
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups

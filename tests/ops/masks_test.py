@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hydra_tf import InputError
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.ops.masks import topk_mask
 from tests import golden
 

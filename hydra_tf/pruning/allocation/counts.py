@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hydra_tf.ops.masks import check_density
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.allocation.pools import Pool
 from hydra_tf.pruning.allocation.pools import Pools
 from hydra_tf.pruning.channels.costs import UnitCosts

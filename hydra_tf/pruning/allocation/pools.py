@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.counts import check_density
 from hydra_tf.ops.granularity import STRUCTURED
 from hydra_tf.ops.granularity import is_n_of_m
-from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels

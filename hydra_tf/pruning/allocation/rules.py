@@ -9,7 +9,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.allocation.erk import erk_counts
 from hydra_tf.pruning.allocation.global_threshold import global_counts
 from hydra_tf.pruning.allocation.lamp import lamp_counts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.counts import check_density
 from hydra_tf.ops.granularity import is_n_of_m
 from hydra_tf.ops.granularity import n_of_m
-from hydra_tf.ops.masks import check_density
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
 from hydra_tf.pruning.naming import prunable_layers
 
