@@ -18,6 +18,7 @@ from hydra_tf import interrupts
 from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.errors import ContradictionError
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.progress import Ticker
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def _sensible_batch(network: keras.Model, method: str) -> int:
 def _sizes(network: keras.Model) -> list[int]:
     """Returns how many numbers each layer makes of an image."""
     sizes = []
-    for layer in network._flatten_layers(include_self=False):
+    for layer in flatten_layers(network, include_self=False):
         try:
             shape = layer.output.shape
         except (AttributeError, ValueError):

@@ -410,7 +410,7 @@ class MaskedLayer:
     # --- layers that share scores ------------------------------------------
 
     def connect(self) -> None:
-        """Takes note that the layers of its groups share their scores."""
+        """Lets the scores train: the layers of its groups share them now."""
         if not self.is_connected:
             self.is_connected = True
             self._apply_phase()

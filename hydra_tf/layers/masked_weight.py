@@ -254,9 +254,8 @@ class MaskedWeight(tf.Module):
                 and densities now, differentiable in them.
         """
         sides = [] if phase == "pretrain" else self.sides
-        mask = functools.reduce(
-            operator.mul, self._factors(sides, phase), tf.ones([])
-        )
+        factors = self._factors(sides, phase) or [tf.ones([])]
+        mask = functools.reduce(operator.mul, factors)
         return tf.broadcast_to(mask, self.axes.shape)
 
     def effective(self, phase: str | None = None) -> tf.Tensor:
@@ -351,7 +350,7 @@ class MaskedWeight(tf.Module):
 
 
 class ConstantMask:
-    """The mask of the finetune phase, read anew where a tensor is made of it.
+    """The finetune phase's mask, read when it is converted to a tensor.
 
     Args:
         weight: The masked weight.

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.keras_internals import WatchedVariable
 from hydra_tf.layers.mask_settings import check_learns
 from hydra_tf.ops.counts import check_density
 from hydra_tf.ops.granularity import WEIGHT
@@ -24,33 +25,6 @@ from hydra_tf.ops.masks import topk_mask
 from hydra_tf.ops.rates import check_min_density
 from hydra_tf.ops.rates import density_of_rate
 from hydra_tf.ops.rates import rate_of_density
-
-
-class WatchedVariable(keras.Variable):
-    """A variable that calls back after it was assigned or restored.
-
-    Whoever assigns scores or a density by hand, or restores a
-    `tf.train.Checkpoint`, then gets the new constant mask without another call.
-    Optimisers assign the `tf.Variable` inside, at no such cost.
-    """
-
-    def __init__(self, *args: Any, on_assign: Callable[[], None], **kwargs):
-        self._on_assign = on_assign
-        super().__init__(*args, autocast=False, **kwargs)
-
-    def assign(self, value: Any) -> Any:
-        result = super().assign(value)
-        self._on_assign()
-        return result
-
-    def _restore_from_tensors(self, restored_tensors: Any) -> Any:
-        result = super()._restore_from_tensors(restored_tensors)
-        self._on_assign()
-        return result
-
-    def __float__(self) -> float:
-        # Keras's own fails for the variables of a distribution strategy.
-        return float(keras.ops.convert_to_numpy(self))
 
 
 class Scoring(tf.Module):
@@ -137,6 +111,7 @@ class Scoring(tf.Module):
             shape=shape,
             dtype=dtype,
             trainable=trainable,
+            autocast=False,
             name=f"{self._prefix}{name}",
             on_assign=self.refresh,
         )

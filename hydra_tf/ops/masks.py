@@ -311,7 +311,7 @@ def _nth(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Finds the bin of the `n`-th entry, `n`'s rank in it, and its count."""
     # `gather`, not `[index]`: XLA wants the position of a slice at compile
-    # time, and would compile anew for every value of the scores.
+    # time, and would compile again for every value of the scores.
     cumulated = tf.cumsum(counts, reverse=from_top)
     num_reached = tf.reduce_sum(tf.cast(cumulated >= n, tf.int32))
     index = num_reached - 1 if from_top else tf.size(counts) - num_reached

@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import slot_index
 
 
 class _Untracked:
@@ -153,7 +154,7 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
         """Updates `variable` and its slots (called by Keras)."""
         # The index is how Keras' own optimizers find their slots; it also
         # knows the per-device parts of a distributed variable.
-        index = self._get_variable_index(variable)
+        index = slot_index(self, variable)
         gradient = tf.cast(tf.convert_to_tensor(gradient), variable.dtype)
         if self._decays[index]:
             decay = tf.cast(self.coupled_weight_decay, variable.dtype)

@@ -1,11 +1,15 @@
 """What is known about the datasets by name."""
 
+import dataclasses
+
 import pytest
 
+from hydra_tf import data
 from hydra_tf.data import registry
 from hydra_tf.data.augmentation import CropFlip
 from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.errors import InputError
+from hydra_tf.registry.datasets import DATASETS
 
 
 def test_names_are_those_that_users_were_promised():
@@ -67,3 +71,14 @@ def test_unknown_name_gets_the_close_ones():
     ) as caught:
         registry.info("cifar-10")
     assert "\n" not in str(caught.value)
+
+
+def test_registered_dataset_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    # Under another name: with the builder of the digits.
+    data.register(
+        dataclasses.replace(registry.info("digits"), name="my_digits")
+    )
+    assert data.names()[-1] == "my_digits"
+    pipe = data.load("my_digits", "test", batch_size=9, data_dir=tmp_path)
+    assert pipe.num_examples == registry.info("my_digits").num_test

@@ -325,16 +325,6 @@ class TestChannels:
         with pytest.raises(InputError, match="channels cannot be removed"):
             layer.learn_density(0.1, 0.5)
 
-    def test_as_plain_data(self):
-        for channels in (
-            Channels(3),
-            Channels(3, (0, 2, 1, -1), "channels of conv"),
-        ):
-            assert Channels.from_config(channels.to_config()) == channels
-        assert Channels.from_config(None) is None
-        with pytest.raises(InputError, match="must be a .*Channels"):
-            Channels.from_config((0, 1))
-
     def test_another_number_of_channels_is_a_clear_error(self):
         layer = layers.MaskedDense(
             4,
