@@ -248,7 +248,8 @@ class MaskedLayer:
         if getattr(self, "bias", None) is not None:
             self.bias.trainable = self.kernel.trainable
         if self._phase == "finetune":
-            self._masked_kernel.refresh()
+            for scoring in self._masked_kernel.scorings:
+                scoring.follow()
 
     # --- mask and effective kernel -----------------------------------------
 
@@ -330,13 +331,6 @@ class MaskedLayer:
         return None if self._masked_kernel is None else self.scoring.rate
 
     @property
-    def mask_settings(self) -> MaskSettings:
-        """The arguments that concern the mask, as they are now."""
-        if self._masked_kernel is None:
-            return self._settings
-        return self._masked_kernel.settings
-
-    @property
     def density(self) -> keras.Variable | float:
         """Fraction of entries kept: a weight (a float until built)."""
         if self._masked_kernel is None:
@@ -360,12 +354,16 @@ class MaskedLayer:
     @property
     def min_density(self) -> float | None:
         """Least density that may be learned; `None` if it is not learned."""
-        return self.mask_settings.min_density
+        if self._masked_kernel is None:
+            return self._settings.min_density
+        return self.scoring.min_density
 
     @property
     def learns(self) -> str:
         """What trains of a learned density: "both", "scores" or "rates"."""
-        return self.mask_settings.learns
+        if self._masked_kernel is None:
+            return self._settings.learns
+        return self.scoring.learns
 
     @learns.setter
     def learns(self, value: str) -> None:
@@ -453,7 +451,8 @@ class MaskedLayer:
         for name, variable in variables.items():
             # Keras's own: the constant mask is derived once, at the end.
             keras.Variable.assign(variable, store[name])
-        self.masked_kernel.refresh()
+        for scoring in self.masked_kernel.scorings:
+            scoring.refresh()
 
     def _stored_variables(self) -> dict[str, keras.Variable]:
         variables = {"kernel": self.kernel}
@@ -462,9 +461,12 @@ class MaskedLayer:
         return variables | self.masked_kernel.stored
 
     def get_config(self) -> dict[str, Any]:
+        settings = self._settings
+        if self._masked_kernel is not None:
+            settings = self._masked_kernel.settings
         return {
             **super().get_config(),  # type: ignore[misc]
-            **self.mask_settings.to_config(),
+            **settings.to_config(),
             "phase": self._phase,
         }
 

@@ -216,11 +216,6 @@ class MaskedWeight(tf.Module):
             for name, variable in scoring.stored.items()
         }
 
-    def refresh(self) -> None:
-        """Derives the constant mask from scores and densities."""
-        for scoring in self.scorings:
-            scoring.refresh()
-
     @property
     def sides(self) -> list[Side]:
         """What the mask is the product of, the own side first."""

@@ -47,9 +47,8 @@ class Scoring(tf.Module):
     Attributes:
         values: Float32 variable, the scores.
         density: Float64 scalar variable, the density if it is not learned.
-        kept: Bool variable of the scores' shape, the constant mask. It follows
-            assignments to the others; after an optimiser has changed them,
-            `refresh` derives it.
+        kept: Bool variable of the scores' shape, the constant mask. Once a
+            layer is in the finetune phase it follows assignments to the others.
         rate: Float32 scalar variable whose sigmoid is the learned density;
             `None` if it is not learned.
         min_density: See above.
@@ -75,6 +74,7 @@ class Scoring(tf.Module):
         self._input_axis = input_axis
         self._prefix = prefix
         self._learns = learns
+        self._follows = False
         # The ids of layers that do not let the scores train.
         self._held_by: set[int] = set()
         self.values = self._variable("scores", initializer, shape, "float32")
@@ -88,8 +88,8 @@ class Scoring(tf.Module):
         )
         if min_density is not None:
             self._make_rate(min_density, density)
-        # Who assigns it gets the mask of these scores and no other: weights
-        # taken from another phase carry one that is out of date.
+        # Watched as well: weights taken from another phase carry a mask that is
+        # out of date.
         self.kept = self._variable(
             "mask",
             lambda shape, dtype: self.mask() > 0,
@@ -113,7 +113,7 @@ class Scoring(tf.Module):
             trainable=trainable,
             autocast=False,
             name=f"{self._prefix}{name}",
-            on_assign=self.refresh,
+            on_assign=self._assigned,
         )
 
     @property
@@ -156,9 +156,17 @@ class Scoring(tf.Module):
 
     def refresh(self) -> None:
         """Derives the constant mask from scores and density."""
-        if hasattr(self, "kept"):
-            # Keras's own: not watched.
-            keras.Variable.assign(self.kept, self.mask() > 0)
+        # Keras's own: not watched.
+        keras.Variable.assign(self.kept, self.mask() > 0)
+
+    def follow(self) -> None:
+        """Derives the constant mask, now and after each assignment."""
+        self._follows = True
+        self.refresh()
+
+    def _assigned(self) -> None:
+        if self._follows:
+            self.refresh()
 
     # --- what trains -------------------------------------------------------
 
@@ -197,7 +205,7 @@ class Scoring(tf.Module):
         check_min_density(min_density)
         self._make_rate(float(min_density), float(density))
         self._choose_trainable()
-        self.refresh()
+        self._assigned()
 
     def stop_learning_density(self, density: float) -> None:
         """Makes `density` the density, which trains no more."""
