@@ -13,7 +13,7 @@ from hydra_tf import smoothing
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.ops.masks import n_of_m_mask
 from hydra_tf.ops.masks import topk_mask
 from hydra_tf.pruning import CompressionLoss

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import run_graph
+from hydra_tf.keras_internals import takes_training
 
 # What a subclass may redefine and still compute what its base class does.
 _HARMLESS = {
@@ -131,7 +133,7 @@ def is_graph(model: Any) -> bool:
         isinstance(model, keras.Model)
         and (
             isinstance(model, keras.Sequential)
-            or hasattr(model, "_nodes_by_depth")
+            or hasattr(model, "operations")  # Functional
         )
         and package_of(type(model).call) == "keras"
         and package_of(type(model).__call__) == "keras"
@@ -208,7 +210,7 @@ def walk(
 
 
 class _Walker:
-    """Takes down the calls while a model's graph is walked through."""
+    """Records the calls of a model's graph while walking through it."""
 
     def __init__(self, is_leaf: Callable[[Any], bool]) -> None:
         self.calls: list[Call] = []
@@ -233,7 +235,7 @@ class _Walker:
         settings = {} if training is None else {"training": training}
 
         def call(operation: Any, *args: Any, **kwargs: Any) -> list[Value]:
-            if getattr(operation, "_call_has_training_arg", False):
+            if takes_training(operation):
                 kwargs = {**settings, **kwargs}
             return self._call(operation, prefix, args, kwargs)
 
@@ -241,11 +243,7 @@ class _Walker:
             for layer in model.layers:
                 values = call(layer, *values)
             return list(values)
-        # Keras' own walk, with our values in the place of tensors.
-        outputs = model._run_through_graph(
-            list(values), operation_fn=lambda operation: operation, call_fn=call
-        )
-        return keras.tree.flatten(outputs)
+        return keras.tree.flatten(run_graph(model, values, call))
 
     def _call(
         self,

@@ -19,8 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RANKS = {
     "errors": 0,
     "files": 1,
-    "graph": 1,
+    "graph": 2,
     "interrupts": 1,
+    "keras_internals": 1,
     "phases": 1,
     "registry": 1,
     "text": 1,
@@ -28,7 +29,7 @@ RANKS = {
     "schedules": 2,
     "resumable": 2,
     "ops": 2,
-    "data": 2,
+    "data": 3,
     "models": 2,
     "layers": 3,
     "attacks": 4,
@@ -161,6 +162,15 @@ def test_library_neither_prints_nor_asserts():
             assert not isinstance(node, ast.Assert), (
                 f"{relative(path)}:{node.lineno}"
             )
+
+
+def test_tables_need_no_tensorflow():
+    for path in (
+        *python_files("hydra_tf/registry"),
+        ROOT / "hydra_tf/phases.py",
+    ):
+        tops = {name.split(".")[0] for name in imported_names(path)}
+        assert not tops & {"keras", "tensorflow"}, relative(path)
 
 
 def test_nothing_loads_a_pickle():

@@ -1,12 +1,27 @@
 """Datasets: named ones through TFDS, one's own as arrays, both as batches."""
 
-from hydra_tf.data.augmentation import Augmentation as Augmentation
-from hydra_tf.data.augmentation import CropFlip as CropFlip
-from hydra_tf.data.augmentation import crop_flip as crop_flip
-from hydra_tf.data.crops import RandomResizedCrop as RandomResizedCrop
-from hydra_tf.data.loading import from_arrays as from_arrays
-from hydra_tf.data.loading import load as load
-from hydra_tf.data.pipeline import Pipeline as Pipeline
-from hydra_tf.data.registry import DatasetInfo as DatasetInfo
-from hydra_tf.data.registry import info as info
-from hydra_tf.data.registry import names as names
+from hydra_tf.data.augmentation import Augmentation
+from hydra_tf.data.augmentation import CropFlip
+from hydra_tf.data.augmentation import crop_flip
+from hydra_tf.data.crops import RandomResizedCrop
+from hydra_tf.data.loading import from_arrays
+from hydra_tf.data.loading import load
+from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.registry import info
+from hydra_tf.data.registry import names
+from hydra_tf.data.registry import register
+from hydra_tf.registry.datasets import DatasetInfo
+
+__all__ = [
+    "Augmentation",
+    "CropFlip",
+    "DatasetInfo",
+    "Pipeline",
+    "RandomResizedCrop",
+    "crop_flip",
+    "from_arrays",
+    "info",
+    "load",
+    "names",
+    "register",
+]

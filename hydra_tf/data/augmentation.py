@@ -100,6 +100,8 @@ def crop_flip(
     Returns:
         Tensor with the shape and dtype of `images`.
     """
+    # `keras.layers.RandomCrop` and `tf.image.stateless_random_crop` cut the
+    # same window out of all images of a batch.
     height, width = images.shape[1], images.shape[2]
     border = [padding, padding]
     padded = tf.pad(images, [[0, 0], border, border, [0, 0]])

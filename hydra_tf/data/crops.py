@@ -115,6 +115,8 @@ class RandomResizedCrop(Augmentation):
         Returns:
             int32 tensor `(top, left, height, width)` and a boolean scalar.
         """
+        # `tf.image.stateless_sample_distorted_bounding_box` has the height
+        # uniform, not the area.
         uniform = tf.random.stateless_uniform((2 * _ATTEMPTS + 3,), seed)
         height = tf.cast(height, tf.int32)
         width = tf.cast(width, tf.int32)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fractions
-import math
-
 import numpy as np
+
+from hydra_tf.ops.counts import kept_count
 
 
 def select_fraction(
@@ -19,7 +18,7 @@ def select_fraction(
 
     Args:
         labels: Integer array of shape `(n,)`.
-        fraction: Float in (0, 1], taken at its decimal value.
+        fraction: Float in (0, 1].
         seed: Integer >= 0.
 
     Returns:
@@ -38,12 +37,12 @@ def select_fraction(
 def select_run(num_examples: int, fraction: float, seed: int) -> list[slice]:
     """Returns a selection that lies together, for examples in random order.
 
-    It begins at a place that follows from the seed, and goes on from the start
+    It begins at a place that follows from the seed, and continues at the start
     when it reaches the end. A smaller fraction is contained in a larger one.
 
     Args:
         num_examples: Integer >= 1.
-        fraction: Float in (0, 1], taken at its decimal value.
+        fraction: Float in (0, 1].
         seed: Integer >= 0.
 
     Returns:
@@ -57,9 +56,3 @@ def select_run(num_examples: int, fraction: float, seed: int) -> list[slice]:
     if beyond <= 0:
         return [slice(start, start + count)]
     return [slice(0, beyond), slice(start, num_examples)]
-
-
-def kept_count(fraction: float, num_examples: int) -> int:
-    """Returns how many examples a fraction of them is, rounded up."""
-    # In binary, 0.07 * 100 is above 7 and would take 8.
-    return math.ceil(fractions.Fraction(str(float(fraction))) * num_examples)

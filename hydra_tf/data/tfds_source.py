@@ -192,15 +192,12 @@ def _open(
     import tensorflow_datasets as tfds
 
     root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
-    make: Callable[..., Any] = functools.partial(tfds.builder, name)
-    if name == "digits":
-        from hydra_tf.data import digits
-
-        make = digits.Digits
+    own = registry.info(name).load()
+    make: Callable[..., Any] = own or functools.partial(tfds.builder, name)
     builder = make(data_dir=root)
     if _is_prepared(builder):
         return builder
-    if name == "digits":
+    if own is not None:
         _prepare_quietly(builder)
     else:
         _download(builder, download)

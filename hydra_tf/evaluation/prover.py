@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import keras
@@ -12,6 +11,8 @@ import tensorflow as tf
 from hydra_tf import bounds
 from hydra_tf import interrupts
 from hydra_tf.evaluation.network import compiled
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.registry.bounds import BOUNDS
 
 # Numbers that bounds on a batch may hold in one tensor, about: 128 MB. Methods
 # with a pass for every neuron divide their work up to single images.
@@ -88,7 +89,7 @@ class BoundProver:
             # Rows past the end repeat the last image.
             rows = np.minimum(np.arange(done, done + size), count - 1)
             try:
-                with _full_float32():
+                with bounds.full_precision():
                     proved = self._certified(
                         tf.constant(images[rows], self._dtype),
                         tf.constant(labels[rows], tf.int32),
@@ -103,33 +104,22 @@ class BoundProver:
             done += size
 
 
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
-    """Has GPUs multiply at full precision, which bounds count on."""
-    config = tf.config.experimental
-    before = config.tensor_float_32_execution_enabled()
-    config.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        config.enable_tensor_float_32_execution(before)
-
-
 def _sensible_batch(network: keras.Model, method: str) -> int:
     """Returns on how many images bounds are computed at a time."""
     widest = max(_sizes(network), default=1)
-    if method not in ("ibp", "crown_ibp"):
+    passes_from = BOUNDS.entry(method).passes_from
+    if passes_from == "neurons":
         return int(np.clip(_MAX_NUMBERS_OF_IMAGES // widest, 1, _MAX_BATCH))
     # Numbers for every place in a layer: two ends, or a row of coefficients
     # for every other class.
-    rows = 2 if method == "ibp" else 2 * int(network.output_shape[-1])
+    rows = 2 if passes_from == "none" else 2 * int(network.output_shape[-1])
     return int(np.clip(_MAX_NUMBERS // (rows * widest), 1, _MAX_BATCH))
 
 
 def _sizes(network: keras.Model) -> list[int]:
     """Returns how many numbers each layer makes of an image."""
     sizes = []
-    for layer in network._flatten_layers(include_self=False):
+    for layer in flatten_layers(network, include_self=False):
         try:
             shape = layer.output.shape
         except (AttributeError, ValueError):

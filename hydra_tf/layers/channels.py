@@ -43,7 +43,7 @@ class Channels:
 
     @classmethod
     def from_config(cls, config: Any) -> Channels | None:
-        """Returns the channels that `to_config` wrote down."""
+        """Returns the channels from what `to_config` returned."""
         if config is None or isinstance(config, Channels):
             return config
         if not isinstance(config, Mapping):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from hydra_tf.layers.kernel_axes import DepthwiseAxes
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.masked_layer import MaskedLayer
 
@@ -38,8 +39,9 @@ class MaskedDepthwiseConv2D(MaskedLayer, keras.layers.DepthwiseConv2D):
 
     plain_class = keras.layers.DepthwiseConv2D
 
-    def _kernel_axes(self) -> KernelAxes:
-        return DepthwiseAxes(self.kernel.shape)
+    @classmethod
+    def kernel_axes(cls, shape: Any) -> KernelAxes:
+        return KernelAxes(tuple(shape), inputs=(-2,), outputs=(-2, -1))
 
     def call(self, inputs):
         outputs = ops.depthwise_conv(

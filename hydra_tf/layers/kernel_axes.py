@@ -2,81 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 import tensorflow as tf
 
 
+@dataclasses.dataclass(frozen=True)
 class KernelAxes:
     """The axes of a kernel that belong to channels.
 
-    Args:
+    Axes are counted from the end, in ascending order.
+
+    Attributes:
         shape: Shape of the kernel.
-        input_axis: Axis of the input channels, counted from the end.
-        output_axis: Axis of the output channels, counted from the end.
+        inputs: Axes of the input channels.
+        outputs: Axes of the output channels; of a depthwise kernel, `(height,
+            width, channels, multiplier)`, the input channels' and one more.
     """
 
-    # Whether an output channel reads one input channel only, by weights that
-    # belong to both.
-    depthwise = False
+    shape: tuple[int, ...]
+    inputs: tuple[int, ...] = (-2,)
+    outputs: tuple[int, ...] = (-1,)
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        input_axis: int = -2,
-        output_axis: int = -1,
-    ) -> None:
-        self.shape = tuple(int(size) for size in shape)
-        self.input_axis = input_axis
-        self.output_axis = output_axis
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """All axes."""
+        return tuple(range(-len(self.shape), 0))
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether an output channel reads one input channel only."""
+        return set(self.inputs) <= set(self.outputs)
 
     @property
     def num_inputs(self) -> int:
         """Number of input channels."""
-        return self.shape[self.input_axis]
+        return self.count(self.inputs)
 
     @property
     def num_outputs(self) -> int:
         """Number of output channels."""
-        return self.shape[self.output_axis]
+        return self.count(self.outputs)
 
     @property
     def fan_in(self) -> int:
         """Number of weights that make one output."""
-        return int(np.prod(self.shape)) // self.num_outputs
+        return math.prod(self.shape) // self.num_outputs
 
-    def along_inputs(self, vector: tf.Tensor) -> tf.Tensor:
-        """Shapes one value an input channel to broadcast over the kernel."""
-        return tf.reshape(vector, [-1] + [1] * (-1 - self.input_axis))
+    def count(self, axes: tuple[int, ...]) -> int:
+        """Returns the number of channels along some axes."""
+        return math.prod(self.shape[axis] for axis in axes)
 
-    def along_outputs(self, vector: tf.Tensor) -> tf.Tensor:
-        """Shapes one value an output channel to broadcast over the kernel."""
-        return tf.reshape(vector, [-1] + [1] * (-1 - self.output_axis))
+    def along(self, axes: tuple[int, ...], vector: tf.Tensor) -> tf.Tensor:
+        """Shapes one value a channel to broadcast over the kernel."""
+        return tf.reshape(
+            vector,
+            [
+                size if axis in axes else 1
+                for axis, size in zip(self.weights, self.shape, strict=True)
+            ],
+        )
 
-    def sum_of_inputs(self, values: np.ndarray) -> np.ndarray:
-        """Sums up values of the kernel's shape for each input channel."""
-        return self._sum_but(self.input_axis, values)
-
-    def sum_of_outputs(self, values: np.ndarray) -> np.ndarray:
-        """Sums up values of the kernel's shape for each output channel."""
-        return self._sum_but(self.output_axis, values)
-
-    def _sum_but(self, axis: int, values: np.ndarray) -> np.ndarray:
-        rank = len(self.shape)
-        others = tuple(i for i in range(rank) if i != axis % rank)
-        return values.sum(axis=others)
-
-
-class DepthwiseAxes(KernelAxes):
-    """Those of a depthwise kernel, `(height, width, channels, multiplier)`."""
-
-    depthwise = True
-
-    @property
-    def num_outputs(self) -> int:
-        return self.shape[-2] * self.shape[-1]
-
-    def along_outputs(self, vector: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(vector, self.shape[-2:])
-
-    def sum_of_outputs(self, values: np.ndarray) -> np.ndarray:
-        return values.sum(axis=(0, 1)).reshape(-1)
+    def sums(self, axes: tuple[int, ...], values: np.ndarray) -> np.ndarray:
+        """Returns the sum of values of the kernel's shape for each channel."""
+        others = tuple(axis for axis in self.weights if axis not in axes)
+        return values.sum(axis=others).ravel()

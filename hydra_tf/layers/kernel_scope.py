@@ -39,7 +39,7 @@ def _is_visible(tensor: tf.Tensor) -> bool:
     """Whether what executes or is traced now belongs to the tensor's scope.
 
     Bodies of loops and branches do. A `tf.function` of its own does not: its
-    trace outlives the context, and would go on using this kernel.
+    trace outlives the context, and would keep using this kernel.
     """
     if not tf.is_symbolic_tensor(tensor):
         return tf.executing_eagerly()

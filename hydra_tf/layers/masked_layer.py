@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 from typing import Any
 
 import keras
@@ -11,26 +13,25 @@ from keras import ops
 from hydra_tf.errors import InputError
 from hydra_tf.layers import kernel_scope
 from hydra_tf.layers.channels import Channels
-from hydra_tf.layers.scored_kernel import SCALED
-from hydra_tf.layers.scored_kernel import ScoredKernel
+from hydra_tf.layers.kernel_axes import KernelAxes
+from hydra_tf.layers.mask_settings import SCALED
+from hydra_tf.layers.mask_settings import MaskSettings
+from hydra_tf.layers.mask_settings import check_fixed_density
+from hydra_tf.layers.masked_weight import ConstantMask
+from hydra_tf.layers.masked_weight import MaskedWeight
+from hydra_tf.layers.scores import Scoring
+from hydra_tf.ops.counts import check_density
 from hydra_tf.phases import check_phase
 from hydra_tf.registry.granularities import WEIGHT
 
 # The arguments that a masked layer has beyond its plain class.
 MASK_ARGUMENTS = (
-    "density",
-    "scores_initializer",
+    *(field.name for field in dataclasses.fields(MaskSettings)),
     "phase",
-    "granularity",
-    "input_channels",
-    "output_channels",
-    "min_density",
-    "other_min_density",
-    "learns",
 )
 
 
-class MaskedLayer(ScoredKernel):
+class MaskedLayer:
     """Mix-in that masks the kernel of a Keras layer.
 
     A concrete layer derives from this class first, then from the Keras layer
@@ -96,6 +97,7 @@ class MaskedLayer(ScoredKernel):
         density: Float64 scalar variable; `float(layer.density)` reads it.
         rate: Float32 scalar variable whose sigmoid is the learned density;
             `None` if it is not learned.
+        masked_kernel: The kernel's `MaskedWeight`, which makes the mask.
 
     Reference:
 
@@ -105,6 +107,21 @@ class MaskedLayer(ScoredKernel):
     """
 
     plain_class: type[keras.layers.Layer]
+    _masked_kernel: MaskedWeight | None = None
+
+    # Whether the layers of a model that share its scores do so now.
+    is_connected = False
+
+    # What the Keras layer brings.
+    activation: Any
+    bias: Any
+    built: bool
+    compute_dtype: str
+    data_format: str
+    kernel: Any
+    name: str
+    rank: int
+    use_bias: bool
 
     def __init__(
         self,
@@ -121,11 +138,7 @@ class MaskedLayer(ScoredKernel):
         **kwargs: Any,
     ) -> None:
         check_phase(phase)
-        super().__init__(*args, **kwargs)
-        if getattr(self, "lora_rank", None):
-            raise InputError("a masked layer cannot have `lora_rank`")
-        self._phase = phase
-        self._init_scores(
+        settings = MaskSettings(
             density=density,
             scores_initializer=scores_initializer,
             granularity=granularity,
@@ -135,6 +148,63 @@ class MaskedLayer(ScoredKernel):
             other_min_density=other_min_density,
             learns=learns,
         )
+        super().__init__(*args, **kwargs)
+        if getattr(self, "lora_rank", None):
+            raise InputError("a masked layer cannot have `lora_rank`")
+        self._settings = settings
+        self._phase = phase
+        self.built_input_shape: tuple[int | None, ...] | None = None
+
+    # --- weights -----------------------------------------------------------
+
+    @classmethod
+    def kernel_axes(cls, shape: Any) -> KernelAxes:
+        """Returns where the channels lie in a kernel of that shape."""
+        return KernelAxes(tuple(shape))
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)  # type: ignore[misc]
+        self.built_input_shape = tuple(input_shape)
+        self._masked_kernel = MaskedWeight(
+            self.kernel,
+            self.kernel_axes(self.kernel.shape),
+            self._settings,
+            layer_name=self.name,
+            groups=getattr(self, "groups", 1),
+        )
+        self._apply_phase()
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        if kwargs.get("name") == "kernel":
+            # Cast after the mask is applied: see `effective_kernel`.
+            kwargs["autocast"] = False
+        return super().add_weight(*args, **kwargs)  # type: ignore[misc]
+
+    # Layers may share scores, and a rate comes and goes: so the variables are
+    # looked up and not tracked by Keras.
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return super().variables + self._mask_variables()  # type: ignore[misc]
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        return super().weights + self._mask_variables()  # type: ignore[misc]
+
+    def _mask_variables(self) -> list[keras.Variable]:
+        return (
+            [] if self._masked_kernel is None else self._masked_kernel.variables
+        )
+
+    @property
+    def masked_kernel(self) -> MaskedWeight:
+        """The kernel with its scores, which makes the mask."""
+        if self._masked_kernel is None:
+            raise AttributeError(
+                "You must build the layer before accessing `mask`, its scores "
+                "and what follows from them."
+            )
+        return self._masked_kernel
 
     # --- phase -------------------------------------------------------------
 
@@ -152,57 +222,34 @@ class MaskedLayer(ScoredKernel):
     @property
     def trainable(self) -> bool:
         """Whether the layer trains at all; the phase says which weights."""
-        return self._trainable
+        return super().trainable  # type: ignore[misc]
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         keras.layers.Layer.trainable.fset(self, value)  # type: ignore[attr-defined]
         self._apply_phase()
-        # That switched all variables, other layers' scores among them.
-        if hasattr(self, "_stored_mask"):
-            for scores in self._mask.sides.values():
-                for layer in scores.users:
-                    layer._apply_phase()
 
     def _apply_phase(self) -> None:
-        if not self.built and not hasattr(self, "_stored_mask"):
+        if self._masked_kernel is None:
             return
-        trains = bool(self._trainable)
-        # Layers that share scores let them train together or not at all.
-        owners = [each for each in self.scoring.users if self._shares(each)]
-        chooses = self._may_train() and all(
-            each._trainable and each._phase in (None, "prune")
-            for each in owners
+        # Scores of layers that a model shares must not go separate ways: they
+        # wait for `hydra_tf.connect_channels`.
+        waits = (
+            self.masked_kernel.own.group is not None and not self.is_connected
         )
-        learns = {each._learns for each in owners}
-        self.scores.trainable = chooses and (
-            self.rate is None or "rates" not in learns
+        self.scoring.let_train(
+            self,
+            self.trainable
+            and self._phase in (None, "prune")
+            and self.prunable
+            and not waits,
         )
-        if self.rate is not None:
-            self.rate.trainable = chooses and "scores" not in learns
-        self.kernel.trainable = trains and self._phase != "prune"
+        self.kernel.trainable = self.trainable and self._phase != "prune"
         if getattr(self, "bias", None) is not None:
             self.bias.trainable = self.kernel.trainable
-        self.refresh_mask()
-
-    def _may_train(self) -> bool:
-        """Whether there are scores to train.
-
-        Those of layers that a model shares must not go separate ways: they
-        wait for `hydra_tf.connect_channels`.
-        """
-        own = self.own_channels
-        waits = own is not None and own.group is not None
-        return self.prunable and (self.is_connected or not waits)
-
-    def _shares(self, layer: Any) -> bool:
-        """Whether the scores of this layer are another's own as well."""
-        return layer.scoring is self.scoring
-
-    def refresh_mask(self) -> None:
-        """Derives the finetune phase's mask anew from scores and density."""
-        if self._phase == "finetune" and hasattr(self, "_stored_mask"):
-            self._stored_mask.store(self._mask.mask() > 0)
+        if self._phase == "finetune":
+            for scoring in self._masked_kernel.scorings:
+                scoring.follow()
 
     # --- mask and effective kernel -----------------------------------------
 
@@ -213,20 +260,17 @@ class MaskedLayer(ScoredKernel):
         Differentiable with respect to the scores (straight-through) where
         the phase trains them.
         """
-        if not self.built:
-            raise AttributeError(
-                "You must build the layer before accessing `mask`."
-            )
-        if self._phase == "pretrain":
-            return tf.ones(self.kernel.shape)
-        if self._phase == "finetune":
-            return tf.cast(self._stored_mask.value, tf.float32)
-        return self._mask.mask()
+        return self.masked_kernel.mask(self._phase)
 
     @property
-    def stored_mask(self) -> keras.Variable:
-        """Bool variable with the mask of the finetune phase."""
-        return self._stored_mask
+    def stored_mask(self) -> ConstantMask:
+        """The mask of the finetune phase, a tensor where one is needed."""
+        return ConstantMask(self.masked_kernel)
+
+    @property
+    def score_mask(self) -> tf.Tensor:
+        """Which of the scores stay: float32 zeros and ones of their shape."""
+        return self.scoring.mask()
 
     @property
     def effective_kernel(self) -> tf.Tensor:
@@ -240,22 +284,152 @@ class MaskedLayer(ScoredKernel):
     @property
     def exact_kernel(self) -> tf.Tensor:
         """The effective kernel in the precision of the weights."""
-        kernel = self.kernel.value
-        if self._phase == "finetune":
-            mask = self.mask
-        else:
-            mask = (
-                None if self._phase == "pretrain" else self._mask.acting_mask()
-            )
-        if mask is not None:
-            # Multiplied at full precision: the scores' gradient needs it.
-            kernel = kernel * tf.cast(mask, kernel.dtype)
-        return tf.convert_to_tensor(kernel)
+        return self.masked_kernel.effective(self._phase)
 
     def kernel_for_call(self) -> tf.Tensor:
         """The effective kernel, or the one that a context shares."""
         kernel = kernel_scope.shared_kernel(self)
         return self.effective_kernel if kernel is None else kernel
+
+    # --- scores and density ------------------------------------------------
+
+    granularity = property(
+        operator.attrgetter("_settings.granularity"),
+        doc='`"weight"`, `"channel"`, `"filter"` or `"N:M"`.',
+    )
+    scoring = property(
+        operator.attrgetter("masked_kernel.scoring"),
+        doc="`Scoring`: scores, density and rate, which layers may share.",
+    )
+    scores = property(
+        operator.attrgetter("scoring.values"), doc="Float32 variable."
+    )
+    num_units = property(
+        operator.attrgetter("scoring.size"),
+        doc="Number of scores that compete.",
+    )
+    live_density = property(
+        operator.attrgetter("scoring.live_density"),
+        doc="The density now, learned or not; a scalar tensor.",
+    )
+    expected_density = property(
+        operator.attrgetter("masked_kernel.expected_density"),
+        doc="See `MaskedWeight.expected_density`.",
+    )
+    unit_norms = property(
+        operator.attrgetter("masked_kernel.unit_norms"),
+        doc="See `MaskedWeight.unit_norms`.",
+    )
+    fan_in = property(
+        operator.attrgetter("masked_kernel.axes.fan_in"),
+        doc="Number of inputs that one output of the kernel reads.",
+    )
+
+    @property
+    def rate(self) -> keras.Variable | None:
+        """What a learned density is the sigmoid of; `None` if not learned."""
+        return None if self._masked_kernel is None else self.scoring.rate
+
+    @property
+    def density(self) -> keras.Variable | float:
+        """Fraction of entries kept: a weight (a float until built)."""
+        if self._masked_kernel is None:
+            return self._settings.density
+        return self.scoring.density
+
+    @density.setter
+    def density(self, value: float) -> None:
+        check_density(value)
+        check_fixed_density(self.granularity, float(value))
+        if self.rate is not None:
+            raise InputError(
+                f"layer '{self.name}' learns its density: "
+                "stop_learning_density makes it a number that can be set"
+            )
+        if self._masked_kernel is None:
+            self._settings = dataclasses.replace(self._settings, density=value)
+        else:
+            self.scoring.density.assign(float(value))
+
+    @property
+    def min_density(self) -> float | None:
+        """Least density that may be learned; `None` if it is not learned."""
+        if self._masked_kernel is None:
+            return self._settings.min_density
+        return self.scoring.min_density
+
+    @property
+    def learns(self) -> str:
+        """What trains of a learned density: "both", "scores" or "rates"."""
+        if self._masked_kernel is None:
+            return self._settings.learns
+        return self.scoring.learns
+
+    @learns.setter
+    def learns(self, value: str) -> None:
+        self._settings = dataclasses.replace(self._settings, learns=value)
+        if self._masked_kernel is not None:
+            self.scoring.learns = value
+
+    def learn_density(self, min_density: float, density: float) -> None:
+        """Makes the density trainable, for the whole group of the layer.
+
+        Args:
+            min_density: Float in [0, 1), the least density.
+            density: Float in (0, 1], the density to start from.
+        """
+        self._check_learnable()
+        self.scoring.learn_density(min_density, density)
+
+    def stop_learning_density(self, density: float) -> None:
+        """Makes `density` the group's density, which trains no more."""
+        self._check_learnable()
+        self.scoring.stop_learning_density(density)
+
+    def _check_learnable(self) -> None:
+        if not self.masked_kernel.learnable:
+            raise InputError(
+                f"layer '{self.name}' has no density to learn: "
+                + (
+                    f"it keeps {self.granularity} weights"
+                    if self.prunable
+                    else "its channels cannot be removed"
+                )
+            )
+
+    @property
+    def prunable(self) -> bool:
+        """Whether the layer has a density of its own to choose.
+
+        Not if its channels cannot be removed.
+        """
+        return self._masked_kernel is None or self._masked_kernel.prunable
+
+    # --- layers that share scores ------------------------------------------
+
+    def connect(self) -> None:
+        """Lets the scores train: the layers of its groups share them now."""
+        if not self.is_connected:
+            self.is_connected = True
+            self._apply_phase()
+
+    def share_scores(self, scoring: Scoring, *, other: bool = False) -> None:
+        """Uses the scores, density and rate of another layer of its group.
+
+        Args:
+            scoring: The `scoring` of that layer.
+            other: Whether they are for the channels on the other side of this
+                layer than its own.
+        """
+        if other:
+            self.masked_kernel.other_scoring = scoring
+        else:
+            self.masked_kernel.scoring = scoring
+        self._apply_phase()
+
+    def reset_scores(self) -> None:
+        """Sets the scores to what the initializer makes of the kernel."""
+        self.scores.assign(self.masked_kernel.initial_scores())
 
     # --- serialisation -----------------------------------------------------
 
@@ -275,27 +449,24 @@ class MaskedLayer(ScoredKernel):
                 "written by this masked model"
             )
         for name, variable in variables.items():
-            variable.assign(store[name])
-        # Also in the phases that do not read it: the same file gives the same
-        # weights.
-        self._stored_mask.store(self._mask.mask() > 0)
+            # Keras's own: the constant mask is derived once, at the end.
+            keras.Variable.assign(variable, store[name])
+        for scoring in self.masked_kernel.scorings:
+            scoring.refresh()
 
     def _stored_variables(self) -> dict[str, keras.Variable]:
         variables = {"kernel": self.kernel}
         if getattr(self, "bias", None) is not None:
             variables["bias"] = self.bias
-        # Not the mask: it follows from these.
-        for prefix, scores in self._mask.sides.items():
-            variables[f"{prefix}scores"] = scores.values
-            variables[f"{prefix}density"] = scores.density
-            if scores.rate is not None:
-                variables[f"{prefix}rate"] = scores.rate
-        return variables
+        return variables | self.masked_kernel.stored
 
     def get_config(self) -> dict[str, Any]:
+        settings = self._settings
+        if self._masked_kernel is not None:
+            settings = self._masked_kernel.settings
         return {
             **super().get_config(),  # type: ignore[misc]
-            **self._scores_config(),
+            **settings.to_config(),
             "phase": self._phase,
         }
 

@@ -35,7 +35,7 @@ def reuse_effective_kernels(
     >>> with reuse_effective_kernels(model):
     ...     outputs = [model(images) for _ in range(3)]
     """
-    # Those of a context around this one are not computed anew.
+    # Those of an outer context are not computed again.
     kernels = {
         id(layer): layer.kernel_for_call() for layer in find_masked(*layers)
     }

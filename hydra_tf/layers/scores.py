@@ -1,13 +1,12 @@
 """What competes in a mask: scores, and how many of them are kept.
 
-A layer owns one set of scores; layers whose channels live and die together
-share one.
+A masked weight has scores of its own; weights whose channels live and die
+together share them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,68 +14,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
-from hydra_tf.ops.masks import check_density
+from hydra_tf.keras_internals import WatchedVariable
+from hydra_tf.layers.mask_settings import check_learns
+from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.masks import n_of_m_mask
 from hydra_tf.ops.masks import topk_mask
 from hydra_tf.ops.rates import check_min_density
 from hydra_tf.ops.rates import density_of_rate
 from hydra_tf.ops.rates import rate_of_density
-from hydra_tf.registry.methods import LEARN
-
-LEARNS = tuple(LEARN.choices)
-
-
-def check_learns(value: Any, name: str = "learns") -> None:
-    """Raises `InputError` unless a value says what the prune phase learns."""
-    if value not in LEARNS:
-        raise InputError(
-            f"`{name}` must be one of {', '.join(LEARNS)}. "
-            f"{close_matches(str(value), LEARNS)} Received: {name}={value!r}"
-        )
+from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import n_of_m
 
 
-class WatchedVariable(keras.Variable):
-    """A variable that calls back after it was assigned or restored.
-
-    The finetune phase reads a stored mask. Whoever assigns scores or a density
-    by hand, or restores a `tf.train.Checkpoint`, then gets the new mask without
-    another call.
-    """
-
-    def __init__(self, *args: Any, on_assign: Callable[[], None], **kwargs):
-        self._on_assign = on_assign
-        super().__init__(*args, **kwargs)
-
-    def assign(self, value: Any) -> Any:
-        result = super().assign(value)
-        self._on_assign()
-        return result
-
-    def _restore_from_tensors(self, restored_tensors: Any) -> Any:
-        result = super()._restore_from_tensors(restored_tensors)
-        self._on_assign()
-        return result
-
-    def __float__(self) -> float:
-        # Keras's own fails for the variables of a distribution strategy.
-        return float(keras.ops.convert_to_numpy(self))
-
-
-class DerivedVariable(WatchedVariable):
-    """A stored mask, which only its layer can change.
-
-    Weights taken from another phase carry a mask that is out of date there;
-    calling back after it arrived derives it anew.
-    """
-
-    def store(self, value: Any) -> None:
-        """Assigns without calling back."""
-        keras.Variable.assign(self, value)
-
-
-class Scoring:
+class Scoring(tf.Module):
     """Scores that compete, and the density that decides how many stay.
+
+    A module, so that TensorFlow's checkpoints find the variables.
 
     Args:
         initializer: Callable `(shape, dtype)`, the first scores.
@@ -84,16 +38,24 @@ class Scoring:
         density: Float in (0, 1].
         min_density: Least density that may be learned; `None` if the density
             is not learned.
+        learns: What trains of a learned density: `"both"` (rate and scores),
+            `"scores"` or `"rates"`.
+        granularity: `"N:M"` if N of every M scores stay, else any other.
+        input_axis: With N:M, the axis along which M scores compete.
         prefix: Put before the names of the variables.
 
     Attributes:
         values: Float32 variable, the scores.
         density: Float64 scalar variable, the density if it is not learned.
+        kept: Bool variable of the scores' shape, the constant mask. Once a
+            layer is in the finetune phase it follows assignments to the others.
         rate: Float32 scalar variable whose sigmoid is the learned density;
             `None` if it is not learned.
         min_density: See above.
-        users: The layers whose masks these scores make.
     """
+
+    rate: keras.Variable | None = None
+    min_density: float | None = None
 
     def __init__(
         self,
@@ -101,42 +63,71 @@ class Scoring:
         shape: tuple[int, ...],
         density: float,
         min_density: float | None = None,
+        *,
+        learns: str = "both",
+        granularity: str = WEIGHT,
+        input_axis: int = -2,
         prefix: str = "",
     ) -> None:
+        super().__init__()
+        self._granularity = granularity
+        self._input_axis = input_axis
         self._prefix = prefix
-        self._users: list[weakref.ref[Any]] = []
-        self.values = WatchedVariable(
-            initializer,
-            shape=shape,
-            dtype="float32",
-            autocast=False,
-            name=f"{prefix}scores",
-            on_assign=self._changed,
-        )
-        self.density = WatchedVariable(
+        self._learns = learns
+        self._follows = False
+        # The ids of layers that do not let the scores train.
+        self._held_by: set[int] = set()
+        self.values = self._variable("scores", initializer, shape, "float32")
+        self.density = self._variable(
+            "density",
             # Not a Keras constant, which would pass through float32.
             lambda shape, dtype: tf.constant(density, dtype),
-            shape=(),
-            dtype="float64",
+            (),
+            "float64",
             trainable=False,
-            autocast=False,
-            name=f"{prefix}density",
-            on_assign=self._changed,
         )
-        self.rate: keras.Variable | None = None
-        self.min_density: float | None = None
         if min_density is not None:
             self._make_rate(min_density, density)
+        # Watched as well: weights taken from another phase carry a mask that is
+        # out of date.
+        self.kept = self._variable(
+            "mask",
+            lambda shape, dtype: self.mask() > 0,
+            shape,
+            "bool",
+            trainable=False,
+        )
+
+    def _variable(
+        self,
+        name: str,
+        initializer: Callable[..., Any],
+        shape: tuple[int, ...],
+        dtype: str,
+        trainable: bool = True,
+    ) -> WatchedVariable:
+        return WatchedVariable(
+            initializer,
+            shape=shape,
+            dtype=dtype,
+            trainable=trainable,
+            autocast=False,
+            name=f"{self._prefix}{name}",
+            on_assign=self._assigned,
+        )
 
     @property
-    def users(self) -> list[Any]:
-        """The layers whose masks these scores make."""
-        return [user for ref in self._users if (user := ref()) is not None]
+    def stored(self) -> dict[str, keras.Variable]:
+        """The variables that files hold; the mask follows from them."""
+        variables = {"scores": self.values, "density": self.density}
+        if self.rate is not None:
+            variables["rate"] = self.rate
+        return variables
 
-    def add_user(self, layer: Any) -> None:
-        """Tells `layer` from now on when the mask changes."""
-        if all(user is not layer for user in self.users):
-            self._users.append(weakref.ref(layer))
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables."""
+        return [*self.stored.values(), self.kept]
 
     @property
     def size(self) -> int:
@@ -154,23 +145,75 @@ class Scoring:
         """Zeros and ones of the scores' shape, float32; straight-through."""
         if not self.size:
             return tf.zeros(self.values.shape)
+        if is_n_of_m(self._granularity):
+            n, m = n_of_m(self._granularity)
+            return n_of_m_mask(self.values.value, n, m, self._input_axis)
         return topk_mask(self.values.value, self.live_density)
+
+    def constant_mask(self) -> tf.Tensor:
+        """The same as it was when scores or density were last assigned."""
+        return tf.cast(self.kept.value, tf.float32)
+
+    def refresh(self) -> None:
+        """Derives the constant mask from scores and density."""
+        # Keras's own: not watched.
+        keras.Variable.assign(self.kept, self.mask() > 0)
+
+    def follow(self) -> None:
+        """Derives the constant mask, now and after each assignment."""
+        self._follows = True
+        self.refresh()
+
+    def _assigned(self) -> None:
+        if self._follows:
+            self.refresh()
+
+    # --- what trains -------------------------------------------------------
+
+    @property
+    def learns(self) -> str:
+        """What trains of a learned density: "both", "scores" or "rates"."""
+        return self._learns
+
+    @learns.setter
+    def learns(self, value: str) -> None:
+        check_learns(value)
+        self._learns = value
+        self._choose_trainable()
+
+    def let_train(self, layer: Any, lets: bool) -> None:
+        """Says for one of the layers that share the scores if they may train.
+
+        They do if all layers let them.
+        """
+        if lets:
+            self._held_by.discard(id(layer))
+        else:
+            self._held_by.add(id(layer))
+        self._choose_trainable()
+
+    def _choose_trainable(self) -> None:
+        trains = not self._held_by
+        learns = "both" if self.rate is None else self._learns
+        self.values.trainable = trains and learns != "rates"
+        if self.rate is not None:
+            self.rate.trainable = trains and learns != "scores"
 
     def learn_density(self, min_density: float, density: float) -> None:
         """Makes the density trainable, from `density` on."""
         check_density(density)
         check_min_density(min_density)
         self._make_rate(float(min_density), float(density))
-        for user in self.users:
-            user.adopt_scores()
-        self._changed()
+        self._choose_trainable()
+        self._assigned()
 
     def stop_learning_density(self, density: float) -> None:
         """Makes `density` the density, which trains no more."""
         check_density(density)
-        self.rate = self.min_density = None
-        for user in self.users:
-            user.adopt_scores()
+        if self.rate is not None:
+            del self.rate
+        self.min_density = None
+        self._choose_trainable()
         self.density.assign(float(density))
 
     def _make_rate(self, min_density: float, density: float) -> None:
@@ -186,15 +229,9 @@ class Scoring:
                 scopes.enter_context(strategy.scope())
             for scope in self.values.path.split("/")[:-1]:
                 scopes.enter_context(keras.name_scope(scope))
-            self.rate = WatchedVariable(
+            self.rate = self._variable(
+                "rate",
                 lambda shape, dtype: tf.constant(rate, dtype),
-                shape=(),
-                dtype="float32",
-                autocast=False,
-                name=f"{self._prefix}rate",
-                on_assign=self._changed,
+                (),
+                "float32",
             )
-
-    def _changed(self) -> None:
-        for user in self.users:
-            user.refresh_mask()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,9 +40,10 @@ class MaskedConv2DTranspose(MaskedLayer, keras.layers.Conv2DTranspose):
 
     plain_class = keras.layers.Conv2DTranspose
 
-    def _kernel_axes(self) -> KernelAxes:
+    @classmethod
+    def kernel_axes(cls, shape: Any) -> KernelAxes:
         # (height, width, filters, channels)
-        return KernelAxes(self.kernel.shape, input_axis=-1, output_axis=-2)
+        return KernelAxes(tuple(shape), inputs=(-1,), outputs=(-2,))
 
     def call(self, inputs):
         outputs = ops.conv_transpose(

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.layers.masked_layer import MaskedLayer
 
 
@@ -13,9 +14,7 @@ def find_masked(*layers: keras.layers.Layer) -> list[Any]:
     """Returns the built masked layers inside the given layers, once each."""
     found: dict[int, Any] = {}
     for layer in layers:
-        # `_flatten_layers` is Keras's only way into layers held by any
-        # attribute, list or dictionary of a custom layer.
-        for inner in layer._flatten_layers():
+        for inner in flatten_layers(layer):
             if isinstance(inner, MaskedLayer) and inner.built:
                 found[id(inner)] = inner
     return list(found.values())

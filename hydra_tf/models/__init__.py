@@ -1,31 +1,65 @@
 """Plain Keras networks: the families that the originals train and prune."""
 
-from hydra_tf.models.registry import create as create
-from hydra_tf.models.registry import names as names
-from hydra_tf.models.resnet import resnet18 as resnet18
-from hydra_tf.models.resnet import resnet34 as resnet34
-from hydra_tf.models.resnet import resnet50 as resnet50
-from hydra_tf.models.resnet import resnet50_imagenet as resnet50_imagenet
-from hydra_tf.models.small import cifar_model as cifar_model
-from hydra_tf.models.small import cifar_model_large as cifar_model_large
-from hydra_tf.models.small import cifar_model_resnet as cifar_model_resnet
-from hydra_tf.models.small import digits_model as digits_model
-from hydra_tf.models.small import mnist_model as mnist_model
-from hydra_tf.models.small import mnist_model_large as mnist_model_large
-from hydra_tf.models.vgg import vgg2 as vgg2
-from hydra_tf.models.vgg import vgg2_bn as vgg2_bn
-from hydra_tf.models.vgg import vgg4 as vgg4
-from hydra_tf.models.vgg import vgg4_bn as vgg4_bn
-from hydra_tf.models.vgg import vgg8 as vgg8
-from hydra_tf.models.vgg import vgg8_bn as vgg8_bn
-from hydra_tf.models.vgg import vgg11 as vgg11
-from hydra_tf.models.vgg import vgg11_bn as vgg11_bn
-from hydra_tf.models.vgg import vgg13 as vgg13
-from hydra_tf.models.vgg import vgg13_bn as vgg13_bn
-from hydra_tf.models.vgg import vgg16 as vgg16
-from hydra_tf.models.vgg import vgg16_bn as vgg16_bn
-from hydra_tf.models.wide_resnet import wrn_28_1 as wrn_28_1
-from hydra_tf.models.wide_resnet import wrn_28_4 as wrn_28_4
-from hydra_tf.models.wide_resnet import wrn_28_10 as wrn_28_10
-from hydra_tf.models.wide_resnet import wrn_34_10 as wrn_34_10
-from hydra_tf.models.wide_resnet import wrn_40_2 as wrn_40_2
+from hydra_tf.models.registry import create
+from hydra_tf.models.registry import names
+from hydra_tf.models.registry import register
+from hydra_tf.models.resnet import resnet18
+from hydra_tf.models.resnet import resnet34
+from hydra_tf.models.resnet import resnet50
+from hydra_tf.models.resnet import resnet50_imagenet
+from hydra_tf.models.small import cifar_model
+from hydra_tf.models.small import cifar_model_large
+from hydra_tf.models.small import cifar_model_resnet
+from hydra_tf.models.small import digits_model
+from hydra_tf.models.small import mnist_model
+from hydra_tf.models.small import mnist_model_large
+from hydra_tf.models.vgg import vgg2
+from hydra_tf.models.vgg import vgg2_bn
+from hydra_tf.models.vgg import vgg4
+from hydra_tf.models.vgg import vgg4_bn
+from hydra_tf.models.vgg import vgg8
+from hydra_tf.models.vgg import vgg8_bn
+from hydra_tf.models.vgg import vgg11
+from hydra_tf.models.vgg import vgg11_bn
+from hydra_tf.models.vgg import vgg13
+from hydra_tf.models.vgg import vgg13_bn
+from hydra_tf.models.vgg import vgg16
+from hydra_tf.models.vgg import vgg16_bn
+from hydra_tf.models.wide_resnet import wrn_28_1
+from hydra_tf.models.wide_resnet import wrn_28_4
+from hydra_tf.models.wide_resnet import wrn_28_10
+from hydra_tf.models.wide_resnet import wrn_34_10
+from hydra_tf.models.wide_resnet import wrn_40_2
+
+__all__ = [
+    "cifar_model",
+    "cifar_model_large",
+    "cifar_model_resnet",
+    "create",
+    "digits_model",
+    "mnist_model",
+    "mnist_model_large",
+    "names",
+    "register",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet50_imagenet",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg2",
+    "vgg2_bn",
+    "vgg4",
+    "vgg4_bn",
+    "vgg8",
+    "vgg8_bn",
+    "wrn_28_1",
+    "wrn_28_10",
+    "wrn_28_4",
+    "wrn_34_10",
+    "wrn_40_2",
+]

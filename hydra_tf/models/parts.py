@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.models import MODELS
 
 # PyTorch's batch norm: its momentum 0.1 weighs the new value, Keras' the old.
 BATCH_NORM_EPSILON = 1e-5
@@ -235,7 +236,6 @@ def relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def member(
     builder: Callable[..., keras.Model],
     name: str,
-    summary: str,
     *,
     default_shape: tuple[int, int, int],
     default_classes: int = 10,
@@ -246,8 +246,8 @@ def member(
     Args:
         builder: The family: takes `(input_shape, num_classes, *, name,
             **settings)` and returns the model.
-        name: Name of the function and of the models that it makes.
-        summary: First line of its docstring.
+        name: Name of the function and of the models that it makes, one of the
+            registry, where its docstring begins.
         default_shape: Image shape when none is given.
         default_classes: Number of classes when none is given.
         **settings: What distinguishes this network in its family.
@@ -261,7 +261,7 @@ def member(
 
     build.__name__ = build.__qualname__ = name
     build.__module__ = builder.__module__
-    build.__doc__ = f"""{summary}
+    build.__doc__ = f"""{MODELS.entry(name).help}
 
     Args:
         input_shape: Height, width and channels of the images, which are in

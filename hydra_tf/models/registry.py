@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.models import parts
-from hydra_tf.models import resnet
-from hydra_tf.models import small
-from hydra_tf.models import vgg
-from hydra_tf.models import wide_resnet
-
-_NETWORKS: dict[str, Callable[..., keras.Model]] = {
-    function.__name__: function
-    for function in (
-        small.digits_model,
-        small.mnist_model,
-        small.mnist_model_large,
-        small.cifar_model,
-        small.cifar_model_large,
-        small.cifar_model_resnet,
-        vgg.vgg2,
-        vgg.vgg2_bn,
-        vgg.vgg4,
-        vgg.vgg4_bn,
-        vgg.vgg8,
-        vgg.vgg8_bn,
-        vgg.vgg11,
-        vgg.vgg11_bn,
-        vgg.vgg13,
-        vgg.vgg13_bn,
-        vgg.vgg16,
-        vgg.vgg16_bn,
-        resnet.resnet18,
-        resnet.resnet34,
-        resnet.resnet50,
-        resnet.resnet50_imagenet,
-        wide_resnet.wrn_28_1,
-        wide_resnet.wrn_28_4,
-        wide_resnet.wrn_28_10,
-        wide_resnet.wrn_34_10,
-        wide_resnet.wrn_40_2,
-    )
-}
+from hydra_tf.registry.models import MODELS
+from hydra_tf.registry.table import import_object
 
 
 def names() -> list[str]:
     """Returns the names that `create` knows, family by family."""
-    return list(_NETWORKS)
+    return list(MODELS.names)
+
+
+def register(name: str, *, help: str = "") -> Callable[[Any], Any]:
+    """Returns a decorator that makes `create` know a function by name.
+
+    Args:
+        name: Name of the network.
+        help: What it is, in a few words.
+
+    Example:
+
+    ```python
+    @hydra_tf.models.register("linear")
+    def linear(input_shape, num_classes):
+        return keras.Sequential([
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(num_classes),
+        ])
+    ```
+    """
+    return MODELS.register(name, help=help, settings=())
 
 
 def create(
@@ -86,21 +73,27 @@ def create(
             "`model` must be the name of a network or "
             f"'package.module:function'. Received: {name!r}"
         )
-    if ":" in name:
-        return _create_from_user(name, input_shape, num_classes)
-    if name not in _NETWORKS:
+    if ":" not in name and name not in MODELS:
         raise InputError(
-            f"Unknown model {name!r}. {close_matches(name, _NETWORKS)} "
+            f"Unknown model {name!r}. {close_matches(name, MODELS.names)} "
             "A network of your own is written 'package.module:function'."
         )
-    return _NETWORKS[name](input_shape, num_classes)
+    function = import_object(name) if ":" in name else MODELS.load(name)
+    return _call(name, function, input_shape, num_classes)
 
 
-def _create_from_user(
-    name: str, input_shape: Sequence[int], num_classes: int
+def _call(
+    name: str,
+    function: Any,
+    input_shape: Sequence[int],
+    num_classes: int,
 ) -> keras.Model:
     shape = parts.check_arguments(name, input_shape, num_classes)
-    function = _import_function(name)
+    if not callable(function):
+        raise InputError(
+            f"Model {name!r} must be a function of (input_shape, num_classes). "
+            f"Received: {type(function).__name__}"
+        )
     try:
         inspect.signature(function).bind(shape, num_classes)
     except (TypeError, ValueError) as error:
@@ -140,37 +133,3 @@ def _check_shapes(
                 f"{image_shape} to logits {logits_shape}. Its {what} has "
                 f"shape {shape}."
             )
-
-
-def _import_function(name: str) -> Callable[..., object]:
-    """Returns what `"package.module:function"` names."""
-    module_name, _, function_name = name.partition(":")
-    if not module_name or not function_name or module_name.startswith("."):
-        raise InputError(
-            f"Model {name!r} is not of the form 'package.module:function'."
-        )
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"Model {name!r} cannot be imported: {error}. The module must be "
-            "installed, or lie below the current directory or PYTHONPATH."
-        ) from error
-    function = getattr(module, function_name, None)
-    if function is None:
-        public = [
-            key
-            for key, value in vars(module).items()
-            if callable(value) and not key.startswith("_")
-        ]
-        hint = f" {close_matches(function_name, public)}" if public else ""
-        raise InputError(
-            f"Model {name!r}: module {module_name!r} has no function "
-            f"{function_name!r}.{hint}"
-        )
-    if not callable(function):
-        raise InputError(
-            f"Model {name!r} must be a function of (input_shape, num_classes). "
-            f"Received: {type(function).__name__}"
-        )
-    return function

@@ -131,21 +131,18 @@ def _residual_unit(
 resnet18 = parts.member(
     resnet,
     "resnet18",
-    "ResNet-18 for small images: 3x3 stem, four blocks of two units.",
     default_shape=(32, 32, 3),
     num_units=(2, 2, 2, 2),
 )
 resnet34 = parts.member(
     resnet,
     "resnet34",
-    "ResNet-34 for small images: 3x3 stem, 3, 4, 6 and 3 units.",
     default_shape=(32, 32, 3),
     num_units=(3, 4, 6, 3),
 )
 resnet50 = parts.member(
     resnet,
     "resnet50",
-    "ResNet-50 for small images: 3x3 stem, 3, 4, 6 and 3 bottlenecks.",
     default_shape=(32, 32, 3),
     num_units=(3, 4, 6, 3),
     bottleneck=True,
@@ -153,7 +150,6 @@ resnet50 = parts.member(
 resnet50_imagenet = parts.member(
     resnet,
     "resnet50_imagenet",
-    "ResNet-50 for ImageNet: 7x7 stem, 3, 4, 6 and 3 bottlenecks.",
     default_shape=(224, 224, 3),
     default_classes=1000,
     num_units=(3, 4, 6, 3),

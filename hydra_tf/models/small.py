@@ -173,7 +173,6 @@ def _convolutional_shortcut_unit(
 cifar_model = parts.member(
     convnet,
     "cifar_model",
-    "Two 4x4 convolutions with stride 2 (16, 32), a dense layer of 100.",
     default_shape=(32, 32, 3),
     convs=_TWO_CONVS,
     units=(100,),
@@ -181,7 +180,6 @@ cifar_model = parts.member(
 cifar_model_large = parts.member(
     convnet,
     "cifar_model_large",
-    "Four convolutions (32, 32, 64, 64), two dense layers of 512.",
     default_shape=(32, 32, 3),
     convs=_FOUR_CONVS,
     units=(512, 512),
@@ -189,13 +187,11 @@ cifar_model_large = parts.member(
 cifar_model_resnet = parts.member(
     residual_convnet,
     "cifar_model_resnet",
-    "A residual network without batch norm, with a conv on every shortcut.",
     default_shape=(32, 32, 3),
 )
 mnist_model = parts.member(
     convnet,
     "mnist_model",
-    "Two 4x4 convolutions with stride 2 (16, 32), a dense layer of 100.",
     default_shape=(28, 28, 1),
     convs=_TWO_CONVS,
     units=(100,),
@@ -204,7 +200,6 @@ mnist_model = parts.member(
 mnist_model_large = parts.member(
     convnet,
     "mnist_model_large",
-    "Four convolutions (32, 32, 64, 64), two dense layers of 512.",
     default_shape=(28, 28, 1),
     convs=_FOUR_CONVS,
     units=(512, 512),
@@ -213,7 +208,6 @@ mnist_model_large = parts.member(
 digits_model = parts.member(
     convnet,
     "digits_model",
-    "Four 3x3 convolutions (16, 32, 64, 64) and 128 units, for tiny images.",
     default_shape=(8, 8, 1),
     convs=_DIGITS_CONVS,
     units=(128,),

@@ -122,9 +122,6 @@ def _average_to_two_by_two(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _network(config_name: str, batch_norm: bool) -> Callable[..., keras.Model]:
-    blocks, _ = _CONFIGS[config_name]
-    convs = sum(len(channels) for channels in blocks)
-
     def builder(
         input_shape: Sequence[int], num_classes: int, *, name: str
     ) -> keras.Model:
@@ -134,8 +131,6 @@ def _network(config_name: str, batch_norm: bool) -> Callable[..., keras.Model]:
     return parts.member(
         builder,
         f"{config_name}_bn" if batch_norm else config_name,
-        f"VGG with {convs} convolutions and three dense layers, "
-        f"{'with' if batch_norm else 'without'} batch norm.",
         default_shape=(32, 32, 3),
     )
 

@@ -100,7 +100,6 @@ def _network(depth: int, width_factor: int) -> Callable[..., keras.Model]:
     return parts.member(
         wide_resnet,
         f"wrn_{depth}_{width_factor}",
-        f"Wide ResNet of depth {depth}, {width_factor} times as wide.",
         default_shape=(32, 32, 3),
         depth=depth,
         width_factor=width_factor,

@@ -15,9 +15,9 @@ def map_in_order(
 ) -> list[tf.Tensor]:
     """Returns what a function makes of each item, stacked; one at a time.
 
-    Unlike `tf.map_fn` it leaves TensorFlow as it was if the function raises an
-    error while it is traced: after that one, no strategy could be entered in
-    the process any more.
+    After an error while `tf.map_fn` is traced, no distribution strategy can be
+    entered in the process any more (TensorFlow 2.21). This leaves TensorFlow
+    as it was.
 
     Args:
         function: From an item to tensors, of the same shapes for every item.

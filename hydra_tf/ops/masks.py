@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.counts import kept_count
+from hydra_tf.ops.counts import kept_count_of_tensor
 
 # Signed integer type of the same width, and the split of the magnitude's bits
 # (sign excluded) into the histogram levels of the radix search.
@@ -24,54 +25,6 @@ _LEVELS = {
     tf.bfloat16: (tf.int16, (15,)),
     tf.float16: (tf.int16, (15,)),
 }
-
-# A density that is meant as a decimal (0.1) or as a ratio of counts (37 / n)
-# carries its rounding error into `density * n`. A product that lies within
-# this many machine epsilons of an integer is that integer.
-_SNAP_EPSILONS = 4.0
-
-# A complement (1 - 0.999) carries the absolute error of a number near 1.
-_COMPLEMENT_ERROR = float(np.finfo(np.float64).eps)
-
-
-def kept_count(density: float, size: int) -> int:
-    """Returns how many of `size` entries a mask of this density keeps.
-
-    That is `ceil(density * size)` as in exact arithmetic, at least one: 0.9 of
-    10 keeps 9 although the float product exceeds 9.
-
-    Args:
-        density: Number in (0, 1], fraction of entries kept.
-        size: Integer >= 1, number of entries.
-
-    Raises:
-        InputError: If `density` is outside (0, 1].
-
-    Example:
-
-    >>> kept_count(0.9, 10), kept_count(0.01, 36_864)
-    (9, 369)
-    """
-    check_density(density)
-    epsilon = _SNAP_EPSILONS * _machine_epsilon(np.asarray(density).dtype)
-    product = float(density) * size
-    nearest = round(product)
-    if abs(product - nearest) <= epsilon * product + _COMPLEMENT_ERROR * size:
-        return max(nearest, 1)
-    return max(math.ceil(product), 1)
-
-
-def check_density(density: Any, name: str = "density") -> None:
-    """Raises `InputError` unless `density` is a number in (0, 1]."""
-    try:
-        value = math.nan if isinstance(density, str | bool) else float(density)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0.0 < value <= 1.0:
-        raise InputError(
-            f"`{name}` must be in (0, 1]: it is the fraction of weights kept "
-            f"(for a sparsity, pass 1 - sparsity). Received: {name}={density!r}"
-        )
 
 
 def topk_mask(scores: Any, density: Any) -> tf.Tensor:
@@ -238,33 +191,7 @@ def _straight_through_mask_of_density(scores: tf.Tensor, density: tf.Tensor):
         return upstream * tf.sign(scores), tf.cast(to_density, density.dtype)
 
     size = scores.shape.num_elements()
-    return _select(scores, _kept_count_of_tensor(density, size)), gradient
-
-
-def _kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
-    """`kept_count` for a density that is only known when the graph runs."""
-    if tf.executing_eagerly():
-        return tf.constant(kept_count(density.numpy(), size))
-    assertion = tf.debugging.Assert(
-        tf.logical_and(density > 0, density <= 1),
-        ["`density` must be in (0, 1]. Received:", density],
-    )
-    epsilon = _SNAP_EPSILONS * _machine_epsilon(density.dtype.as_numpy_dtype)
-    with tf.control_dependencies([assertion] if assertion is not None else []):
-        product = tf.cast(density, tf.float64) * size
-    nearest = tf.round(product)
-    tolerance = epsilon * product + _COMPLEMENT_ERROR * size
-    is_integer = tf.abs(product - nearest) <= tolerance
-    count = tf.where(is_integer, nearest, tf.math.ceil(product))
-    return tf.clip_by_value(tf.cast(count, tf.int32), 1, size)
-
-
-def _machine_epsilon(dtype: Any) -> float:
-    if np.issubdtype(dtype, np.integer):
-        return 0.0
-    if dtype == np.object_:  # a fraction or decimal, which becomes a float
-        dtype = np.float64
-    return float(tf.experimental.numpy.finfo(dtype).eps)
+    return _select(scores, kept_count_of_tensor(density, size)), gradient
 
 
 def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
@@ -384,7 +311,7 @@ def _nth(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Finds the bin of the `n`-th entry, `n`'s rank in it, and its count."""
     # `gather`, not `[index]`: XLA wants the position of a slice at compile
-    # time, and would compile anew for every value of the scores.
+    # time, and would compile again for every value of the scores.
     cumulated = tf.cumsum(counts, reverse=from_top)
     num_reached = tf.reduce_sum(tf.cast(cumulated >= n, tf.int32))
     index = num_reached - 1 if from_top else tf.size(counts) - num_reached

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 
 # A density at the bounds would need an infinite rate.
 _LEAST, _MOST = 0.001, 0.999

@@ -11,6 +11,8 @@ import numpy as np
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedConv1D
 from hydra_tf.layers import MaskedConv2D
 from hydra_tf.layers import MaskedConv2DTranspose
@@ -18,7 +20,7 @@ from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
@@ -163,13 +165,13 @@ def to_masked(
             config["input_channels"], config["output_channels"] = (
                 each.to_config()
                 for each in channels.get(id(layer))
-                or pinned_channels(masked_class._kernel_axes(layer))
+                or pinned_channels(masked_class.kernel_axes(layer.kernel.shape))
             )
         return rebuilt(layer, config, masked_class)
 
     masked, pairs = _clone(model, convert)
     if not num_masked and not any(
-        isinstance(layer, MaskedLayer) for layer in model._flatten_layers()
+        isinstance(layer, MaskedLayer) for layer in flatten_layers(model)
     ):
         raise InputError(
             f"model '{model.name}' has nothing to prune: it holds no layer "
@@ -216,7 +218,7 @@ def strip_masks(model: keras.Model) -> keras.Model:
 
 
 def _check_not_masked(model: keras.Model, granularity: str) -> None:
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, MaskedLayer):
             raise InputError(
                 f"layer '{layer.name}' is masked already: for granularity "
@@ -319,7 +321,7 @@ def _check_convertible(model: Any) -> None:
             f"model '{model.name}' is not built: give it an Input, or call it "
             "once"
         )
-    for layer in model._flatten_layers(include_self=False):
+    for layer in flatten_layers(model, include_self=False):
         if isinstance(layer, keras.Model) and not _is_graph(layer):
             raise InputError(
                 f"layer '{layer.name}' is a subclassed model "
@@ -336,7 +338,7 @@ def _exclusion(
     if callable(exclude):
         return exclude
     names = {exclude} if isinstance(exclude, str) else set(exclude)
-    known = {layer.name for layer in model._flatten_layers()}
+    known = {layer.name for layer in flatten_layers(model)}
     for name in names - known:
         raise InputError(
             f"`exclude` names '{name}', which is no layer of the model. "
@@ -352,14 +354,14 @@ def _inside_named(model: keras.Model, exclude: Exclude) -> set[int]:
     names = {exclude} if isinstance(exclude, str) else set(exclude)
     return {
         id(inner)
-        for layer in model._flatten_layers(include_self=False)
+        for layer in flatten_layers(model, include_self=False)
         if layer.name in names
-        for inner in layer._flatten_layers()
+        for inner in flatten_layers(layer)
     }
 
 
 def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
-    for inner in layer._flatten_layers(include_self=False):
+    for inner in flatten_layers(layer, include_self=False):
         if isinstance(inner, MaskedLayer):
             raise InputError(
                 f"layer '{layer.name}' ({type(layer).__name__}) holds the "
@@ -369,11 +371,11 @@ def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
 
 
 def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
-    for inner in layer._flatten_layers():
+    for inner in flatten_layers(layer):
         if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
             continue
         # Also where `trainable` is off, as for the layers that can be masked.
-        for variable in inner._trainable_variables:
+        for variable in own_trainable_variables(inner):
             if len(variable.shape) >= 2:
                 raise InputError(
                     f"layer '{layer.name}' ({type(layer).__name__}) can't be "
@@ -410,4 +412,4 @@ def _copy_weights(old: Any, new: Any) -> None:
     if getattr(old, "bias", None) is not None:
         new.bias.assign(old.bias)
     if new_masked:
-        new.scores.assign(new._initial_scores(new.scores.shape, "float32"))
+        new.reset_scores()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.channels.costs import UnitCosts
 
 # A product that is meant as a whole number may lie this part below it.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import check_layer_names

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.layers.scores import check_learns
-from hydra_tf.ops.masks import check_density
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.layers.mask_settings import check_learns
+from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
 from hydra_tf.pruning.channels.costs import UnitCosts

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_allocation
 from hydra_tf.pruning.density import set_density

@@ -11,6 +11,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.layers import MaskedLayer
 
 
@@ -54,7 +55,7 @@ def layers_with_masks(model: keras.Model) -> dict[str, MaskedLayer]:
     layers = masked_layers(model)
     if layers:
         return layers
-    if any(isinstance(inner, MaskedLayer) for inner in model._flatten_layers()):
+    if any(isinstance(inner, MaskedLayer) for inner in flatten_layers(model)):
         raise InputError(
             f"the masked layers of model '{model.name}' are not built: "
             "call it once, or give it an Input"
@@ -92,7 +93,7 @@ def _collect(
     layer: Any, prefix: str, found: list[tuple[str, MaskedLayer]], seen: set
 ) -> None:
     # One level at a time: the flattening of all levels is not in graph order.
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in flatten_layers(layer, include_self=False, recursive=False):
         if id(inner) in seen:
             continue
         seen.add(id(inner))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.phases import check_phase
 from hydra_tf.pruning.channels.groups import connect_channels
@@ -51,7 +53,7 @@ def set_phase(
     check_phase(phase)
     layers_with_masks(model)
     connect_channels(model)
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, MaskedLayer):
             layer.phase = phase
         elif layer.trainable:
@@ -60,7 +62,7 @@ def set_phase(
             trains = phase != "prune" or (
                 train_normalization and isinstance(layer, NORMALIZATIONS)
             )
-            for variable in layer._trainable_variables:
+            for variable in own_trainable_variables(layer):
                 variable.trainable = trains
     # A function compiled for another phase would still use its masks.
     for name in ("train_function", "test_function", "predict_function"):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.layers.scored_kernel import scaled_scores
+from hydra_tf.layers.masked_weight import scaled_scores
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels

@@ -12,6 +12,7 @@ from typing import Any
 from hydra_tf.errors import InputError
 from hydra_tf.registry import attacks
 from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.bounds import BOUNDS
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Names
@@ -19,9 +20,8 @@ from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Numbers
 from hydra_tf.registry.settings import Setting
 
-BOUNDS = ("ibp", "crown_ibp", "crown", "symbolic", "best")
 SMOOTHING = "smoothing"
-METHODS = (*BOUNDS, SMOOTHING)
+METHODS = (*BOUNDS.names, SMOOTHING)
 
 SIGMA = Number(
     name="sigma",
@@ -76,7 +76,7 @@ EVALUATION: tuple[Setting, ...] = (
     Names(
         name="bounds",
         default=(),
-        choices=BOUNDS,
+        choices=BOUNDS.names,
         help="Methods that prove by bounds, within the radius of the attacks.",
     ),
     attacks.EPSILON,

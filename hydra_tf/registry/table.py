@@ -248,7 +248,7 @@ def import_object(path: str) -> Any:
         InputError: If the module cannot be imported or has no such name.
     """
     module_name, _, name = path.partition(":")
-    if not module_name or not name:
+    if not name or not module_name or module_name.startswith("."):
         raise InputError(f"{path!r} must be of the form package.module:name")
     if "" not in sys.path and not module_name.startswith("hydra_tf."):
         sys.path.insert(0, "")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.flops import check_resource
 from hydra_tf.pruning.harp import CompressionLoss
 from hydra_tf.pruning.naming import prunable_layers

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.layers.scores import check_learns
+from hydra_tf.layers.mask_settings import check_learns
 from hydra_tf.objectives.base import Objective
 from hydra_tf.pruning.flops import check_resource
 from hydra_tf.pruning.harp import learn_densities

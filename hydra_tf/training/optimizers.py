@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import slot_index
 from hydra_tf.registry.settings import Number
 
 _WEIGHT_DECAY = Number(name="weight_decay", help="", default=0.0, lower=0)
@@ -158,7 +159,7 @@ class _CoupledDecayOptimizer(keras.optimizers.Optimizer):
         """Updates `variable` and its slots (called by Keras)."""
         # The index is how Keras' own optimizers find their slots; it also
         # knows the per-device parts of a distributed variable.
-        index = self._get_variable_index(variable)
+        index = slot_index(self, variable)
         gradient = tf.cast(tf.convert_to_tensor(gradient), variable.dtype)
         if self._decays[index]:
             decay = tf.cast(self.coupled_weight_decay, variable.dtype)

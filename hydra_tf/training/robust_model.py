@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import update_compiled_metrics
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
@@ -421,10 +423,7 @@ class RobustModel(keras.Model):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        if self._compile_metrics is not None:
-            self._compile_metrics.update_state(y, y_pred, sample_weight)
-            return self._compile_metrics.result()
-        return {}
+        return update_compiled_metrics(self, y, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         check_attack_can_be_saved(self.attack)
@@ -458,7 +457,7 @@ def _precision(network: keras.Model) -> Any:
     That of a model is the global one when it was made, which may differ from
     its layers' when it was loaded or converted.
     """
-    for layer in network._flatten_layers():
+    for layer in flatten_layers(network):
         if layer.dtype_policy.name == "mixed_float16":
             return layer.dtype_policy
     return network.dtype_policy

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from hydra_tf.keras_internals import flatten_layers
+
 
 def merge_running_statistics(
     network: keras.Model, share: float | tf.Tensor
@@ -20,7 +22,7 @@ def merge_running_statistics(
     replica = tf.distribute.get_replica_context()
     statistics = [
         variable
-        for layer in network._flatten_layers()
+        for layer in flatten_layers(network)
         if isinstance(layer, keras.layers.BatchNormalization)
         for variable in (layer.moving_mean, layer.moving_variance)
     ]

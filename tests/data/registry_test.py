@@ -1,11 +1,13 @@
 """What is known about the datasets by name."""
 
+import dataclasses
+
 import pytest
 
+from hydra_tf import data
 from hydra_tf.data import registry
-from hydra_tf.data.augmentation import CropFlip
-from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.errors import InputError
+from hydra_tf.registry.datasets import DATASETS
 
 
 def test_names_are_those_that_users_were_promised():
@@ -20,50 +22,20 @@ def test_names_are_those_that_users_were_promised():
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["mnist", "cifar10", "cifar100", "svhn_cropped"]
-)
-def test_facts_equal_those_of_tfds(name):
-    import tensorflow_datasets as tfds
-
-    features = tfds.builder_cls(name)(data_dir="unused").info.features
-    info = registry.info(name)
-    assert features["image"].shape == info.image_shape
-    assert features["label"].num_classes == info.num_classes
-
-
-def test_facts_of_imagenet_equal_those_of_tfds():
-    import tensorflow_datasets as tfds
-
-    features = tfds.builder_cls("imagenet2012")(data_dir="unused").info.features
-    info = registry.info("imagenet2012")
-    # Of any size there, of one size here.
-    assert features["image"].shape == (None, None, 3)
-    assert info.image_shape == (224, 224, 3)
-    assert features["label"].num_classes == info.num_classes
-    assert (info.num_train, info.num_test) == (1281167, 50000)
-    assert info.test_split == "validation"
-
-
-@pytest.mark.parametrize("name", registry.names())
-def test_only_colour_images_are_augmented(name):
-    info = registry.info(name)
-    if info.streamed:
-        assert isinstance(info.augmentation, RandomResizedCrop)
-        assert info.augmentation.area == (0.08, 1.0)
-        assert info.augmentation.aspect_ratio == (3 / 4, 4 / 3)
-        assert info.augmentation.flip
-    elif info.image_shape[-1] == 3:
-        assert isinstance(info.augmentation, CropFlip)
-        assert info.augmentation.padding == 4
-        assert info.augmentation.flip
-    else:
-        assert info.augmentation is None
-
-
 def test_unknown_name_gets_the_close_ones():
     with pytest.raises(
         InputError, match="Did you mean 'cifar100?' or"
     ) as caught:
         registry.info("cifar-10")
     assert "\n" not in str(caught.value)
+
+
+def test_registered_dataset_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    # Under another name: with the builder of the digits.
+    data.register(
+        dataclasses.replace(registry.info("digits"), name="my_digits")
+    )
+    assert data.names()[-1] == "my_digits"
+    pipe = data.load("my_digits", "test", batch_size=9, data_dir=tmp_path)
+    assert pipe.num_examples == registry.info("my_digits").num_test

@@ -10,7 +10,7 @@ from hydra_tf import layers
 from hydra_tf import set_phase
 from hydra_tf import to_masked
 from hydra_tf import topk_mask
-from hydra_tf.layers.masked_layer import PHASES
+from hydra_tf.layers import PHASES
 
 SHAPE = (6, 5)
 

@@ -9,6 +9,7 @@ import pytest
 
 from hydra_tf import models
 from hydra_tf.errors import InputError
+from hydra_tf.registry.models import MODELS
 
 # One network of each construction, with images it takes quickly.
 _ONE_PER_FAMILY = [
@@ -16,6 +17,13 @@ _ONE_PER_FAMILY = [
     ("cifar_model_resnet", (8, 8, 3)),
     ("vgg2_bn", (8, 8, 3)),
     ("resnet18", (8, 8, 3)),
+    ("wrn_28_1", (8, 8, 3)),
+]
+
+# Those made quickly: plain, with batch norm, residual.
+_SMALL = [
+    ("digits_model", (8, 8, 1)),
+    ("vgg2_bn", (8, 8, 3)),
     ("wrn_28_1", (8, 8, 3)),
 ]
 
@@ -47,7 +55,7 @@ def test_names_are_the_networks_of_the_originals():
 @pytest.mark.parametrize("name", models.names())
 def test_every_name_is_a_documented_function(name):
     function = getattr(models, name)
-    assert function.__name__ == name
+    assert function is MODELS.load(name)
     assert "input_shape: Height, width" in function.__doc__
 
 
@@ -69,7 +77,7 @@ def test_model_is_plain_keras_from_images_to_logits(name, input_shape):
     assert np.ptp(logits) > 0
 
 
-@pytest.mark.parametrize(("name", "input_shape"), _ONE_PER_FAMILY)
+@pytest.mark.parametrize(("name", "input_shape"), _SMALL)
 def test_seed_gives_the_same_names_and_weights_again(name, input_shape):
     def create(seed):
         keras.utils.set_random_seed(seed)
@@ -99,7 +107,7 @@ def test_layers_of_one_shape_start_differently():
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize(("name", "input_shape"), _ONE_PER_FAMILY)
+@pytest.mark.parametrize(("name", "input_shape"), _SMALL)
 def test_model_comes_back_from_a_file(name, input_shape, tmp_path):
     model = models.create(name, input_shape, 5)
     path = tmp_path / "model.keras"
@@ -167,16 +175,16 @@ def test_function_of_the_user_is_called(user_module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("user_networks:liner", "no function 'liner'.*'linear'"),
+        ("user_networks:liner", "has no 'liner'.*'linear'"),
         ("user_networks:SIZE", "must be a function .*Received: int"),
         ("user_networks:one_argument", "cannot be called so"),
         ("user_networks:not_a_model", "must return a keras.Model.*list"),
         ("user_networks:three_logits", r"output has shape \(None, 3\)"),
         ("user_network:linear", "No module named 'user_network'"),
         ("user_broken:linear", "No module named 'a_missing_module'"),
-        ("user_networks:", "not of the form 'package.module:function'"),
-        (":linear", "not of the form 'package.module:function'"),
-        (".relative:linear", "not of the form 'package.module:function'"),
+        ("user_networks:", "must be of the form package.module:name"),
+        (":linear", "must be of the form package.module:name"),
+        (".relative:linear", "must be of the form package.module:name"),
     ],
 )
 def test_unusable_function_of_the_user_is_named(user_module, name, message):
@@ -189,3 +197,22 @@ def test_unusable_function_of_the_user_is_named(user_module, name, message):
 def test_arguments_are_checked_before_the_function_of_the_user(user_module):
     with pytest.raises(InputError, match="`num_classes` must be a positive"):
         models.create(f"{user_module}:linear", (8, 8, 1), 0)
+
+
+def test_registered_function_is_known_by_its_name(monkeypatch):
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+
+    @models.register("linear", help="one dense layer")
+    def linear(input_shape, num_classes):
+        return keras.Sequential(
+            [
+                keras.Input(input_shape),
+                keras.layers.Flatten(),
+                keras.layers.Dense(num_classes),
+            ]
+        )
+
+    assert models.names()[-1] == "linear"
+    assert models.create("linear", (8, 8, 1), 3).output_shape == (None, 3)
+    with pytest.raises(InputError, match="`num_classes` must be a positive"):
+        models.create("linear", (8, 8, 1), 0)

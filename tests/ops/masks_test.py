@@ -1,6 +1,5 @@
 """Masks keep exactly the largest magnitudes, and pass gradients through."""
 
-import fractions
 import math
 
 import hypothesis
@@ -12,18 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hydra_tf import InputError
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.ops.masks import topk_mask
 from tests import golden
+from tests.ops.exact import exact_ceil
 
 DTYPES = ("float32", "bfloat16", "float16")
 GOLDEN = golden.load("masks")
 GOLDEN_ARRAYS = ("vec", "vecodd", "dense", "conv")
-
-
-def exact_ceil(density, size):
-    """The kept count of a decimal in exact arithmetic."""
-    return max(math.ceil(fractions.Fraction(str(density)) * size), 1)
 
 
 def sorted_mask(scores, kept):
@@ -37,54 +32,6 @@ def sorted_mask(scores, kept):
 @tf.function(jit_compile=True)
 def compiled_mask(scores, density):
     return topk_mask(scores, density)
-
-
-class TestKeptCount:
-    @pytest.mark.parametrize(
-        ("density", "size", "kept"),
-        [
-            (0.9, 10, 9),  # 0.9 * 10 exceeds 9 in binary
-            (0.01, 36_864, 369),
-            (1 - 0.7, 10, 3),
-            (1 - 0.999, 1000, 1),
-            (1.0, 7, 7),
-            (1e-9, 7, 1),
-            (0.1, 1, 1),
-            (np.float32(0.9), 1000, 900),
-            (np.float64(0.3), 10, 3),
-            (fractions.Fraction(1, 3), 9, 3),
-            (1, 5, 5),
-            (0.07, 100, 7),  # 7.000000000000001
-            (0.5, 3, 2),
-        ],
-    )
-    def test_is_the_ceiling_of_the_exact_product(self, density, size, kept):
-        assert kept_count(density, size) == kept
-
-    @hypothesis.given(
-        thousandths=st.integers(1, 1000), size=st.integers(1, 10_000_000)
-    )
-    def test_reads_a_density_as_the_decimal_it_was_written_as(
-        self, thousandths, size
-    ):
-        density = thousandths / 1000
-        assert kept_count(density, size) == exact_ceil(density, size)
-        # The complement carries one more rounding error.
-        sparsity = 1 - density
-        if sparsity < 1:
-            assert kept_count(1 - sparsity, size) == exact_ceil(density, size)
-
-    @hypothesis.given(data=st.data(), size=st.integers(1, 10_000_000))
-    def test_returns_the_count_that_a_ratio_was_made_of(self, data, size):
-        count = data.draw(st.integers(1, size))
-        assert kept_count(count / size, size) == count
-
-    @pytest.mark.parametrize(
-        "density", [0, -0.1, 1.0001, 50, math.nan, math.inf, None, "0.5", "x"]
-    )
-    def test_refuses_what_is_no_fraction(self, density):
-        with pytest.raises(InputError, match=r"`density` must be in \(0, 1\]"):
-            kept_count(density, 10)
 
 
 class TestGoldenMasks:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.costs import UnitCosts
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups

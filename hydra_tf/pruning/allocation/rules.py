@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.naming import check_layer_names

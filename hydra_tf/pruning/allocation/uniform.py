@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.masks import check_density
+from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.allocation.pools import check_leaves_channels
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.granularities import is_n_of_m

@@ -12,7 +12,7 @@ import numpy as np
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.ops.masks import kept_count
+from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.flops import kernel_cost
@@ -78,7 +78,7 @@ class UnitCosts:
         self._others = [
             scoring
             for layer in layers.values()
-            for _, scoring in layer.chosen_sides
+            for _, scoring in layer.masked_kernel.chosen_sides
             if id(scoring) not in index
         ]
         for number, scoring in enumerate(self._others, len(self.groups)):
@@ -88,7 +88,7 @@ class UnitCosts:
                 _chosen_cost(name, layer, resource),
                 [
                     _factor(index[id(scoring)], channels, scoring)
-                    for channels, scoring in layer.chosen_sides
+                    for channels, scoring in layer.masked_kernel.chosen_sides
                 ],
             )
             for name, layer in layers.items()

@@ -22,7 +22,7 @@ from hydra_tf.layers import Channels
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import ALWAYS_KEPT
 from hydra_tf.layers.kernel_axes import KernelAxes
-from hydra_tf.layers.scored_kernel import scaled_scores
+from hydra_tf.layers.masked_weight import scaled_scores
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
@@ -91,7 +91,7 @@ def channel_groups(model: keras.Model) -> list[ChannelGroup]:
     for name, layer in masked_layers(model).items():
         if not layer.prunable:
             continue
-        group = _group(layer.own_channels, around[id(layer)])
+        group = _group(layer.masked_kernel.own, around[id(layer)])
         groups.setdefault(group or name, {})[name] = layer
     return [ChannelGroup(layers) for layers in groups.values()]
 
@@ -114,18 +114,18 @@ def connect_channels(model: keras.Model) -> None:
     around = _models_around(model)
     owners: dict[Any, list[MaskedLayer]] = {}
     for layer in layers:
-        group = _group(layer.own_channels, around[id(layer)])
+        group = _group(layer.masked_kernel.own, around[id(layer)])
         if group is not None and layer.prunable:
             owners.setdefault(group, []).append(layer)
     for members in owners.values():
         _share_scores(members)
     for layer in layers:
-        group = _group(layer.other_channels, around[id(layer)])
-        scoring = layer.other_scoring
+        group = _group(layer.masked_kernel.other, around[id(layer)])
+        scoring = layer.masked_kernel.other_scoring
         if group in owners and scoring is not None:
             leader = owners[group][0]
             if scoring is not leader.scoring:
-                if not layer.awaits_other_scores:
+                if not layer.masked_kernel.awaits_other_scores:
                     _check_equal(layer, scoring, leader, leader.scoring)
                 layer.share_scores(leader.scoring, other=True)
     for layer in layers:
@@ -137,7 +137,7 @@ def _share_scores(members: list[MaskedLayer]) -> None:
     apart = [each for each in members if each.scoring is not leader.scoring]
     if not apart:
         return
-    fresh = all(each.has_initial_scores for each in members)
+    fresh = all(each.masked_kernel.has_initial_scores for each in members)
     for each in apart:
         _check_equal(
             each, each.scoring, leader, leader.scoring, any_scores=fresh

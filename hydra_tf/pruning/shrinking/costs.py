@@ -154,11 +154,10 @@ def _timed_call(model: keras.Model, batch_size: int) -> Callable[[], Any]:
         # Not zeros, which some kernels multiply faster.
         values = tf.random.stateless_uniform(shape, seed=[0, 1])
         tensors.append(tf.cast(values, tensor.dtype))
-    structure = getattr(model, "_inputs_struct", None)
     inputs = (
         tensors[0]
-        if structure is None
-        else keras.tree.pack_sequence_as(structure, tensors)
+        if isinstance(model, keras.Sequential)
+        else keras.tree.pack_sequence_as(model.input, tensors)
     )
     function = tf.function(lambda x: model(x, training=False), autograph=False)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
+from hydra_tf.keras_internals import operation_of
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
 from hydra_tf.pruning.channels.rules import KERNEL_RULES
@@ -33,7 +34,7 @@ def rebuild(
         liveness: Which of them stay.
     """
     builder = _Builder(flow, liveness)
-    builder.reserve(_producer(tensor).name for tensor in model.inputs)
+    builder.reserve(operation_of(tensor).name for tensor in model.inputs)
     is_flat = type(model) is keras.Sequential and not any(
         "/" in call.name for call in flow.walk.calls
     )
@@ -55,8 +56,8 @@ def rebuild(
             )
         ]
         smaller = keras.Model(
-            _packed(model, "_inputs_struct", inputs),
-            _packed(model, "_outputs_struct", outputs),
+            _packed(model, "input", inputs),
+            _packed(model, "output", outputs),
             name=model.name,
         )
     if not model.trainable:
@@ -66,13 +67,8 @@ def rebuild(
 
 
 def _input_layer(tensor: Any) -> Any:
-    layer = _producer(tensor)
+    layer = operation_of(tensor)
     return type(layer).from_config(layer.get_config())
-
-
-def _producer(tensor: Any) -> Any:
-    """Returns the layer or operation that a symbolic tensor comes from."""
-    return tensor._keras_history.operation
 
 
 def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
@@ -109,7 +105,7 @@ class _Builder:
 
         That is the name of a nested model, if it comes from one.
         """
-        name = _producer(original).name
+        name = operation_of(original).name
         if name in self._names:
             return output
         self._names.add(name)

@@ -60,11 +60,11 @@ def check_shared(model):
         for layer in group.layers.values():
             assert layer.scores is group.leader.scores
             assert layer.rate is group.leader.rate
-            assert layer._density is group.leader._density
+            assert layer.density is group.leader.density
     scores = {id(group.leader.scores) for group in channel_groups(model)}
     for layer in ht.masked_layers(model).values():
-        if layer.other_scoring is not None:
-            assert id(layer.other_scoring.values) in scores
+        if layer.masked_kernel.other_scoring is not None:
+            assert id(layer.masked_kernel.other_scoring.values) in scores
 
 
 def flags(channels, scoring, size):
@@ -83,8 +83,10 @@ def check_masks_agree(model):
         if not isinstance(layer, ht.layers.MaskedLayer):
             continue
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
-        own = flags(layer.own_channels, layer.scoring, layer.own_channels.size)
-        other = layer.other_channels
+        own = flags(
+            layer.masked_kernel.own, layer.scoring, layer.masked_kernel.own.size
+        )
+        other = layer.masked_kernel.other
         if depthwise:
             inputs = own
             outputs = np.repeat(own, layer.depth_multiplier)
@@ -92,7 +94,7 @@ def check_masks_agree(model):
         else:
             sides = [
                 own,
-                flags(other, layer.other_scoring, other.size),
+                flags(other, layer.masked_kernel.other_scoring, other.size),
             ]
             inputs, outputs = (
                 sides if layer.granularity == "channel" else sides[::-1]
@@ -449,7 +451,9 @@ class TestShared:
         ht.set_phase(fresh, "finetune")
         tf.train.Checkpoint(model=fresh).read(path).assert_consumed()
         for layer in ht.masked_layers(fresh).values():
-            np.testing.assert_array_equal(layer.mask, layer._mask.mask())
+            np.testing.assert_array_equal(
+                layer.mask, layer.masked_kernel.mask()
+            )
         self.check_equal(fresh, original)
 
     def test_in_a_clone(self, granularity):
@@ -546,7 +550,9 @@ class TestShared:
             group.leader.learn_density(0.1, 0.9)
             check_masks_agree(model)
         for layer in ht.masked_layers(model).values():
-            np.testing.assert_array_equal(layer.mask, layer._mask.mask())
+            np.testing.assert_array_equal(
+                layer.mask, layer.masked_kernel.mask()
+            )
 
     def test_a_frozen_layer_freezes_its_group(self, granularity):
         for index in (0, 1):

@@ -110,20 +110,6 @@ def test_expected_density_is_the_live_one_and_has_its_slope():
     np.testing.assert_allclose(layer.expected_density(0.7), 0.7, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"learns": "rate"}, "`learns` must .* Did you mean 'rates'"),
-        ({"min_density": 1.0}, r"`min_density` must be in \[0, 1\)"),
-        ({"other_min_density": -0.1}, r"`min_density` must be in \[0, 1\)"),
-        ({"granularity": "channels"}, "`granularity` must be"),
-    ],
-)
-def test_wrong_arguments_are_clear_errors(arguments, message):
-    with pytest.raises(InputError, match=message):
-        layers.MaskedDense(3, **arguments)
-
-
 def test_wrong_densities_to_learn_are_clear_errors():
     layer = dense_layer()
     for least, density in ((1.0, 0.5), (0.1, 0.0), (-0.1, 0.5)):

@@ -257,7 +257,7 @@ class TestChannels:
     @pytest.mark.parametrize("granularity", ["channel", "filter"])
     def test_mask_of_both_sides_acts_where_channels_are_read(self, granularity):
         layer = self.layer(granularity)
-        inputs, outputs = layer.scoring, layer.other_scoring
+        inputs, outputs = layer.scoring, layer.masked_kernel.other_scoring
         if granularity == "filter":
             inputs, outputs = outputs, inputs
         inputs.values.assign([1.0, -2.0])
@@ -286,7 +286,7 @@ class TestChannels:
     def test_expected_density_is_the_product_of_both_sides(self):
         layer = self.layer()
         layer.density = 0.25
-        layer.other_scoring.density.assign(0.5)
+        layer.masked_kernel.other_scoring.density.assign(0.5)
         # Four of five inputs and three of four outputs can be removed.
         inputs, outputs = 1 / 5 + 4 / 5 * 0.25, 1 / 4 + 3 / 4 * 0.5
         np.testing.assert_allclose(
@@ -317,23 +317,13 @@ class TestChannels:
         assert layer.num_units == 0
         assert layer.scores.shape == (0,)
         assert not layer.trainable_variables
-        layer.other_scoring.values.assign([3.0, 0.0, -1.0])
+        layer.masked_kernel.other_scoring.values.assign([3.0, 0.0, -1.0])
         np.testing.assert_array_equal(
             layer.mask, np.broadcast_to([1, 1, 1, 0], (5, 4))
         )
         np.testing.assert_array_equal(layer.effective_kernel, layer.kernel)
         with pytest.raises(InputError, match="channels cannot be removed"):
             layer.learn_density(0.1, 0.5)
-
-    def test_as_plain_data(self):
-        for channels in (
-            Channels(3),
-            Channels(3, (0, 2, 1, -1), "channels of conv"),
-        ):
-            assert Channels.from_config(channels.to_config()) == channels
-        assert Channels.from_config(None) is None
-        with pytest.raises(InputError, match="must be a .*Channels"):
-            Channels.from_config((0, 1))
 
     def test_another_number_of_channels_is_a_clear_error(self):
         layer = layers.MaskedDense(

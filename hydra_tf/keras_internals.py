@@ -1,0 +1,126 @@
+"""The private parts of Keras that the library needs, and nothing else has.
+
+Whatever Keras offers no public name for is used here and only here, so that a
+release of Keras which changes it is met in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+def flatten_layers(
+    layer: keras.layers.Layer,
+    *,
+    include_self: bool = True,
+    recursive: bool = True,
+) -> list[keras.layers.Layer]:
+    """Returns a layer and all layers inside it.
+
+    Unlike `model.layers`, also those that a custom layer holds in any
+    attribute, list or dictionary.
+
+    Args:
+        layer: Layer or model.
+        include_self: Whether the layer itself is one of them.
+        recursive: Whether the layers inside those inside are, too.
+    """
+    return list(
+        layer._flatten_layers(include_self=include_self, recursive=recursive)
+    )
+
+
+def own_trainable_variables(
+    layer: keras.layers.Layer,
+) -> list[keras.Variable]:
+    """Returns the variables that a layer made to be trained.
+
+    Without those of layers inside it, and whatever `trainable` says now.
+    """
+    return list(layer._trainable_variables)
+
+
+def operation_of(tensor: keras.KerasTensor) -> Any:
+    """Returns the layer or operation that a symbolic tensor comes from."""
+    return tensor._keras_history.operation
+
+
+def takes_training(operation: Any) -> bool:
+    """Whether the call of a layer or operation takes `training`."""
+    return getattr(operation, "_call_has_training_arg", False)
+
+
+def run_graph(
+    model: keras.Model, inputs: Sequence[Any], call: Callable[..., Any]
+) -> Any:
+    """Walks through a Functional model as Keras does, with other calls.
+
+    Args:
+        model: The model.
+        inputs: What stands in the place of its input tensors.
+        call: Called with each operation and its arguments.
+
+    Returns:
+        What stands in the place of the output tensors, in their structure.
+    """
+    return model._run_through_graph(
+        list(inputs), operation_fn=lambda operation: operation, call_fn=call
+    )
+
+
+def update_compiled_metrics(
+    model: keras.Model, labels: Any, outputs: Any, sample_weight: Any
+) -> dict[str, Any]:
+    """Updates the metrics given to `compile`, and returns their results."""
+    metrics = model._compile_metrics
+    if metrics is None:
+        return {}
+    metrics.update_state(labels, outputs, sample_weight)
+    return metrics.result()
+
+
+def slot_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Returns the position of a trained variable among an optimiser's.
+
+    Args:
+        optimizer: A built optimiser.
+        variable: The variable, or its part on one device.
+    """
+    return optimizer._get_variable_index(variable)
+
+
+class WatchedVariable(keras.Variable):
+    """A variable that calls back after it was assigned or restored.
+
+    Also after a `tf.train.Checkpoint` restored it. Optimisers assign the
+    `tf.Variable` inside, and cause no call.
+
+    Args:
+        *args: Passed to `keras.Variable`.
+        on_assign: What to call.
+        **kwargs: Passed to `keras.Variable`.
+    """
+
+    def __init__(
+        self, *args: Any, on_assign: Callable[[], None], **kwargs: Any
+    ) -> None:
+        self._on_assign = on_assign
+        super().__init__(*args, **kwargs)
+
+    def assign(self, value: Any) -> Any:
+        result = super().assign(value)
+        self._on_assign()
+        return result
+
+    def _restore_from_tensors(self, restored_tensors: Any) -> Any:
+        result = super()._restore_from_tensors(restored_tensors)
+        self._on_assign()
+        return result
+
+    def __float__(self) -> float:
+        # Keras's own fails for the variables of a distribution strategy.
+        return float(keras.ops.convert_to_numpy(self))
