@@ -60,9 +60,8 @@ def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
     Returns:
         Tensor `(batch, num_classes - 1, num_classes)`. Row j of an image is
         the unit vector of its class minus that of the j-th other class, in
-        increasing order. Inside `tf.function`, where the values of labels
-        are unknown, those of a label that is no class are NaN, and so are its
-        margins.
+        increasing order. Inside `tf.function`, where values are unknown, the
+        rows of a label that is no class are NaN, and so are its margins.
 
     Raises:
         InputError: If a label is no class, or there is only one class.

@@ -15,21 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hydra_tf.ops.counts import kept_count
+from hydra_tf.ops.counts import whole_budget
 from hydra_tf.pruning.channels.costs import UnitCosts
-
-# A product that is meant as a whole number may lie this part below it.
-_ROUNDING = 1e-12
-
-
-def whole(product: float) -> int:
-    """Returns a non-negative product of floats, rounded down.
-
-    Example:
-
-    >>> int(1 / 49 * 49), whole(1 / 49 * 49)
-    (0, 1)
-    """
-    return math.floor(product * (1.0 + _ROUNDING))
 
 
 def budget_at(costs: UnitCosts, density: float) -> int:
@@ -45,7 +32,7 @@ def budget_at(costs: UnitCosts, density: float) -> int:
     """
     if costs.counts_weights:
         return kept_count(density, costs.total)
-    return whole(costs.at(float(density)))
+    return whole_budget(costs.at(float(density)))
 
 
 def largest_first(

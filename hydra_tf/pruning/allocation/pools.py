@@ -15,13 +15,13 @@ import numpy as np
 
 from hydra_tf.errors import InputError
 from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.counts import keeps_one
 from hydra_tf.pruning.channels.costs import UnitCosts
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.counts import budget_at
 from hydra_tf.pruning.counts import largest_first
 from hydra_tf.pruning.counts import largest_weights_first
-from hydra_tf.pruning.counts import whole
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import is_n_of_m
@@ -184,7 +184,7 @@ def check_each_leaves_channels(
     for pool in pools:
         name = pool.group.names[0]
         density = float(densities[name])
-        if pool.structured and not whole(density * pool.size):
+        if pool.structured and not keeps_one(density, pool.size):
             # Rounded up, so that the number can be used as it stands.
             least = math.ceil(1e6 / min(sizes)) / 1e6
             raise InputError(
