@@ -11,8 +11,8 @@ import dataclasses
 from absl import flags
 
 from flags import parsing
-from flags.certification_methods import METHODS
-from flags.certification_methods import SMOOTHING
+from hydra_tf.registry.evaluation import METHODS
+from hydra_tf.registry.evaluation import SMOOTHING
 
 FLAGS = flags.FlagValues()
 

@@ -50,6 +50,8 @@ class SettingParser(flags.ArgumentParser):
             if setting.accepts(value):
                 return value
         setting = self._settings[0]
+        if isinstance(argument, str):
+            argument = setting.parse(argument)
         meaning = setting.help.partition(". ")[0].rstrip(".")
         raise ValueError(
             f"must be {setting.range}{setting.hint(argument)} ({meaning})"

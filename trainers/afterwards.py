@@ -6,12 +6,12 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from flags import evaluation_flags
 from flags import export_flags
-from flags.certification_methods import SMOOTHING
+from hydra_tf import evaluation
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
-from trainers import evaluation
 from trainers import shrunk_export
 from trainers import startup
 from trainers.model_card import card as model_card
@@ -52,7 +52,7 @@ def evaluate() -> None:
     images, labels = datasets.test_arrays(
         parsed.data.dataset,
         parsed.data.data_dir,
-        parsed.evaluation.num_examples,
+        parsed.num_examples,
     )
     say(f"evaluate: {path} on {len(labels)} images of {info.name}")
     result = evaluation.evaluate(
@@ -60,7 +60,7 @@ def evaluate() -> None:
         images,
         labels,
         parsed.evaluation,
-        parsed.run.progress,
+        progress=parsed.run.progress,
     )
     phase = {
         **result.to_dict(),
@@ -129,21 +129,16 @@ def _without_bounds(parsed: settings.Settings) -> settings.Settings:
     Raises:
         InputError: If bounds were asked for by name.
     """
-    chosen = parsed.evaluation.certification
-    if chosen is None:
-        return parsed
-    possible = tuple(name for name in chosen.methods if name == SMOOTHING)
-    if possible != chosen.methods and not chosen.implied:
+    chosen = parsed.evaluation
+    if chosen.bounds and not evaluation_flags.implies_proofs():
         raise InputError(
             f"--source={parsed.model.source} is a SavedModel, and "
-            f"--eval_certify={','.join(chosen.methods)} needs the layers of a "
+            f"--eval_certify={','.join(chosen.bounds)} needs the layers of a "
             "Keras model: give the folder of the run or its .keras file"
         )
-    evaluated = dataclasses.replace(
-        parsed.evaluation,
-        certification=dataclasses.replace(chosen, methods=possible),
+    return dataclasses.replace(
+        parsed, evaluation=dataclasses.replace(chosen, bounds=())
     )
-    return dataclasses.replace(parsed, evaluation=evaluated)
 
 
 def _source_path(parsed: settings.Settings) -> pathlib.Path:

@@ -93,8 +93,8 @@ class AttackEntry(Entry):
         """Raises `InputError` if it does not know a threat model."""
         if threat_model not in self.threat_models:
             raise InputError(
-                f"the attack {self.name!r} needs `threat_model` "
-                f"{' or '.join(map(repr, self.threat_models))}. "
+                f"the attack {self.name!r} needs `threat_model`="
+                f"{' or '.join(self.threat_models)}. "
                 f"Received: threat_model={threat_model!r}"
             )
 

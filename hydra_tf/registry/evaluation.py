@@ -237,8 +237,8 @@ class EvaluationSettings:
             ATTACKS.entry(name).check_threat_model(self.threat_model)
         if self.bounds and self.threat_model != "linf":
             raise InputError(
-                f"`bounds` need threat_model='linf': {self.bounds[0]} has no "
-                f"other. Received: threat_model={self.threat_model!r}"
+                f"`bounds`={','.join(self.bounds)} needs `threat_model`=linf. "
+                f"Received: threat_model={self.threat_model!r}"
             )
 
     @property

@@ -304,12 +304,12 @@ def test_wrong_bounds_stop_the_evaluation(monkeypatch):
     [
         ({"attacks": ["pdg"]}, "Did you mean 'pgd'"),
         ({"attack": ["pgd"]}, "no setting 'attack'. Did you mean 'attacks'"),
-        ({"attacks": ["cleverhans_cw_l2"]}, "needs `threat_model` 'l2'"),
-        ({"bounds": ["ipb"]}, "`bounds` must be names out of 'ibp'"),
+        ({"attacks": ["cleverhans_cw_l2"]}, "needs `threat_model`=l2"),
+        ({"bounds": ["ipb"]}, "`bounds` must be a list of names out of 'ibp'"),
         ({"bounds": ["ibp"]}, "bounds need the graph of a network"),
         (
             {"bounds": ["ibp"], "threat_model": "l2"},
-            "need threat_model='linf'",
+            "`bounds`=ibp needs `threat_model`=linf",
         ),
         ({"epsilon": -1}, "`epsilon` must be a number >= 0"),
         ({"num_restarts": 0}, "`num_restarts` must be a whole number >= 1"),

@@ -4,15 +4,11 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from flags import attack_flags
-from flags import certification_methods
 from flags import objective_flags
 from flags import pruning_flags
-from hydra_tf import bounds
 from hydra_tf import data
 from hydra_tf import objectives
 from hydra_tf import schedules
-from hydra_tf.registry.attacks import ATTACKS
 from trainers.run.flagfile import as_flagfile
 from trainers.training import settings
 
@@ -26,8 +22,6 @@ def parse(*arguments):
 
 def test_choices_are_the_library_s():
     assert sorted(objective_flags.OBJECTIVES) == sorted(objectives.names())
-    assert attack_flags.ATTACKS == ATTACKS.names
-    assert certification_methods.BOUNDS == bounds.METHODS
 
 
 def test_every_data_set_is_named_in_the_help():
@@ -39,10 +33,12 @@ def test_step_sizes_follow_the_radius():
     parsed = parse("--epsilon=0.2")
     assert parsed.objective.step_size == pytest.approx(0.05)
     assert parsed.evaluation.epsilon == 0.2
-    assert parsed.evaluation.step_size == pytest.approx(0.05)
+    assert parsed.evaluation.attack_arguments["step_size"] == pytest.approx(
+        0.05
+    )
     parsed = parse("--epsilon=0.2", "--eval_epsilon=0.4", "--step_size=0")
     assert parsed.objective.step_size == 0
-    assert parsed.evaluation.step_size == pytest.approx(0.1)
+    assert parsed.evaluation.attack_arguments["step_size"] == pytest.approx(0.1)
 
 
 def test_learning_rate_of_a_phase_comes_before_the_common_one():
@@ -67,13 +63,6 @@ def test_method_implies_its_scores(method, scores):
     kept = parse(f"--method={method}", "--scores_init=xavier_normal").pruning
     assert kept.scores_init == "xavier_normal"
     assert kept.with_method("random").scores_init == "random"
-
-
-def test_attack_of_the_other_norm_is_refused():
-    with pytest.raises(flags.ValidationError, match="--threat_model=l2"):
-        parse("--eval_attacks=pgd,cleverhans_cw_l2")
-    with pytest.raises(flags.ValidationError, match="--threat_model=linf"):
-        parse("--eval_attacks=cleverhans_spsa", "--threat_model=l2")
 
 
 def test_output_folder_is_required():
@@ -240,20 +229,6 @@ def test_settings_of_smoothing_arrive():
 def test_bounds_are_of_boxes():
     with pytest.raises(flags.ValidationError, match="--threat_model=linf"):
         parse("--objective=ibp", "--threat_model=l2")
-    with pytest.raises(flags.ValidationError, match="--eval_certify=ibp"):
-        parse("--eval_certify=ibp", "--threat_model=l2")
-
-
-def test_proofs_of_the_evaluation_follow_the_objective():
-    def methods(*arguments):
-        return parse(*arguments).evaluation.certification.methods
-
-    assert methods() == ()
-    assert methods("--objective=crown_ibp") == ("ibp", "crown_ibp")
-    assert methods("--objective=mixtrain") == ("symbolic",)
-    assert methods("--objective=smoothing") == ("smoothing",)
-    assert methods("--objective=ibp", "--eval_certify=") == ()
-    assert methods("--eval_certify=best,smoothing") == ("best", "smoothing")
 
 
 def test_no_proofs_are_no_proofs_in_the_flagfile_either(tmp_path):
@@ -264,5 +239,5 @@ def test_no_proofs_are_no_proofs_in_the_flagfile_either(tmp_path):
         path = tmp_path / "flags.txt"
         path.write_text(as_flagfile("command"))
     parsed = parse(f"--flagfile={path}")
-    assert parsed.evaluation.certification.methods == ()
-    assert parsed.evaluation.certification.radii == (0.25, 0.5)
+    assert parsed.evaluation.bounds == ()
+    assert parsed.evaluation.smoothing is None

@@ -135,8 +135,8 @@ def test_smoothing_recipes_have_their_settings(dataset, model):
         "beta": 6.0,
         "form": "stability",
     }
-    assert parsed.evaluation.certification.methods == ("smoothing",)
-    assert parsed.evaluation.certification.sigma == 0.25
+    assert parsed.evaluation.bounds == ()
+    assert parsed.evaluation.smoothing.sigma == 0.25
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,10 @@ def check_harp(parsed, imagenet):
     assert epochs(parsed) == (90 if imagenet else 100, 20, 100)
     assert parsed.data.batch_size == (256 if imagenet else 128)
     epsilon, step_size = (4, 1) if imagenet else (8, 2)
-    for part in (parsed.objective, parsed.evaluation):
-        assert part.epsilon == epsilon / 255
-        assert part.step_size == step_size / 255
-    assert parsed.evaluation.num_examples == (1000 if imagenet else None)
+    attack = parsed.evaluation.attack_arguments
+    assert parsed.objective.epsilon == attack["epsilon"] == epsilon / 255
+    assert parsed.objective.step_size == attack["step_size"] == step_size / 255
+    assert parsed.num_examples == (1000 if imagenet else None)
 
 
 def test_baselines_have_their_settings():

@@ -100,11 +100,11 @@ def test_radii_follow_the_method():
     ("make", "message"),
     [
         (lambda: EvaluationSettings(attacks=["pdg"]), "Did you mean 'pgd'"),
-        (lambda: EvaluationSettings(attacks=3), "`attacks` must be a list of names"),
+        (lambda: EvaluationSettings(attacks=3), "must be a list of names"),
         (
             lambda: EvaluationSettings(attacks=["cleverhans_spsa"],
                                        threat_model="l2"),
-            "'cleverhans_spsa' needs `threat_model` 'linf'",
+            "'cleverhans_spsa' needs `threat_model`=linf",
         ),
         (lambda: SmoothingSettings(radii=[-1]), "`radii` must be numbers"),
         (lambda: SmoothingSettings(sigma=0), "`sigma` must be a number > 0"),

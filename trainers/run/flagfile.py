@@ -32,7 +32,7 @@ def as_flagfile(
                 continue
             if isinstance(value, bool):
                 lines.append(f"--{'' if value else 'no'}{flag.name}")
-            elif isinstance(value, list):
+            elif isinstance(value, list | tuple):
                 lines.append(f"--{flag.name}={','.join(map(str, value))}")
             else:
                 lines.append(f"--{flag.name}={value}")

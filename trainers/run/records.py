@@ -11,7 +11,6 @@ from typing import Any
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
-from trainers import evaluation
 from trainers import startup
 from trainers.run import environment
 from trainers.run import source
@@ -39,7 +38,7 @@ def is_measured(
     return (
         entry["num_examples"] == num_examples
         and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
-        and evaluation.library_settings(settings.evaluation).matches(entry)
+        and settings.evaluation.matches(entry)
     )
 
 

@@ -10,6 +10,8 @@ from hydra_tf.registry.objectives import OBJECTIVES
 
 # Arguments of the library that have flags of other names.
 _FLAGS = {
+    "attacks": "eval_attacks",
+    "bounds": "eval_certify",
     "folder": "output_dir",
     "gamma_step": "compression_gamma",
     "resource": "compression_resource",

@@ -15,11 +15,11 @@ import numpy as np
 
 from flags import allocation_flags
 from hydra_tf import data
+from hydra_tf import evaluation
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
-from trainers import evaluation
 from trainers import methods
 from trainers.model_card import card as model_card
 from trainers.plots import densities as density_plot
@@ -81,7 +81,7 @@ class Experiment:
         return datasets.test_arrays(
             self.settings.data.dataset,
             self.settings.data.data_dir,
-            self.settings.evaluation.num_examples,
+            self.settings.num_examples,
         )
 
     def begin(
@@ -230,7 +230,7 @@ class Experiment:
             images,
             labels,
             self.settings.evaluation,
-            self.settings.run.progress,
+            progress=self.settings.run.progress,
         )
         say(f"  {result.summary()}")
         folder.merge_metrics(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from flags import attack_flags
 from flags import data_flags
+from flags import evaluation_flags
 from flags import model_flags
 from flags import objective_flags
 from flags import pipeline_flags
@@ -18,17 +18,22 @@ from flags import pruning_flags
 from flags import run_flags
 from flags import schedule_flags
 from flags import training_flags
+from hydra_tf.registry.evaluation import EvaluationSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the flags say, by family."""
+    """What the flags say, by family.
+
+    `num_examples` counts the test images evaluated; `None` is the default.
+    """
 
     data: data_flags.DataSettings
     model: model_flags.ModelSettings
     objective: objective_flags.ObjectiveSettings
     schedule: schedule_flags.ScheduleSettings
-    evaluation: attack_flags.EvaluationSettings
+    evaluation: EvaluationSettings
+    num_examples: int | None
     pruning: pruning_flags.PruningSettings
     training: training_flags.TrainingSettings
     pipeline: pipeline_flags.PipelineSettings
@@ -95,9 +100,14 @@ def from_flags() -> Settings:
         model=model_flags.model_from_flags(),
         objective=objective,
         schedule=schedule,
-        evaluation=attack_flags.evaluation_from_flags(
-            objective, seed=training.seed
+        evaluation=evaluation_flags.evaluation_from_flags(
+            objective=objective.objective,
+            epsilon=objective.epsilon,
+            threat_model=objective.threat_model,
+            sigma=objective.sigma,
+            seed=training.seed,
         ),
+        num_examples=evaluation_flags.num_examples_from_flags(),
         pruning=pruning,
         training=training,
         pipeline=pipeline,
