@@ -60,7 +60,7 @@ def evaluate() -> None:
         images,
         labels,
         parsed.evaluation,
-        progress=parsed.run.progress,
+        progress=parsed.execution.progress,
     )
     phase = {
         **result.to_dict(),
@@ -178,7 +178,7 @@ def _common(parsed, info, path, folder) -> dict[str, Any]:
             "command": environment.command(),
             "binary": startup.name(),
             "source": str(path),
-            "seed": parsed.training.seed,
+            "seed": parsed.seed,
         },
         "environment": environment.describe(),
         "dataset": {

@@ -183,6 +183,10 @@ class Count(_Numeric):
             and self.lower <= int(value) <= _LARGEST
         )
 
+    def hint(self, value: Any) -> str:
+        too_large = isinstance(value, int) and value > _LARGEST
+        return f". At most {_LARGEST} is possible" if too_large else ""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice(Setting):
@@ -228,6 +232,11 @@ class OpenChoice(Choice):
 
     def accepts(self, value: Any) -> bool:
         return super().accepts(value) or self.others(value)
+
+    def parse(self, text: str) -> Any:
+        # One of the others may be a number.
+        number = Number(name=self.name, help="").parse(text)
+        return number if self.others(number) else text
 
     def is_open(self, value: Any) -> bool:
         return not isinstance(value, str | numbers.Number)

@@ -159,7 +159,7 @@ class Registry(Generic[E_co]):
         """
         if name in self._entries:
             return self._entries[name]
-        if ":" in str(name):
+        if is_own(name):
             return self._own_entry(name, import_object(name))
         raise InputError(
             f"unknown {self.family} {name!r}. "
@@ -237,6 +237,11 @@ def _path_of(target: Any) -> str:
         for attribute in ("__module__", "__qualname__")
     )
     return f"{module}:{name}"
+
+
+def is_own(value: Any) -> bool:
+    """Whether a value has the form `package.module:name`."""
+    return isinstance(value, str) and ":" in value
 
 
 def import_object(path: str) -> Any:
@@ -327,5 +332,6 @@ __all__ = [
     "Switch",
     "Text",
     "import_object",
+    "is_own",
     "settings_of",
 ]
