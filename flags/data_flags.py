@@ -23,7 +23,7 @@ _DATASET = define(
         default="cifar10",
         choices=DATASETS.names,
         help="Data set: "
-        + "; ".join(f"{entry.help} ({entry.name})" for entry in DATASETS)
+        + ", ".join(f"{entry.name} ({entry.help})" for entry in DATASETS)
         + ". What is not in --data_dir is downloaded, but for imagenet2012.",
     )
 )

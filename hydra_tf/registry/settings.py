@@ -209,7 +209,9 @@ class Choice(Setting):
         return isinstance(value, str) and value in self.choices
 
     def hint(self, value: Any) -> str:
-        return f". {close_matches(str(value), self.choices)}"
+        matches = close_matches(str(value), self.choices)
+        # The range has all of them already.
+        return f". {matches}" if matches.startswith("Did you") else ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
