@@ -65,7 +65,9 @@ class SettingParser(flags.ArgumentParser):
         if isinstance(setting, Number) and str in map(type, parts):
             words += ", or a ratio such as 8/255"
         if isinstance(setting, Number | Count):
-            words += f" ({setting.help.partition('. ')[0].rstrip('.')})"
+            # That of an entry, where entries share the flag.
+            meaning = self._settings[:2][-1].help.partition(". ")[0]
+            words += f" ({meaning.rstrip('.')})"
         return words + setting.hint(value)
 
 

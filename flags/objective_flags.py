@@ -59,7 +59,10 @@ def objective_from_flags() -> Objective:
     """
     from hydra_tf import objectives
 
-    entry = OBJECTIVES.entry(_OBJECTIVE.value)
+    try:
+        entry = OBJECTIVES.entry(_OBJECTIVE.value)
+    except InputError as error:
+        raise InputError(f"--objective: {error}") from error
     threat_model = _SETTINGS["threat_model"].value or THREAT_MODEL.default
     if entry.needs_bounds and threat_model != "linf":
         raise flags.ValidationError(

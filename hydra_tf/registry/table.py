@@ -160,7 +160,13 @@ class Registry(Generic[E_co]):
         if name in self._entries:
             return self._entries[name]
         if is_own(name):
-            return self._own_entry(name, import_object(name))
+            target = import_object(name)
+            if not callable(target):
+                raise InputError(
+                    f"{name!r} must be a class or a function. Received: "
+                    f"{type(target).__name__}"
+                )
+            return self._own_entry(name, target)
         raise InputError(
             f"unknown {self.family} {name!r}. "
             f"{close_matches(str(name), self._entries)} One of your own is "

@@ -38,6 +38,7 @@ def in_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:
         name = _FLAGS.get(match[1], match[1])
         if name not in flag_values:
             return match[0]
-        return f"--{name}" + (match[2] or "").replace("'", "")
+        # As the command line has them: no quotes, lists by commas.
+        return f"--{name}" + re.sub(r"['\[\] ]", "", match[2] or "")
 
     return re.sub(r"`(\w+)(=[^`]*)?`", flag, message)

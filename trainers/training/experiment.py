@@ -23,6 +23,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning.method import Pruning
+from hydra_tf.registry.objectives import NUM_STEPS
 from trainers.model_card import card as model_card
 from trainers.plots import densities as density_plot
 from trainers.run import datasets
@@ -393,12 +394,16 @@ class Experiment:
 
     def _attack(self) -> dict[str, Any]:
         """Returns the attack of training, or one within its radius."""
-        settings = self.settings
-        attack = {k: settings.attack[k] for k in ("epsilon", "threat_model")}
-        if isinstance(settings.objective, AdversarialObjective):
-            for name in ("step_size", "num_steps"):
-                attack[name] = getattr(settings.objective, name)
-        return attack
+        objective, attack = self.settings.objective, self.settings.attack
+        step_size, num_steps = attack["epsilon"] / 4, NUM_STEPS.default
+        if isinstance(objective, AdversarialObjective):
+            step_size, num_steps = objective.step_size, objective.num_steps
+        return {
+            "epsilon": attack["epsilon"],
+            "threat_model": attack["threat_model"],
+            "step_size": step_size,
+            "num_steps": num_steps,
+        }
 
     def _make_first_network(self) -> keras.Model:
         return source.load_or_create(
