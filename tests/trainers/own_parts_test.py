@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
 from tests.trainers import binaries
 
 MINE = '''
