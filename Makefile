@@ -51,8 +51,8 @@ format: $(development)  ## Format the code and sort the imports.
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(development)  ## Build the API reference into build/docs.
-	$(python) -m pdoc --output-directory build/docs hydra_tf
+docs: $(development)  ## Build the guides and the API reference into docs/_build.
+	$(python) tools/build_docs.py docs/_build
 
 benchmarks: $(runtime)  ## Measure pruning methods against each other.
 	$(python) -m benchmarks.methods_table $(ARGS)
@@ -65,7 +65,7 @@ wheel: $(development)  ## Build the wheel into dist/.
 	$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## Remove the environment and everything that was built.
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist docs/_build *.egg-info
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -3,7 +3,8 @@
     python tools/build_docs.py docs/_build
 
 A page for every public package of the library, from the docstrings of what its
-`__all__` names, and one for every guide.
+`__all__` names, one for every guide, and one of all names and settings, from
+the registries.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pathlib
 import re
 import sys
 import types
+import warnings
 
 import pdoc
 
@@ -47,6 +49,30 @@ def guides() -> dict[str, pathlib.Path]:
     return {path.stem.lower(): path for path in paths}
 
 
+def settings_page() -> str:
+    """Returns the tables of the registries as a page in Markdown."""
+    registry = importlib.import_module(f"{LIBRARY}.registry.table").Registry
+    families = {}
+    for path in sorted((ROOT / LIBRARY / "registry").glob("*.py")):
+        module = importlib.import_module(f"{LIBRARY}.registry.{path.stem}")
+        for value in vars(module).values():
+            if isinstance(value, registry):
+                families[value.family] = value
+    lines = ["What can be named in Python and on the command line."]
+    for name, family in families.items():
+        lines += ["", f"## {name.capitalize()}", ""]
+        for entry in family:
+            lines.append(f"* `{entry.name}`: {entry.help}")
+            for setting in entry.settings:
+                flag = setting.flag_name
+                known_as = f" (`--{flag}`)" if flag else ""
+                lines.append(
+                    f"    * `{setting.name}`{known_as}: {setting.range}, by "
+                    f"default `{setting.default!r}`. {setting.help}"
+                )
+    return "\n".join(lines)
+
+
 def page_text(path: pathlib.Path, pages: dict[str, pathlib.Path]) -> str:
     """Returns a guide with the links to other guides turned to their pages."""
 
@@ -72,15 +98,19 @@ def build(folder: pathlib.Path) -> None:
     """
     importlib.import_module(LIBRARY)
     pages = guides()
+    texts = {name: page_text(path, pages) for name, path in pages.items()}
+    texts["settings"] = settings_page()
     modules = {}
-    for name, path in pages.items():
+    for name, text in texts.items():
         # To pdoc, a guide is a module that consists of its docstring.
-        guide = types.ModuleType(name, page_text(path, pages))
+        guide = types.ModuleType(name, text)
         guide.__docformat__ = "markdown"  # type: ignore[attr-defined]
         guide.__all__ = []  # type: ignore[attr-defined]
         modules[name] = pdoc.doc.Module(guide)
     for name in public_modules():
         modules[name] = pdoc.doc.Module(sys.modules[name])
+    # Fields that a dataclass inherits have annotations of another module.
+    warnings.filterwarnings("ignore", "Error parsing type annotation")
     pdoc.render.configure(docformat="google", show_source=False)
     folder.mkdir(parents=True, exist_ok=True)
     for name, module in modules.items():

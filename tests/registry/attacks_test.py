@@ -100,7 +100,10 @@ def test_radii_follow_the_method():
     ("make", "message"),
     [
         (lambda: EvaluationSettings(attacks=["pdg"]), "Did you mean 'pgd'"),
-        (lambda: EvaluationSettings(attacks=3), "must be a list of names"),
+        (
+            lambda: EvaluationSettings(attacks=3),
+            "`attacks` must be a list of names",
+        ),
         (
             lambda: EvaluationSettings(attacks=["cleverhans_spsa"],
                                        threat_model="l2"),
