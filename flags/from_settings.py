@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import flags
 
+from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Registry
@@ -52,10 +53,20 @@ class SettingParser(flags.ArgumentParser):
         setting = self._settings[0]
         if isinstance(argument, str):
             argument = setting.parse(argument)
+        ratio = ""
+        if isinstance(setting, Number) and any(
+            isinstance(each, str) for each in _elements(argument)
+        ):
+            ratio = " or a ratio such as 8/255"
         meaning = setting.help.partition(". ")[0].rstrip(".")
         raise ValueError(
-            f"must be {setting.range}{setting.hint(argument)} ({meaning})"
+            f"must be {setting.range}{ratio}{setting.hint(argument)} "
+            f"({meaning})"
         )
+
+
+def _elements(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
 
 
 class _Serializer(flags.ArgumentSerializer):

@@ -17,7 +17,7 @@ from absl.testing import flagsaver
 
 from flags import certify_flags
 from flags import export_flags  # noqa: F401  Before a flagsaver can undo it.
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  As above.
 
 ROOT = pathlib.Path(__file__).parents[2]

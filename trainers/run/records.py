@@ -11,10 +11,10 @@ from typing import Any
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
-from trainers import startup
 from trainers.run import environment
 from trainers.run import source
 from trainers.run.folder import RunFolder
+from trainers.terminal import startup
 from trainers.training.settings import Settings
 
 if TYPE_CHECKING:

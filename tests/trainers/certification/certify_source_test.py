@@ -319,7 +319,7 @@ def test_more_proved_than_an_attack_left_is_a_defect(
     [
         ("norm.keras", [], ["odd_one", "LayerNormalization"]),
         ("softmax.keras", [], ["ends in a softmax", "probabilities"]),
-        ("served", [], ["is a SavedModel", "--method=smoothing"]),
+        ("served", [], ["is a SavedModel", "certify by smoothing"]),
         ("none.keras", [], ["does not exist"]),
         ("net.keras", ["--dataset=mnistt"], ["'mnist'"]),
         ("net.keras", ["--dataset=cifar10"], ["(8, 8, 1)", "(32, 32, 3)"]),
