@@ -10,6 +10,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from unittest import mock
 
 from absl import flags
@@ -93,6 +95,17 @@ def start(name: str, *arguments: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_until(
+    happened: Callable[[], bool], process: subprocess.Popen, seconds: float = 60
+) -> None:
+    """Waits for something that a running binary does."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
