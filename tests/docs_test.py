@@ -84,8 +84,8 @@ def test_python_runs_with_one_epoch(tmp_path):
     # In one process, which imports TensorFlow once.
     for name in WITH_PYTHON:
         code = re.sub(r"\bepochs=\d+", "epochs=1", python_code(name))
-        (tmp_path / f"{name}.py").write_text(code)
-    names = [f"{name}.py" for name in WITH_PYTHON]
+        (tmp_path / f"guide_{name}.py").write_text(code)
+    names = [f"guide_{name}.py" for name in WITH_PYTHON]
     run(["-c", f"import runpy\nfor f in {names}: runpy.run_path(f)"], tmp_path)
     assert (tmp_path / "digits_pruned" / "saved_model.pb").is_file()
 
@@ -158,8 +158,8 @@ def test_reference_describes_every_public_name(tmp_path):
 @pytest.mark.slow
 def test_python_reaches_its_accuracy(tmp_path):
     for name in WITH_PYTHON:
-        (tmp_path / f"{name}.py").write_text(python_code(name))
-        output = run([f"{name}.py"], tmp_path)
+        (tmp_path / f"guide_{name}.py").write_text(python_code(name))
+        output = run([f"guide_{name}.py"], tmp_path)
         if name == "python":
             assert re.search(r"'robust_accuracy': 0\.[5-9]", output)
 

@@ -204,7 +204,10 @@ def test_a_mapping_that_divides_a_group_is_a_clear_error():
     ("arguments", "message"),
     [
         ({"density": 0.0}, r"`density` must be in \(0, 1\]"),
-        ({"learns": "nothing"}, "`learns` must be one of both, scores, rates"),
+        (
+            {"learns": "nothing"},
+            "`learns` must be one of 'both', 'scores', 'rates'",
+        ),
         ({"initial": "erkk"}, "Did you mean 'erk'"),
         ({"initial": {"a": 0.5}}, "`initial` has no density for layer 'b'"),
         ({"initial": {"x": 0.5}}, "names 'x', which is no masked layer"),
