@@ -11,7 +11,10 @@ from hydra_tf.registry.methods import METHODS
 from hydra_tf.registry.objectives import OBJECTIVES
 from hydra_tf.registry.table import Entry
 
-_OF_SETTINGS = {"objective": OBJECTIVES, "method": METHODS}
+_OF_SETTINGS: dict[str, Iterable[Entry]] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
+}
 THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
 PHASES = {
     "pretrain": "pretrain (not pruned)",
