@@ -10,9 +10,15 @@ import dataclasses
 
 from absl import flags
 
-from flags import parsing
-from hydra_tf.registry.evaluation import METHODS
+from flags.from_settings import define
+from flags.from_settings import define_all
+from hydra_tf.registry.evaluation import CERTIFICATION
+from hydra_tf.registry.evaluation import EPSILONS
+from hydra_tf.registry.evaluation import L2_RADII
+from hydra_tf.registry.evaluation import NUM_CERTIFIED
 from hydra_tf.registry.evaluation import SMOOTHING
+from hydra_tf.registry.evaluation import CertificationSettings
+from hydra_tf.registry.settings import Choice
 
 FLAGS = flags.FlagValues()
 
@@ -23,78 +29,11 @@ _SOURCE = flags.DEFINE_string(
     "--method=smoothing also the folder of a SavedModel.",
     flag_values=FLAGS,
 )
-_METHOD = parsing.DEFINE_name(
-    "method",
-    "crown_ibp",
-    METHODS,
-    "How robustness is proved, for Linf radii, from loose and fast to tight "
-    "and slow: interval bounds (ibp), CROWN over them (crown_ibp), symbolic "
-    "intervals (symbolic), CROWN throughout (crown), the larger of ibp and "
-    "crown (best); or for L2 radii by sampling under noise (smoothing).",
-    flag_values=FLAGS,
+_CERTIFICATION = define_all(
+    (each for each in CERTIFICATION if each.name != L2_RADII.name), FLAGS
 )
-_EPSILONS = parsing.DEFINE_numbers(
-    "epsilons",
-    None,
-    "Linf radii at which bounds certify, separated by commas; ratios are "
-    "understood. By default 1/255,2/255,4/255,8/255.",
-    lower=0,
-    upper=1,
-    hint="Linf radii for images in [0, 1]; for 8 of 255 levels 8/255",
-    flag_values=FLAGS,
-)
-_RADII = parsing.DEFINE_numbers(
-    "radii",
-    None,
-    "L2 radii at which smoothing's certified accuracy is reported, separated "
-    "by commas. By default 0.25,0.5,0.75,1.",
-    lower=0,
-    hint="L2 radii for images in [0, 1]",
-    flag_values=FLAGS,
-)
-_SIGMA = parsing.DEFINE_number(
-    "sigma",
-    0.25,
-    "Standard deviation of smoothing's noise; best that of training.",
-    lower=0,
-    exclude_lower=True,
-    hint="the standard deviation of the noise",
-    flag_values=FLAGS,
-)
-_N0 = parsing.DEFINE_count(
-    "n0",
-    100,
-    "Noisy copies of an image that smoothing chooses its class by.",
-    lower=1,
-    flag_values=FLAGS,
-)
-_N = parsing.DEFINE_count(
-    "n",
-    10_000,
-    "Noisy copies of an image that smoothing bounds the share of that class "
-    "by. With more of them the radius may be larger.",
-    lower=1,
-    flag_values=FLAGS,
-)
-_ALPHA = parsing.DEFINE_number(
-    "alpha",
-    0.001,
-    "Probability that smoothing's answer about an image is wrong, in (0, 1).",
-    lower=0,
-    upper=1,
-    exclude_lower=True,
-    exclude_upper=True,
-    hint="the probability of a wrong certificate",
-    flag_values=FLAGS,
-)
-_DTYPE = parsing.DEFINE_name(
-    "dtype",
-    "float32",
-    ("float32", "float64"),
-    "Precision in which bounds are computed. Rounding matters to margins "
-    "within about 1e-5 of 0 in float32, 1e-13 in float64.",
-    flag_values=FLAGS,
-)
+_EPSILONS = define(EPSILONS, flag_values=FLAGS)
+_RADII = define(L2_RADII, flag_values=FLAGS)
 _DATASET = flags.DEFINE_string(
     "dataset",
     "cifar10",
@@ -107,31 +46,12 @@ _DATA_DIR = flags.DEFINE_string(
     "Folder of prepared data sets. By default ~/tensorflow_datasets.",
     flag_values=FLAGS,
 )
-_NUM_EXAMPLES = parsing.DEFINE_count(
-    "num_examples",
-    None,
-    "Test images certified, the first ones of the split. By default all; of "
-    "imagenet2012, of which each needs 0.6 MB of memory, 1000. "
-    "With a larger number, the same folder is gone on with.",
-    lower=1,
-    flag_values=FLAGS,
-)
-_BATCH_SIZE = parsing.DEFINE_count(
-    "batch_size",
-    None,
-    "Images (with smoothing: noisy copies) at a time. By default as many as "
-    "memory allows for.",
-    lower=1,
-    flag_values=FLAGS,
-)
-_SEED = parsing.DEFINE_count(
-    "seed", 0, "Seed of smoothing's noise.", flag_values=FLAGS
-)
+_NUM_EXAMPLES = define(NUM_CERTIFIED, flag_values=FLAGS)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder of the results. A certification that was stopped goes on when the "
-    "same command is given again.",
+    "Folder of the results. The same command resumes a certification that was "
+    "stopped.",
     flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool(
@@ -141,49 +61,29 @@ _OVERWRITE = flags.DEFINE_bool(
     "--output_dir.",
     flag_values=FLAGS,
 )
-_PROGRESS = parsing.DEFINE_name(
-    "progress",
-    "auto",
-    ("auto", "steps", "none"),
-    "Whether a line shows how many images are done.",
+_PROGRESS = define(
+    Choice(
+        name="progress",
+        default="auto",
+        choices=("auto", "steps", "none"),
+        help="Whether a line shows how many images are done.",
+    ),
     flag_values=FLAGS,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class CertifySettings:
-    """What is certified and how; the fields are flags.
-
-    Attributes:
-        radii: Linf radii for bounds, L2 radii for smoothing, rising.
-    """
+    """What is certified and how; the fields are flags."""
 
     source: str
-    method: str
-    radii: tuple[float, ...]
-    sigma: float
-    n0: int
-    n: int
-    alpha: float
-    dtype: str
+    certification: CertificationSettings
     dataset: str
     data_dir: str | None
     num_examples: int | None
-    batch_size: int | None
-    seed: int
     output_dir: str
     overwrite: bool
     progress: str
-
-    @property
-    def smooths(self) -> bool:
-        """Whether the method is randomised smoothing."""
-        return self.method == SMOOTHING
-
-    @property
-    def threat_model(self) -> str:
-        """The norm of the radii."""
-        return "l2" if self.smooths else "linf"
 
 
 def certify_from_flags() -> CertifySettings:
@@ -201,39 +101,31 @@ def certify_from_flags() -> CertifySettings:
         raise flags.ValidationError(
             "flag --output_dir: is required; name the folder of the results"
         )
-    if _METHOD.value == SMOOTHING:
+    return CertifySettings(
+        source=_SOURCE.value,
+        certification=_certification(),
+        dataset=_DATASET.value,
+        data_dir=_DATA_DIR.value,
+        num_examples=_NUM_EXAMPLES.value,
+        output_dir=_OUTPUT_DIR.value,
+        overwrite=_OVERWRITE.value,
+        progress=_PROGRESS.value,
+    )
+
+
+def _certification() -> CertificationSettings:
+    """Returns the library's settings."""
+    values = {name: flag.value for name, flag in _CERTIFICATION.items()}
+    if values["method"] == SMOOTHING:
         if _EPSILONS.value is not None:
             raise flags.ValidationError(
                 "flag --epsilons: is of bounds; smoothing certifies L2 radii, "
                 "which --radii gives"
             )
-        radii = _RADII.value
-        if radii is None:
-            radii = [0.25, 0.5, 0.75, 1.0]
-    else:
-        if _RADII.value is not None:
-            raise flags.ValidationError(
-                f"flag --radii: is of smoothing; {_METHOD.value} certifies "
-                "Linf radii, which --epsilons gives"
-            )
-        radii = _EPSILONS.value
-        if radii is None:
-            radii = [1 / 255, 2 / 255, 4 / 255, 8 / 255]
-    return CertifySettings(
-        source=_SOURCE.value,
-        method=_METHOD.value,
-        radii=tuple(radii),
-        sigma=_SIGMA.value,
-        n0=_N0.value,
-        n=_N.value,
-        alpha=_ALPHA.value,
-        dtype=_DTYPE.value,
-        dataset=_DATASET.value,
-        data_dir=_DATA_DIR.value,
-        num_examples=_NUM_EXAMPLES.value,
-        batch_size=_BATCH_SIZE.value,
-        seed=_SEED.value,
-        output_dir=_OUTPUT_DIR.value,
-        overwrite=_OVERWRITE.value,
-        progress=_PROGRESS.value,
-    )
+        return CertificationSettings(**values, radii=_RADII.value)
+    if _RADII.value is not None:
+        raise flags.ValidationError(
+            f"flag --radii: is of smoothing; {values['method']} certifies Linf "
+            "radii, which --epsilons gives"
+        )
+    return CertificationSettings(**values, radii=_EPSILONS.value)

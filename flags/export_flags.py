@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 
-from absl import flags
+from flags.from_settings import define
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Switch
 
-from flags import parsing
-
-_SHRINK = flags.DEFINE_bool(
-    "shrink",
-    False,
-    "Whether channels that have no part in the outputs are removed before the "
-    "network is written, as a SavedModel and as shrunk.keras. For networks "
-    "pruned with --granularity=channel or filter.",
+_SHRINK = define(
+    Switch(
+        name="shrink",
+        default=False,
+        help="Whether channels that have no part in the outputs are removed "
+        "before the network is written, as a SavedModel and as shrunk.keras. "
+        "For networks pruned with --granularity=channel or filter.",
+    )
 )
-_SHRINK_BATCH_SIZE = parsing.DEFINE_count(
-    "shrink_batch_size",
-    1,
-    "Images per call when the network is timed before and after --shrink.",
-    lower=1,
+_SHRINK_BATCH_SIZE = define(
+    Count(
+        name="shrink_batch_size",
+        default=1,
+        lower=1,
+        help="Images per call when the network is timed before and after "
+        "--shrink.",
+    )
 )
 
 

@@ -7,21 +7,21 @@ Example:
 
 The folder then holds certify.tsv with a line for every image, certify.png,
 the certified accuracy over the radius, and metrics.json. Run the same command
-again to go on where it was stopped.
+again to resume it.
 """
 
 from __future__ import annotations
 
 from flags import certify_flags
-from trainers import startup
+from trainers.terminal import startup
 
 
 def main() -> None:
     """Certifies the network."""
     # TensorFlow takes seconds to import; the flags come first.
-    from trainers import certificates
+    from trainers.certification import certify_source
 
-    certificates.run()
+    certify_source.run()
 
 
 if __name__ == "__main__":

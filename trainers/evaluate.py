@@ -12,16 +12,16 @@ The source may also be the folder of a SavedModel. With
 from __future__ import annotations
 
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 
 def main() -> None:
     """Evaluates the network."""
     # TensorFlow takes seconds to import; the flags come first.
-    from trainers import afterwards
+    from trainers.evaluation import evaluate_source
 
-    afterwards.evaluate()
+    evaluate_source.run()
 
 
 if __name__ == "__main__":

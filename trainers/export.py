@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from flags import export_flags  # noqa: F401  Read where they are used.
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 
 def main() -> None:
     """Exports the network."""
     # TensorFlow takes seconds to import; the flags come first.
-    from trainers import afterwards
+    from trainers.exporting import export_source
 
-    afterwards.export()
+    export_source.run()
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ Example:
     python -m trainers.pipeline --preset=digits_demo --output_dir=runs/demo
 
 Each phase's result is evaluated; the folder then holds checkpoints, a
-SavedModel, metrics.json and a model card. Run the same command again to go on
-where it was stopped.
+SavedModel, metrics.json and a model card. Run the same command again to resume
+it where it was stopped.
 """
 
 from __future__ import annotations
 
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines the flags.
 
 

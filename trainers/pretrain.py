@@ -4,13 +4,13 @@ Example:
     python -m trainers.pretrain --model=vgg16_bn --objective=trades \
         --output_dir=runs/dense
 
-Run the same command again to go on where it was stopped.
+Run the same command again to resume a run that was stopped.
 """
 
 from __future__ import annotations
 
 from flags import phase_flags  # noqa: F401  Defines --epochs.
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines all other flags.
 
 

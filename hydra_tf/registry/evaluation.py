@@ -113,6 +113,31 @@ NUM_EXAMPLES = Count(
     "of imagenet2012, of which each needs 0.6 MB of memory, 1000.",
 )
 
+# Of the certification's command line, where Linf and L2 radii are two flags.
+EPSILONS = Numbers(
+    name="epsilons",
+    default=None,
+    lower=0,
+    upper=1,
+    help="Linf radii at which bounds certify, for images in [0, 1], separated "
+    "by commas. By default 1/255,2/255,4/255,8/255.",
+)
+L2_RADII = Numbers(
+    name="radii",
+    default=None,
+    lower=0,
+    help="L2 radii at which smoothing's certified accuracy is reported, for "
+    "images in [0, 1], separated by commas. By default 0.25,0.5,0.75,1.",
+)
+NUM_CERTIFIED = Count(
+    name="num_examples",
+    default=None,
+    lower=1,
+    help="Test images certified, the first ones of the split. By default all; "
+    "of imagenet2012, of which each needs 0.6 MB of memory, 1000. With a "
+    "larger number, the same folder is resumed.",
+)
+
 # What a certification is given, image by image.
 CERTIFICATION: tuple[Setting, ...] = (
     Choice(

@@ -70,26 +70,41 @@ METHODS: Registry[MethodEntry] = Registry(
     (
         MethodEntry(
             name="hydra",
-            help="scores trained on the objective",
+            help="importance scores trained on the objective itself (HYDRA, "
+            "Sehwag et al., 2020)",
             scores="scaled",
             trains_scores=True,
         ),
         MethodEntry(
             name="harp",
-            help="the same, with the density of each layer",
+            help="importance scores and the density of each layer trained on "
+            "the objective itself (HARP, Zhao and Wressnegger, 2023)",
             scores="scaled",
             trains_scores=True,
             learns_densities=True,
         ),
-        MethodEntry(name="lwm", help="least weight magnitude", scores="scaled"),
+        MethodEntry(
+            name="lwm",
+            help="the weights of least magnitude removed (LWM)",
+            scores="scaled",
+        ),
         MethodEntry(
             name="lwm_multistep",
-            help="lwm with --multistep",
+            help="the weights of least magnitude removed in several rounds, "
+            "with training between them (multi-step LWM)",
             scores="scaled",
             multistep=True,
         ),
-        MethodEntry(name="random", help="at random", scores="random"),
-        MethodEntry(name="snip", help="the loss' sensitivity", scores="snip"),
+        MethodEntry(
+            name="random",
+            help="weights removed at random, as a baseline",
+            scores="random",
+        ),
+        MethodEntry(
+            name="snip",
+            help="connection sensitivity on one batch (SNIP, Lee et al., 2019)",
+            scores="snip",
+        ),
     ),
     MethodEntry,
     _own_fields,
@@ -109,7 +124,7 @@ METHOD = OpenChoice(
     others=is_own,
     or_else=_OWN,
     help="How weights are chosen: "
-    + "; ".join(f"{entry.help} ({entry.name})" for entry in METHODS)
+    + "; ".join(f"{entry.name}: {entry.help}" for entry in METHODS)
     + "; or by scores of one's own.",
 )
 DENSITY = Number(

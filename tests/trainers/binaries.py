@@ -10,6 +10,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from unittest import mock
 
 from absl import flags
@@ -17,7 +19,7 @@ from absl.testing import flagsaver
 
 from flags import certify_flags
 from flags import export_flags  # noqa: F401  Before a flagsaver can undo it.
-from trainers import startup
+from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  As above.
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -96,6 +98,17 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_until(
+    happened: Callable[[], bool], process: subprocess.Popen, seconds: float = 60
+) -> None:
+    """Waits for something that a running binary does."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

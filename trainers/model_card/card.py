@@ -7,15 +7,14 @@ import os
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf import files
 from hydra_tf import text
-from hydra_tf.registry.objectives import OBJECTIVES
 from trainers.model_card import meanings
 from trainers.model_card import shrink_section
 from trainers.model_card import sparsity_section
+from trainers.terminal import startup
 
 
 def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
@@ -143,13 +142,13 @@ def _results(metrics: Mapping[str, Any]) -> str:
     ]
     parts = ["## Results", text.markdown_table(header, rows)]
     described = [
-        _attack(name, settings)
+        _measure(name, settings, meanings.of_attack(name))
         for name, settings in _section(metrics, "attacks").items()
     ]
     if described:
         parts.append("The attacks:\n\n" + "\n".join(described))
     proved = [
-        _proof(name, settings)
+        _measure(name, settings, meanings.of_proof(name))
         for name, settings in _section(metrics, "certification").items()
     ]
     if proved:
@@ -160,18 +159,10 @@ def _results(metrics: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _proof(name: str, settings: Mapping[str, Any]) -> str:
-    """Returns the list item that describes a method of certifying."""
-    meaning = meanings.PROOFS.get(name.partition("@")[0], "")
-    return _attack(name, settings, [meaning] if meaning else [])
-
-
-def _attack(
-    name: str, settings: Mapping[str, Any], words: Sequence[str] = ()
-) -> str:
-    """Returns the list item that describes an attack."""
+def _measure(name: str, settings: Mapping[str, Any], meaning: str) -> str:
+    """Returns the list item that describes an attack or a proof."""
     settings = dict(settings)
-    words = list(words)
+    words = [meaning] if meaning else []
     threat_model = settings.pop("threat_model", None)
     if threat_model is not None:
         words.append(meanings.THREAT_MODELS.get(threat_model, threat_model))
@@ -224,11 +215,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
         elif key in ("epsilon", "step_size"):
             prose = text.radius(value)
         else:
-            known = {
-                "objective": {each.name: each.help for each in OBJECTIVES},
-                "method": meanings.METHODS,
-            }.get(key, {})
-            meaning = known.get(str(value).lower())
+            meaning = meanings.of_setting(key, str(value).lower())
             prose = f"`{value}`" + (f": {meaning}" if meaning else "")
         rows.append([key.replace("_", " "), prose])
     if not rows and not data:
@@ -417,12 +404,15 @@ def _versions(metrics: Mapping[str, Any]) -> str:
 
 def _reproduction(metrics: Mapping[str, Any]) -> str:
     binary = _section(metrics, "run").get("binary") or "pipeline"
+    where = "With hydra_tf installed"
+    if not startup.is_installed():
+        where = "From a checkout of hydra_tf"
     return f"""## Run it again
 
-From a checkout of hydra_tf, with the path of this folder for `RUN`:
+{where}, with the path of this folder for `RUN`:
 
 ```sh
-python -m trainers.{binary} --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
+{startup.program(binary)} --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
 ```"""
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-PROOFS = {
-    "ibp": "interval bounds",
-    "crown_ibp": "CROWN over interval bounds",
-    "crown": "CROWN",
-    "symbolic": "symbolic intervals",
-    "best": "the larger one of interval and CROWN bounds",
-    "smoothing": "randomised smoothing of the network",
-}
-METHODS = {
-    "hydra": "importance scores trained on the objective itself (HYDRA, "
-    "Sehwag et al., 2020)",
-    "harp": "importance scores and the density of each layer trained on the "
-    "objective itself (HARP, Zhao and Wressnegger, 2023)",
-    "lwm": "the weights of least magnitude removed (LWM)",
-    "lwm_multistep": "the weights of least magnitude removed in several "
-    "rounds, with training between them (multi-step LWM)",
-    "random": "weights removed at random, as a baseline",
-    "snip": "connection sensitivity on one batch (SNIP, Lee et al., 2019)",
+from collections.abc import Iterable
+
+from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.bounds import BOUNDS
+from hydra_tf.registry.evaluation import SMOOTHING
+from hydra_tf.registry.methods import METHODS
+from hydra_tf.registry.objectives import OBJECTIVES
+from hydra_tf.registry.table import Entry
+
+_OF_SETTINGS: dict[str, Iterable[Entry]] = {
+    "objective": OBJECTIVES,
+    "method": METHODS,
 }
 THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
 PHASES = {
@@ -27,3 +21,25 @@ PHASES = {
     "prune": "prune (before fine-tuning)",
     "finetune": "finetune (the result)",
 }
+
+
+def of_setting(name: str, value: str) -> str:
+    """Returns what the value of a setting is, empty if that is not known."""
+    return _help(_OF_SETTINGS.get(name, ()), value)
+
+
+def of_attack(name: str) -> str:
+    """Returns what an attack is, empty of a user's own."""
+    return _help(ATTACKS, name)
+
+
+def of_proof(name: str) -> str:
+    """Returns what a method of proving is; smoothing's name has its radius."""
+    if name.partition("@")[0] == SMOOTHING:
+        return "randomised smoothing of the network"
+    # Without the remark on how fast it is.
+    return _help(BOUNDS, name).partition(":")[0]
+
+
+def _help(table: Iterable[Entry], name: str) -> str:
+    return next((entry.help for entry in table if entry.name == name), "")

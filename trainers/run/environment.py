@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import hydra_tf
-from trainers import startup
+from trainers.terminal import startup
 
 _PACKAGES = (
     "tensorflow",

@@ -11,10 +11,10 @@ from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
 from hydra_tf.pruning.method import Pruning
 from hydra_tf.registry.training import EXECUTION
-from trainers import startup
 from trainers.run import environment
 from trainers.run import source
 from trainers.run.folder import RunFolder
+from trainers.terminal import startup
 from trainers.training.settings import Settings
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from flags import pruning_flags
 from hydra_tf import data
-from hydra_tf import evaluation
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
@@ -24,6 +23,7 @@ from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning.method import Pruning
 from hydra_tf.registry.objectives import NUM_STEPS
+from trainers.evaluation import measuring
 from trainers.model_card import card as model_card
 from trainers.plots import densities as density_plot
 from trainers.run import datasets
@@ -222,11 +222,14 @@ class Experiment:
         if records.is_measured(self.settings, phase, len(labels), folder):
             return
         self.worked = True
-        result = evaluation.evaluate(
-            networks.stripped(network),
+        result = measuring.measure(
+            network,
             images,
             labels,
             self.settings.evaluation,
+            folder=folder,
+            phase=phase,
+            checkpoint=source.fingerprint(folder.finished(phase)),
             progress=self.settings.execution.progress,
         )
         say(f"  {result.summary()}")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import keras
 import pytest
@@ -109,8 +110,8 @@ def test_states_what_was_measured_and_how():
         "98.3 % of the test images right, and 77.2 % under attack by pgd",
         "| finetune (the result) | 98.3 % | 77.2 % | 75.1 % | 360 | 40 | 2:01",
         "| prune (before fine-tuning) | 92.5 % | - | - | - | - | - |",
-        "- **pgd**: L-infinity, epsilon 8/255 (0.03137), step size 0.01, "
-        "steps 50, restarts 10, seed 3",
+        "- **pgd**: PGD on the cross-entropy, L-infinity, epsilon 8/255 "
+        "(0.03137), step size 0.01, steps 50, restarts 10, seed 3",
         "| `conv2d` | Conv2D | 100,000 | 5,000 | 5.0 % | 2,000,000 | 100,000",
         "| `saved_model` | TensorFlow SavedModel | 400.1 kB; 45.6 kB compres",
         "| `checkpoints/finetune.keras` | after finetune |",
@@ -120,9 +121,19 @@ def test_states_what_was_measured_and_how():
         "at most 8/255 (0.03137) in L-infinity norm",
         "| tensorflow | 2.21.0 |",
         "| devices | CPU:0, CPU:1 |",
-        "--flagfile=RUN/flags.txt",
+        "From a checkout of hydra_tf",
+        "python -m trainers.pipeline --flagfile=RUN/flags.txt",
     ):
         assert words in card, words
+
+
+def test_commands_are_those_of_an_installation_where_it_is_one(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/hydra-tf-export"])
+    metrics = {**METRICS, "run": {"binary": "pipeline"}}
+    card = model_card(metrics)
+    assert "With hydra_tf installed" in card
+    assert "\nhydra-tf-pipeline --flagfile=RUN/flags.txt" in card
+    assert "python -m" not in card
 
 
 def test_states_the_uncertainty_of_a_finite_test_set():
@@ -266,8 +277,8 @@ def test_what_is_proved_stands_beside_what_was_attacked():
     for words in (
         "proved right are 70.1 % by crown_ibp, 55.0 % by smoothing@0.25",
         "| finetune (the result) | 98.3 % | 77.2 % | 75.1 % | 70.1 % | 55.0 %",
-        "- **crown_ibp**: CROWN over interval bounds, L-infinity, epsilon "
-        "2/255 (0.007843), dtype float32",
+        "- **crown_ibp**: one pass of CROWN over interval bounds, L-infinity, "
+        "epsilon 2/255 (0.007843), dtype float32",
         "- **smoothing@0.25**: randomised smoothing of the network, L2, radius "
         "0.25, sigma 0.25, samples 500",
         "an upper bound of the true robustness, certified accuracy a lower",

@@ -1,4 +1,4 @@
-"""What a run recorded of the network that is certified."""
+"""What attacks left of a network, as its run recorded it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trainers.run import source
 from trainers.run.folder import RunFolder
 
 
-def known_robustness(path: pathlib.Path) -> list[dict[str, Any]]:
+def recorded_attacks(path: pathlib.Path) -> list[dict[str, Any]]:
     """Returns what attacks left of the same network, if a run recorded it."""
     phase: str | None = path.stem
     if path.suffix == ".keras" and path.parent.name == "checkpoints":

@@ -61,10 +61,19 @@ def name() -> str:
     return pathlib.Path(sys.argv[0]).stem.removeprefix(_COMMAND)
 
 
-def program() -> str:
-    """Returns the running binary as one types it, without its flags."""
-    stem = pathlib.Path(sys.argv[0]).stem
-    return stem if stem.startswith(_COMMAND) else f"python -m trainers.{stem}"
+def is_installed() -> bool:
+    """Whether the running binary is a console command, not of a checkout."""
+    return pathlib.Path(sys.argv[0]).stem.startswith(_COMMAND)
+
+
+def program(binary: str | None = None) -> str:
+    """Returns a binary as one types it, without its flags.
+
+    Args:
+        binary: Its name, by default that of the running one.
+    """
+    prefix = _COMMAND if is_installed() else "python -m trainers."
+    return prefix + (binary or name())
 
 
 def _parse_flags(
@@ -114,7 +123,7 @@ def _help(main: Callable[[], None], flag_values: flags.FlagValues) -> str:
     """Returns the binary's docstring and its flags, by family."""
     # Not that of `__main__`, which is the console command where it is one.
     text = (main.__globals__["__doc__"] or "").strip()
-    if program() == _COMMAND + name():
+    if is_installed():
         text = text.replace("python -m trainers.", _COMMAND)
     sections = [text]
     for module in sorted(flag_values.flags_by_module_dict()):

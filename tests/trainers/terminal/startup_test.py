@@ -8,7 +8,7 @@ import pytest
 
 from flags import preset_flags
 from tests.trainers import binaries
-from trainers import startup
+from trainers.terminal import startup
 
 NAMES = ["pretrain", "prune", "finetune", "evaluate", "export", "pipeline"]
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import signal
-import time
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ from hydra_tf import data
 from hydra_tf import export
 from hydra_tf import smoothing
 from tests.trainers import binaries
+from tests.trainers import networks
 from trainers.run import source
 
 
@@ -25,24 +25,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(data_dir):
-    """A small network that knows the digits a little."""
-    keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.layers.Input((8, 8, 1)),
-            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(16, activation="relu"),
-            keras.layers.Dense(10),
-        ]
-    )
-    train = data.load("digits", "train", batch_size=64, data_dir=data_dir)
-    network.compile(
-        keras.optimizers.Adam(0.01),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    network.fit(*train.arrays(), batch_size=64, epochs=4, verbose=0)
-    return network
+    return networks.trained_on_digits(data_dir)
 
 
 @pytest.fixture(scope="module")
@@ -197,17 +180,12 @@ def test_smoothing_certifies_a_saved_model_as_the_network(
     assert record["abstained"] == np.mean(expected.predictions == -1)
 
 
-def wait_for_lines(path, count, process, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} has not {count} lines")
+def count_lines(folder):
+    path = folder / "certify.tsv"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def test_stopped_it_resumes_and_ends_alike(
+def test_stopped_and_killed_it_resumes_and_ends_alike(
     certify, sources, data_dir, tmp_path, capfd
 ):
     arguments = ["--method=smoothing", "--n=8000"]
@@ -215,14 +193,20 @@ def test_stopped_it_resumes_and_ends_alike(
     folder = tmp_path / "stopped"
     started = (*command(sources, data_dir, folder), *arguments)
     stopped = binaries.start("certify", *started)
-    wait_for_lines(folder / "certify.tsv", 4, stopped)
+    binaries.wait_until(lambda: count_lines(folder) >= 4, stopped)
     stopped.send_signal(signal.SIGTERM)
     _, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + signal.SIGTERM
     assert "of 40 images are done; run the same command to resume" in err
     assert err.count("\n") == 1
 
-    assert (folder / "certify.tsv").read_bytes().count(b"\n") < 42
+    done = count_lines(folder)
+    assert done < 42
+    killed = binaries.start("certify", *started)
+    binaries.wait_until(lambda: count_lines(folder) > done, killed)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert count_lines(folder) < 42
     # As if the machine had stopped within a line.
     with open(folder / "certify.tsv", "a") as file:
         file.write("39\t1")
@@ -234,7 +218,7 @@ def test_stopped_it_resumes_and_ends_alike(
     assert metrics(folder)["num_examples"] == 40
 
 
-def test_more_images_go_on_and_other_settings_are_refused(certify, capfd):
+def test_more_images_resume_it_and_other_settings_are_refused(certify, capfd):
     certify("--epsilons=0.01", count=10)
     capfd.readouterr()
     first = table(certify("--epsilons=0.01", count=10)[1])
@@ -319,7 +303,7 @@ def test_more_proved_than_an_attack_left_is_a_defect(
     [
         ("norm.keras", [], ["odd_one", "LayerNormalization"]),
         ("softmax.keras", [], ["ends in a softmax", "probabilities"]),
-        ("served", [], ["is a SavedModel", "--method=smoothing"]),
+        ("served", [], ["is a SavedModel", "certify by smoothing"]),
         ("none.keras", [], ["does not exist"]),
         ("net.keras", ["--dataset=mnistt"], ["'mnist'"]),
         ("net.keras", ["--dataset=cifar10"], ["(8, 8, 1)", "(32, 32, 3)"]),

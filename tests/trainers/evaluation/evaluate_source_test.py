@@ -1,0 +1,133 @@
+"""Evaluations from the command line: resuming, a user's own attack."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import hydra_tf as ht
+from tests.trainers import binaries
+from tests.trainers import networks
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def model(data_dir):
+    return networks.trained_on_digits(data_dir)
+
+
+@pytest.fixture(scope="module")
+def source(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "net.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def command(source, data_dir):
+    """The flags of an evaluation that takes seconds."""
+    return (
+        f"--source={source}",
+        "--dataset=digits",
+        f"--data_dir={data_dir}",
+        "--epsilon=0.05",
+        "--eval_attacks=pgd,pgd_margin",
+        "--eval_num_steps=150",
+        "--eval_num_restarts=8",
+        "--eval_examples=100",
+        "--eval_batch_size=10",
+        "--eval_certify=ibp",
+    )
+
+
+def figures(folder):
+    """Returns what was measured, without the time it took."""
+    content = json.loads((folder / "metrics.json").read_text())
+    measured = content["phases"]["evaluate"]
+    del measured["evaluation_seconds"]
+    return measured
+
+
+def states(folder):
+    return sorted(path.name for path in folder.glob(".evaluation-*"))
+
+
+def test_killed_it_resumes_with_the_same_figures(command, tmp_path):
+    folder = tmp_path / "killed"
+    arguments = (*command, f"--output_dir={folder}")
+    killed = binaries.start("evaluate", *arguments)
+    binaries.wait_until(lambda: states(folder), killed)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert not (folder / "metrics.json").exists()
+    (state,) = folder.glob(".evaluation-*")
+    parts = json.loads(state.read_text())["parts"]
+    assert parts["pgd attack"]["position"] or parts["pgd attack"]["restart"]
+    assert binaries.run("evaluate", *arguments) == 0
+    assert states(folder) == []
+    whole = tmp_path / "whole"
+    assert binaries.run("evaluate", *command, f"--output_dir={whole}") == 0
+    assert figures(folder) == figures(whole)
+
+
+def test_settings_may_change_while_it_is_stopped(command, tmp_path):
+    (tmp_path / ".evaluation-evaluate-0123456789abcdef.json").write_text("{")
+    (tmp_path / ".evaluation-prune-0123456789abcdef.json").write_text("{")
+    code = binaries.run(
+        "evaluate",
+        *command,
+        "--eval_attacks=fgsm",
+        f"--output_dir={tmp_path}",
+    )
+    assert code == 0
+    # That of another phase is not its own.
+    assert states(tmp_path) == [".evaluation-prune-0123456789abcdef.json"]
+
+
+def test_console_command_runs_an_attack_of_one_s_own(
+    command, model, data_dir, tmp_path
+):
+    (tmp_path / "mine.py").write_text(
+        "import tensorflow as tf\n\n\n"
+        "def brighten(model, x, y, *, epsilon):\n"
+        "    return tf.clip_by_value(x + epsilon, 0.0, 1.0)\n"
+    )
+    script = tmp_path / "hydra-tf-evaluate"
+    script.write_text("import hydra_tf_console as c\nc.main()\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(script),
+            *command,
+            "--eval_attacks=mine:brighten",
+            f"--output_dir={tmp_path / 'run'}",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(binaries.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "robust (mine:brighten)" in done.stdout
+    images, labels = ht.data.load(
+        "digits", "test", batch_size=64, data_dir=data_dir
+    ).arrays(100)
+    right, brighter = (
+        np.argmax(model.predict(x, verbose=0), axis=1) == labels
+        for x in (images, np.clip(images + np.float32(0.05), 0, 1))
+    )
+    measured = figures(tmp_path / "run")
+    assert measured["robust_accuracy"] == {
+        "mine:brighten": np.mean(right & brighter)
+    }
+    run = json.loads((tmp_path / "run" / "metrics.json").read_text())["run"]
+    assert run["command"].startswith("hydra-tf-evaluate --source=")

@@ -1,0 +1,1 @@
+"""Certifying a network image by image."""

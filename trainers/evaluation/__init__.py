@@ -1,0 +1,1 @@
+"""Measuring a network: after a phase, or one given by `--source`."""

@@ -1,0 +1,149 @@
+"""A finished network, given by `--source` to be measured or exported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from typing import TYPE_CHECKING
+from typing import Any
+
+from absl import flags
+
+from hydra_tf import files
+from hydra_tf.errors import InputError
+from trainers.run import environment
+from trainers.run import networks
+from trainers.run import source
+from trainers.run.flagfile import as_flagfile
+from trainers.run.folder import RunFolder
+from trainers.terminal import startup
+
+if TYPE_CHECKING:
+    from hydra_tf.data import DatasetInfo
+    from trainers.training.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedNetwork:
+    """A network and where it is from.
+
+    Attributes:
+        network: A Keras model, masked or not; of a SavedModel, its function
+            from images to logits.
+        path: The `.keras` file, or the folder of the SavedModel.
+    """
+
+    network: Any
+    path: pathlib.Path
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether it is a SavedModel, whose layers nobody sees."""
+        return self.path.is_dir()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of the file's or the folder's content."""
+        if not self.is_saved_model:
+            return source.fingerprint(self.path)
+        digest = hashlib.sha256()
+        for file in sorted(self.path.rglob("*")):
+            if file.is_file():
+                digest.update(file.relative_to(self.path).as_posix().encode())
+                digest.update(source.fingerprint(file).encode())
+        return digest.hexdigest()[:16]
+
+    def check_provable(self, needed_by: str) -> None:
+        """Checks that there are bounds for every layer.
+
+        Args:
+            needed_by: The flag that asks for bounds.
+
+        Raises:
+            InputError: If a layer has none, or nobody sees the layers.
+        """
+        where = f"--source={self.path}"
+        if self.is_saved_model:
+            raise InputError(
+                f"{where} is a SavedModel, and {needed_by} needs the layers of "
+                "a Keras model: give the folder of the run or its .keras file, "
+                "or certify by smoothing"
+            )
+        networks.check_provable(self.network, where, needed_by)
+
+
+def load(where: str | None, info: DatasetInfo) -> FinishedNetwork:
+    """Returns the network of `--source`, also of the folder of a SavedModel.
+
+    Raises:
+        InputError: If there is none, or it does not fit the data set.
+    """
+    path = _path(where)
+    if not source.is_saved_model(path):
+        return load_keras(where, info)
+    network = source.load_saved_model(path)
+    source.check_saved_model(network, path, info)
+    return FinishedNetwork(network, path)
+
+
+def load_keras(where: str | None, info: DatasetInfo) -> FinishedNetwork:
+    """Returns the network of `--source`, a Keras model.
+
+    Raises:
+        InputError: If there is none, or it does not fit the data set.
+    """
+    path = source.find(str(_path(where)))
+    network = source.load(path)
+    # A recipe's --model must not stand in the way of another network.
+    source.check(network, f"--source={path}", info, None)
+    return FinishedNetwork(network, path)
+
+
+def _path(where: str | None) -> pathlib.Path:
+    if where is None:
+        raise InputError(
+            "--source is required: the folder of a run, or a .keras file"
+        )
+    return pathlib.Path(where).expanduser()
+
+
+def holds_training(folder: RunFolder) -> bool:
+    """Whether a folder is that of a training run, whose record must stay."""
+    return folder.last_finished() is not None
+
+
+def write_flags(
+    folder: RunFolder, flag_values: flags.FlagValues = flags.FLAGS
+) -> None:
+    """Writes `flags.txt`, unless the folder is that of a training run."""
+    if not holds_training(folder):
+        files.write_text(
+            folder.flagfile, as_flagfile(environment.command(), flag_values)
+        )
+
+
+def record(
+    parsed: Settings,
+    info: DatasetInfo,
+    network: FinishedNetwork,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Returns what `metrics.json` says of a folder without training."""
+    return {
+        "run": {
+            "name": folder.path.resolve().name,
+            "command": environment.command(),
+            "binary": startup.name(),
+            "source": str(network.path),
+            "seed": parsed.seed,
+        },
+        "environment": environment.describe(),
+        "dataset": {
+            "name": info.name,
+            "image_shape": list(info.image_shape),
+            "num_classes": info.num_classes,
+            "num_test": info.num_test,
+        },
+    }
