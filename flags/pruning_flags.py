@@ -12,7 +12,7 @@ from hydra_tf.registry.methods import SETTINGS
 from hydra_tf.registry.settings import Names
 
 if TYPE_CHECKING:
-    from hydra_tf.pruning.method import Pruning
+    from hydra_tf.pruning import Pruning
 
 _SETTINGS = define_all(SETTINGS)
 _COMPARE = define(
@@ -33,7 +33,7 @@ def pruning_from_flags() -> Pruning:
     Raises:
         InputError: If they contradict each other, or no method reads one.
     """
-    from hydra_tf.pruning.method import Pruning
+    from hydra_tf.pruning import Pruning
 
     return Pruning(
         **{name: flag.value for name, flag in _SETTINGS.items()},

@@ -68,3 +68,18 @@ def test_a_registered_objective_is_listed(registered):
 def test_what_is_no_objective_is_refused():
     with pytest.raises(InputError, match="must be a subclass of"):
         ht.objectives.create("keras:Model")
+
+
+class Forgetful(ht.objectives.Objective):
+    """An objective that keeps its argument under another name."""
+
+    def __init__(self, weight):
+        self.factor = weight
+
+
+def test_arguments_that_are_missing_or_not_kept_are_named():
+    name = f"{__name__}:Forgetful"
+    with pytest.raises(InputError, match="missing a required argument: 'weigh"):
+        ht.objectives.create(name)
+    with pytest.raises(InputError, match="must keep its argument 'weight'"):
+        ht.objectives.create(name, weight=1).get_config()

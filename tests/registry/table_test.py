@@ -97,6 +97,11 @@ def test_wrong_path_is_named(path, message):
         import_object(path)
 
 
+def test_module_is_no_entry():
+    with pytest.raises(InputError, match="must be a class or a function"):
+        OBJECTIVES.entry("os:path")
+
+
 def test_entry_fills_in_defaults_and_names_unknown_settings():
     trades = OBJECTIVES.entry("trades")
     assert trades.check({"beta": 2.0})["num_steps"] == 10

@@ -9,7 +9,7 @@ from typing import Any
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
-from hydra_tf.pruning.method import Pruning
+from hydra_tf.pruning import Pruning
 from hydra_tf.registry.training import EXECUTION
 from trainers.run import environment
 from trainers.run import source

@@ -21,7 +21,7 @@ from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
-from hydra_tf.pruning.method import Pruning
+from hydra_tf.pruning import Pruning
 from hydra_tf.registry.objectives import NUM_STEPS
 from trainers.evaluation import measuring
 from trainers.model_card import card as model_card
@@ -41,7 +41,7 @@ class Experiment:
     """Runs phases and keeps what comes of them in the run's folder.
 
     Every step looks first whether its result is there already, so that the
-    same calls made again go on where they were stopped.
+    same calls made again resume where they were stopped.
 
     Args:
         settings: What the flags say.
@@ -462,7 +462,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Returns how the weights were chosen, for `metrics.json`."""
         if list(self._epochs) == ["finetune"]:
-            # That was settled where it starts from.
+            # That was decided where it starts from.
             return {"density": density}
         if phase == "pretrain":
             return {}

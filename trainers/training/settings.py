@@ -25,7 +25,7 @@ from hydra_tf.registry.objectives import ObjectiveEntry
 
 if TYPE_CHECKING:
     from hydra_tf.objectives import Objective
-    from hydra_tf.pruning.method import Pruning
+    from hydra_tf.pruning import Pruning
     from hydra_tf.training import Execution
     from hydra_tf.training import OptimizerSettings
 
