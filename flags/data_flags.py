@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
+from typing import Any
 
 from absl import flags
 
-from flags import parsing
+from flags.from_settings import define
+from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
 
-_DATASET = flags.DEFINE_string(
-    "dataset",
-    "cifar10",
-    "Name of the data set: digits, mnist, fashion_mnist, cifar10, cifar100, "
-    "svhn_cropped or imagenet2012. The last is not downloaded: --data_dir must "
-    "hold it, as TensorFlow Datasets prepares it.",
+if TYPE_CHECKING:
+    from hydra_tf.data import Pipeline
+
+_DATASET = define(
+    Choice(
+        name="dataset",
+        default="cifar10",
+        choices=DATASETS.names,
+        help="Data set: "
+        + ", ".join(f"{entry.name} ({entry.help})" for entry in DATASETS)
+        + ". What is not in --data_dir is downloaded, but for imagenet2012.",
+    )
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -21,21 +33,24 @@ _DATA_DIR = flags.DEFINE_string(
     "Folder in which TensorFlow Datasets looks for prepared data sets, and "
     "writes those it downloads. By default ~/tensorflow_datasets.",
 )
-_FRACTION = parsing.DEFINE_number(
-    "fraction",
-    1.0,
-    "Fraction of the training images used, in (0, 1]. The test split is "
-    "always whole; see --eval_examples.",
-    lower=0,
-    upper=1,
-    exclude_lower=True,
-    hint="the fraction of the training images used",
+_FRACTION = define(
+    Number(
+        name="fraction",
+        default=1.0,
+        lower=0,
+        upper=1,
+        exclude_lower=True,
+        help="Fraction of the training images used, in (0, 1]. The test split "
+        "is always whole; see --eval_examples.",
+    )
 )
-_BATCH_SIZE = parsing.DEFINE_count(
-    "batch_size",
-    128,
-    "Images per step, over all devices together.",
-    lower=1,
+_BATCH_SIZE = define(
+    Count(
+        name="batch_size",
+        default=128,
+        lower=1,
+        help="Images per step of training, over all devices together.",
+    )
 )
 _AUGMENT = flags.DEFINE_bool(
     "augment",
@@ -62,6 +77,30 @@ class DataSettings:
     batch_size: int
     augment: bool
     cache: bool
+
+    def train(self, seed: int, drop_remainder: bool) -> Pipeline:
+        """Returns the training images; arguments as of `hydra_tf.data.load`."""
+        from hydra_tf import data
+
+        return data.load(
+            self.dataset,
+            "train",
+            batch_size=self.batch_size,
+            data_dir=self.data_dir,
+            augment=None if self.augment else False,
+            fraction=self.fraction,
+            seed=seed,
+            cache=self.cache,
+            drop_remainder=drop_remainder,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Returns what decides a phase's result, by flag name."""
+        # Not how the images are read.
+        return {
+            name: getattr(self, name)
+            for name in ("dataset", "fraction", "batch_size", "augment")
+        }
 
 
 def data_from_flags() -> DataSettings:

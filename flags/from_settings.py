@@ -1,17 +1,20 @@
 """Command-line flags from the settings of `hydra_tf.registry`.
 
-A wrong value is answered in one line that says what would be right.
+Name, type, range, default and help of a flag are those of its setting. A wrong
+value is answered in one line that says what would be right.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import fractions
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
+from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.settings import Switch
@@ -50,23 +53,22 @@ class SettingParser(flags.ArgumentParser):
                 value = setting.parse(argument)
             if setting.accepts(value):
                 return value
+        raise ValueError(self._what_is_right(argument))
+
+    def _what_is_right(self, argument: Any) -> str:
         setting = self._settings[0]
+        value = argument
         if isinstance(argument, str):
-            argument = setting.parse(argument)
-        ratio = ""
-        if isinstance(setting, Number) and any(
-            isinstance(each, str) for each in _elements(argument)
-        ):
-            ratio = " or a ratio such as 8/255"
-        meaning = setting.help.partition(". ")[0].rstrip(".")
-        raise ValueError(
-            f"must be {setting.range}{ratio}{setting.hint(argument)} "
-            f"({meaning})"
-        )
-
-
-def _elements(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else [value]
+            value = setting.parse(argument)
+        words = f"must be {setting.range}"
+        parts = value if isinstance(value, list) else [value]
+        if isinstance(setting, Number) and str in map(type, parts):
+            words += ", or a ratio such as 8/255"
+        if isinstance(setting, Number | Count):
+            # That of an entry, where entries share the flag.
+            meaning = self._settings[:2][-1].help.partition(". ")[0]
+            words += f" ({meaning.rstrip('.')})"
+        return words + setting.hint(value)
 
 
 class _Serializer(flags.ArgumentSerializer):
@@ -116,11 +118,12 @@ def define_all(
     }
 
 
-def define_family(registry: Registry[Any]) -> dict[str, flags.FlagHolder]:
+def define_family(
+    registry: Registry[Any], flag_values: flags.FlagValues = flags.FLAGS
+) -> dict[str, flags.FlagHolder]:
     """Defines the flags of all settings of a registry's entries.
 
-    Entries with settings of the same flag share it. Its help says which entry
-    reads it, and it has a default if they agree on one.
+    Entries with settings of the same flag share it, see `shared`.
 
     Returns:
         The flags by their names.
@@ -129,23 +132,45 @@ def define_family(registry: Registry[Any]) -> dict[str, flags.FlagHolder]:
         name: define(
             shared([(entry.name, setting) for entry, setting in users]),
             also=[setting for _, setting in users],
+            flag_values=flag_values,
         )
         for name, users in registry.settings().items()
     }
 
 
 def shared(users: Sequence[tuple[str, Setting]]) -> Setting:
-    """Returns one setting for several entries that share a flag."""
-    first = users[0][1]
-    by_help: dict[str, list[str]] = {}
-    for name, setting in users:
-        by_help.setdefault(setting.help, []).append(name)
-    return dataclasses.replace(
-        first,
-        default=first.default
-        if all(setting.default == first.default for _, setting in users)
-        else None,
-        help=" ".join(
-            f"{', '.join(names)}: {help}" for help, names in by_help.items()
-        ),
+    """Returns one setting for several entries that share a flag.
+
+    Its default is `None`, so that each entry has its own, a user's own
+    included. Its help says which entry reads it, and with which default.
+
+    Args:
+        users: Names of the entries, with their settings.
+    """
+    help_of = _by_value((setting.help, name) for name, setting in users)
+    words = [f"{', '.join(names)}: {help}" for help, names in help_of.items()]
+    defaults = _by_value(
+        (_shown(setting.default), name)
+        for name, setting in users
+        if setting.default is not None
     )
+    if len(defaults) == 1:
+        words.append(f"By default {next(iter(defaults))}.")
+    elif defaults:
+        each = [f"{d} ({', '.join(names)})" for d, names in defaults.items()]
+        words.append(f"By default {', '.join(each)}.")
+    return dataclasses.replace(users[0][1], default=None, help=" ".join(words))
+
+
+def _by_value(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for value, name in pairs:
+        names.setdefault(value, []).append(name)
+    return names
+
+
+def _shown(default: Any) -> str:
+    if not isinstance(default, float):
+        return str(default)
+    ratio = fractions.Fraction(default).limit_denominator(255)
+    return str(ratio) if ratio.denominator == 255 else f"{default:g}"

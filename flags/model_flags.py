@@ -6,27 +6,30 @@ import dataclasses
 
 from absl import flags
 
-from flags import parsing
+from flags.from_settings import define
+from hydra_tf.registry.models import MODELS
+from hydra_tf.registry.settings import OpenChoice
+from hydra_tf.registry.table import is_own
+from hydra_tf.registry.training import PRECISION
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "Architecture: a name of hydra_tf.models such as vgg16_bn, wrn_28_4 or "
-    "cifar_model_large, or package.module:function, called with input_shape "
-    "and num_classes. Not needed where --source is given; then it is checked "
-    "against the source.",
+_MODEL = define(
+    OpenChoice(
+        name="model",
+        choices=MODELS.names,
+        others=is_own,
+        or_else="package.module:function",
+        help="Architecture: a name of hydra_tf.models such as vgg16_bn, "
+        "wrn_28_4 or cifar_model_large, or package.module:function, called "
+        "with input_shape and num_classes. Not needed where --source is given; "
+        "then it is checked against the source.",
+    )
 )
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
     "Network to start from: the folder of an earlier run, or any .keras file.",
 )
-_PRECISION = parsing.DEFINE_name(
-    "precision",
-    "float32",
-    ("float32", "mixed_bfloat16", "mixed_float16"),
-    "Precision of the computation; kernels and scores stay float32.",
-)
+_PRECISION = define(PRECISION)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,241 +1,105 @@
-"""Flags of the training objective and of the attack inside it."""
+"""Flags of the training objective, from the registry of objectives."""
 
 from __future__ import annotations
 
-import dataclasses
+import re
 from typing import TYPE_CHECKING
 from typing import Any
 
 from absl import flags
 
-from flags import parsing
+from flags.from_settings import define
+from flags.from_settings import define_family
+from hydra_tf.errors import InputError
+from hydra_tf.registry.objectives import EPSILON
+from hydra_tf.registry.objectives import OBJECTIVES
+from hydra_tf.registry.objectives import SIGMA
+from hydra_tf.registry.objectives import THREAT_MODEL
+from hydra_tf.registry.objectives import ObjectiveEntry
+from hydra_tf.registry.settings import OpenChoice
+from hydra_tf.registry.table import is_own
 
 if TYPE_CHECKING:
-    from flags.schedule_flags import ScheduleSettings
     from hydra_tf.objectives import Objective
 
-# Those that train on bounds, whose networks can be certified by them.
-VERIFIABLE = ("ibp", "crown_ibp", "mixtrain")
-OBJECTIVES = (
-    "natural",
-    "madry",
-    "trades",
-    "mart",
-    "fgsm",
-    *VERIFIABLE,
-    "smoothing",
+_OBJECTIVE = define(
+    OpenChoice(
+        name="objective",
+        default="trades",
+        choices=OBJECTIVES.names,
+        others=is_own,
+        or_else="package.module:Class",
+        help="What training minimises: "
+        + "; ".join(f"{entry.help} ({entry.name})" for entry in OBJECTIVES)
+        + "; or an objective of one's own. The evaluation's --eval_certify "
+        "follows it.",
+    )
 )
-
-_OBJECTIVE = parsing.DEFINE_name(
-    "objective",
-    "trades",
-    OBJECTIVES,
-    "What training minimises: cross-entropy on the images (natural), on PGD "
-    "(madry) or FGSM (fgsm) adversarial images, TRADES, MART; on bounds of "
-    "what any perturbation can do (ibp, crown_ibp, mixtrain); or under "
-    "Gaussian noise, for randomised smoothing (smoothing).",
-)
-_EPSILON = parsing.DEFINE_number(
-    "epsilon",
+_SETTINGS = define_family(OBJECTIVES)
+_OWN_SETTINGS = flags.DEFINE_string(
+    "objective_settings",
     None,
-    "Radius of the perturbations, in the units of images in [0, 1]. A ratio "
-    "such as 8/255 is understood. By default 8/255; 2/255 for ibp, crown_ibp "
-    "and mixtrain.",
-    lower=0,
-    hint="the radius for images in [0, 1]",
+    "Further arguments of --objective, name=value separated by commas; for "
+    "one's own, those that have no flag.",
 )
-_STEP_SIZE = parsing.DEFINE_number(
-    "step_size",
-    None,
-    "Length of an attack step in training, in the units of --epsilon. By "
-    "default epsilon / 4, which is 2/255 at 8/255.",
-    lower=0,
-    hint="the length of one attack step",
-)
-_NUM_STEPS = parsing.DEFINE_count(
-    "num_steps", 10, "Attack steps in training.", lower=1
-)
-_THREAT_MODEL = parsing.DEFINE_name(
-    "threat_model",
-    "linf",
-    ("linf", "l2"),
-    "Norm in which --epsilon is measured, in training and in evaluation.",
-)
-_BETA = parsing.DEFINE_number(
-    "beta",
-    6.0,
-    "Weight of the robust term of TRADES and MART, and of the stability term "
-    "of smoothing, at least 0.",
-    lower=0,
-    hint="the weight of the robust term",
-)
-_SIGMA = parsing.DEFINE_number(
-    "sigma",
-    0.25,
-    "Standard deviation of the noise of smoothing, in training and in its "
-    "certification, in the units of images in [0, 1].",
-    lower=0,
-    exclude_lower=True,
-    hint="the standard deviation of the noise",
-)
-_SMOOTHING_FORM = parsing.DEFINE_name(
-    "smoothing_form",
-    "stability",
-    ("stability", "noise"),
-    "Loss of smoothing: cross-entropy on the images plus --beta times the "
-    "divergence that noise causes (stability), or cross-entropy on noisy "
-    "images (noise).",
-)
-_CROWN_WEIGHT = parsing.DEFINE_number(
-    "crown_weight",
-    None,
-    "Share of CROWN bounds in crown_ibp, the rest being interval bounds. By "
-    "default it falls from 1 to 0 while the radius ramps up, and is 0 after.",
-    lower=0,
-    upper=1,
-    hint="the share of CROWN bounds",
-)
-_SYMBOLIC_WEIGHT = parsing.DEFINE_number(
-    "symbolic_weight",
-    0.1,
-    "Weight of the robust term of mixtrain until the radius is full; from "
-    "then on it grows by 2.5 every 5 epochs, to 50.",
-    lower=0,
-    hint="the weight of the robust term",
-)
-_SYMBOLIC_PROBABILITY = parsing.DEFINE_number(
-    "symbolic_probability",
-    0.8,
-    "Probability that a step of mixtrain has its robust term, in [0, 1].",
-    lower=0,
-    upper=1,
-    hint="the probability of a robust step",
-)
-_SYMBOLIC_EXAMPLES = parsing.DEFINE_count(
-    "symbolic_examples",
-    5,
-    "Images of a batch that the robust term of mixtrain is computed on.",
-    lower=1,
-)
-
-_RADII = {"verifiable": 2 / 255, "other": 8 / 255}
-_ATTACK = ("epsilon", "step_size", "num_steps", "threat_model")
-_MIXTRAIN = ("symbolic_weight", "symbolic_probability", "symbolic_examples")
-# The settings that each objective reads, beside its ramp.
-_IN_USE: dict[str, tuple[str, ...]] = {
-    "natural": (),
-    "madry": _ATTACK,
-    "fgsm": ("epsilon", "threat_model"),
-    "trades": (*_ATTACK, "beta"),
-    "mart": (*_ATTACK, "beta"),
-    "ibp": ("epsilon",),
-    "crown_ibp": ("epsilon", "crown_weight"),
-    "mixtrain": ("epsilon", *_MIXTRAIN),
-    "smoothing": ("sigma", "smoothing_form"),
-}
+# What the evaluation takes from training unless it has flags of its own.
+_OF_EVALUATION = (EPSILON, THREAT_MODEL, SIGMA)
 
 
-@dataclasses.dataclass(frozen=True)
-class ObjectiveSettings:
-    """What training minimises; the fields are flags.
+def objective_from_flags() -> Objective:
+    """Returns the objective that the parsed flags stand for.
 
-    The last three are those of one phase: the radius of a verifiable
-    objective ramps up between two epochs, or is full at once if both are 0.
+    An argument of its constructor is that of `--objective_settings`, or of the
+    flag of its name where that is given.
+
+    Raises:
+        flags.ValidationError: If the radius is none of images in [0, 1], or
+            the objective knows the other threat model only.
+        InputError: If there is no such objective, or it has no such setting.
     """
+    from hydra_tf import objectives
 
-    objective: str
-    epsilon: float
-    step_size: float
-    num_steps: int
-    threat_model: str
-    beta: float
-    sigma: float = 0.25
-    smoothing_form: str = "stability"
-    crown_weight: float | None = None
-    symbolic_weight: float = 0.1
-    symbolic_probability: float = 0.8
-    symbolic_examples: int = 5
-    ramp: str = "linear"
-    ramp_start: float = 0.0
-    ramp_end: float = 0.0
-
-    @property
-    def verifiable(self) -> bool:
-        """Whether the objective trains on bounds."""
-        return self.objective in VERIFIABLE
-
-    def of_phase(
-        self, phase: str, epochs: int, schedule: ScheduleSettings
-    ) -> ObjectiveSettings:
-        """Returns the settings with the ramp of a phase."""
-        if not self.verifiable:
-            return self
-        start, end = schedule.of_phase(phase, epochs, self.objective)
-        return dataclasses.replace(
-            self, ramp=schedule.ramp, ramp_start=start, ramp_end=end
+    try:
+        entry = OBJECTIVES.entry(_OBJECTIVE.value)
+    except InputError as error:
+        raise InputError(f"--objective: {error}") from error
+    threat_model = _SETTINGS["threat_model"].value or THREAT_MODEL.default
+    if entry.needs_bounds and threat_model != "linf":
+        raise flags.ValidationError(
+            f"flag --objective={entry.name}: needs --threat_model=linf, not "
+            f"{threat_model}; its bounds are of boxes"
         )
+    arguments = {
+        setting.name: _SETTINGS[setting.flag_name].value
+        for setting in entry.settings
+        if setting.flag_name in _SETTINGS
+        and _SETTINGS[setting.flag_name].value is not None
+    }
+    objective = objectives.create(
+        entry.name, **arguments | _own_settings(entry)
+    )
+    measured = attack_from_flags(objective)
+    check_radius("epsilon", measured["epsilon"], measured["threat_model"])
+    return objective
 
-    def in_use(self) -> dict[str, Any]:
-        """Returns the settings that the objective reads, by name."""
-        names = ("objective", *_IN_USE[self.objective])
-        if self.objective == "smoothing" and self.smoothing_form != "noise":
-            names += ("beta",)
-        if self.ramp_end:
-            names += ("ramp", "ramp_start", "ramp_end")
-        settings = dataclasses.asdict(self)
-        return {name: settings[name] for name in names}
 
-    def build(self) -> Objective:
-        """Returns the objective of `hydra_tf.objectives`."""
-        from hydra_tf import objectives
+def attack_from_flags(objective: Objective) -> dict[str, Any]:
+    """Returns radius, threat model and noise that a network is measured with.
 
-        attack: dict[str, Any] = {name: getattr(self, name) for name in _ATTACK}
-        if self.objective == "natural":
-            return objectives.Natural()
-        if self.objective == "madry":
-            return objectives.Madry(**attack)
-        if self.objective == "trades":
-            return objectives.TRADES(beta=self.beta, **attack)
-        if self.objective == "mart":
-            return objectives.MART(beta=self.beta, **attack)
-        if self.objective == "fgsm":
-            return objectives.FGSM(
-                epsilon=self.epsilon, threat_model=self.threat_model
-            )
-        if self.objective == "smoothing":
-            return objectives.RandomizedSmoothing(
-                sigma=self.sigma, beta=self.beta, form=self.smoothing_form
-            )
-        return self._build_verifiable()
+    They are those of the flags; failing that, those of the objective.
 
-    def _build_verifiable(self) -> Objective:
-        """Returns an objective on bounds, with its schedules."""
-        from hydra_tf import objectives
-        from hydra_tf import schedules
-
-        epsilon: Any = self.epsilon
-        if self.ramp_end:
-            shape = {
-                "linear": schedules.LinearRamp,
-                "smoothed": schedules.SmoothedRamp,
-            }[self.ramp]
-            epsilon = shape(
-                self.ramp_start, self.ramp_end, first=0.0, last=self.epsilon
-            )
-        if self.objective == "ibp":
-            return objectives.IBP(epsilon=epsilon)
-        if self.objective == "crown_ibp":
-            return objectives.CROWNIBP(
-                epsilon=epsilon, crown_weight=self.crown_weight
-            )
-        return objectives.MixTrain(
-            epsilon=epsilon,
-            symbolic_weight=schedules.IntervalWeight(
-                self.ramp_end, base=self.symbolic_weight
-            ),
-            probability=self.symbolic_probability,
-            num_examples=self.symbolic_examples,
+    Args:
+        objective: What training minimises.
+    """
+    attack = {}
+    for setting in _OF_EVALUATION:
+        value = _SETTINGS[setting.name].value
+        if value is None:
+            value = getattr(objective, setting.name, None)
+        attack[setting.name] = (
+            value if setting.accepts(value) else setting.default
         )
+    return attack
 
 
 def check_radius(name: str, epsilon: float, threat_model: str) -> None:
@@ -257,35 +121,21 @@ def check_radius(name: str, epsilon: float, threat_model: str) -> None:
         )
 
 
-def objective_from_flags() -> ObjectiveSettings:
-    """Returns the settings that the parsed flags stand for.
-
-    Raises:
-        flags.ValidationError: If the radius is none of images in [0, 1], or
-            the objective knows the other threat model only.
-    """
-    name, threat_model = _OBJECTIVE.value, _THREAT_MODEL.value
-    epsilon = _EPSILON.value
-    if epsilon is None:
-        epsilon = _RADII["verifiable" if name in VERIFIABLE else "other"]
-    check_radius("epsilon", epsilon, threat_model)
-    if name in VERIFIABLE and threat_model != "linf":
-        raise flags.ValidationError(
-            f"flag --objective={name}: needs --threat_model=linf, not "
-            f"{threat_model}; its bounds are of boxes"
-        )
-    step_size = _STEP_SIZE.value
-    return ObjectiveSettings(
-        objective=name,
-        epsilon=epsilon,
-        step_size=epsilon / 4 if step_size is None else step_size,
-        num_steps=_NUM_STEPS.value,
-        threat_model=threat_model,
-        beta=_BETA.value,
-        sigma=_SIGMA.value,
-        smoothing_form=_SMOOTHING_FORM.value,
-        crown_weight=_CROWN_WEIGHT.value,
-        symbolic_weight=_SYMBOLIC_WEIGHT.value,
-        symbolic_probability=_SYMBOLIC_PROBABILITY.value,
-        symbolic_examples=_SYMBOLIC_EXAMPLES.value,
-    )
+def _own_settings(entry: ObjectiveEntry) -> dict[str, Any]:
+    """Returns the arguments that `--objective_settings` gives."""
+    given = _OWN_SETTINGS.value
+    settings = {}
+    # A value, such as a pair, may have commas of its own.
+    for part in re.split(r",(?=\s*\w+\s*=)", given or ""):
+        name, equals, text = map(str.strip, part.partition("="))
+        if not part.strip():
+            continue
+        try:
+            setting = entry.setting(name)
+            if not equals:
+                raise InputError(f"{part!r} must be of the form name=value")
+            settings[name] = setting.check(setting.parse(text))
+        except InputError as error:
+            flag = f"--objective_settings={given}"
+            raise InputError(f"{flag}: {error}") from error
+    return settings

@@ -1,26 +1,27 @@
-"""Flags of a binary that runs one phase."""
+"""Flags of how long the phases are."""
 
 from __future__ import annotations
 
-from flags import parsing
-from flags import pipeline_flags
+import dataclasses
 
-_EPOCHS = parsing.DEFINE_count(
-    "epochs",
-    None,
-    "Epochs of the phase. By default those that --pretrain_epochs, "
-    "--prune_epochs or --finetune_epochs gives it.",
+from flags.from_settings import define
+from hydra_tf.registry.training import EPOCHS
+
+_EPOCHS = define(
+    dataclasses.replace(
+        EPOCHS,
+        help="Epochs of the phase, for the binary of one phase. By default "
+        "those that --pretrain_epochs, --prune_epochs or --finetune_epochs "
+        "gives it.",
+    )
 )
 
 
-def epochs_from_flags(
-    phase: str, pipeline: pipeline_flags.PipelineSettings
-) -> int:
-    """Returns the epochs of a phase.
+def epochs_from_flags(phase: str, epochs: dict[str, int]) -> int:
+    """Returns the epochs of a phase that runs alone.
 
     Args:
         phase: Name of the phase.
-        pipeline: The settings of the pipeline, which a recipe gives.
+        epochs: Those of the pipeline, which a recipe gives.
     """
-    value = _EPOCHS.value
-    return pipeline.epochs[phase] if value is None else value
+    return epochs[phase] if _EPOCHS.value is None else _EPOCHS.value

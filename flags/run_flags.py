@@ -1,4 +1,4 @@
-"""Flags of a run: where it writes, what it shows."""
+"""Flags of a run: where it writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 
 from absl import flags
 
-from flags import parsing
+from flags.from_settings import define
+from hydra_tf.registry.settings import Count
 
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder of the run. A run that was stopped goes on when the same command "
+    "Folder of the run. A run that was stopped resumes when the same command "
     "is given again.",
 )
 _OVERWRITE = flags.DEFINE_bool(
@@ -20,28 +21,22 @@ _OVERWRITE = flags.DEFINE_bool(
     "Whether to start again and replace what an earlier run left in "
     "--output_dir.",
 )
-_PROGRESS = parsing.DEFINE_name(
-    "progress",
-    "auto",
-    ("auto", "steps", "epochs", "none"),
-    "What is shown while training: every step, every epoch, or nothing. auto "
-    "shows steps on a terminal, epochs elsewhere.",
-)
-_TENSORBOARD_IMAGES = parsing.DEFINE_count(
-    "tensorboard_images",
-    4,
-    "Test images shown in TensorBoard each epoch, with their adversarial "
-    "examples. 0 for none.",
+_TENSORBOARD_IMAGES = define(
+    Count(
+        name="tensorboard_images",
+        default=4,
+        help="Test images that training shows in TensorBoard each epoch, with "
+        "their adversarial examples. 0 for none.",
+    )
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """Where a run writes and what it shows; the fields are flags."""
+    """Where a run writes; the fields are flags."""
 
     output_dir: str
     overwrite: bool
-    progress: str
     tensorboard_images: int
 
 
@@ -58,6 +53,5 @@ def run_from_flags() -> RunSettings:
     return RunSettings(
         output_dir=_OUTPUT_DIR.value,
         overwrite=_OVERWRITE.value,
-        progress=_PROGRESS.value,
         tensorboard_images=_TENSORBOARD_IMAGES.value,
     )

@@ -1,106 +1,120 @@
-"""Flags of the radius' ramp in verifiable training."""
+"""Flags of the radius' ramp in training on bounds."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
+from typing import Any
 
-from absl import flags
+from flags.from_settings import define
+from flags.from_settings import define_all
+from hydra_tf.errors import InputError
+from hydra_tf.registry.objectives import OBJECTIVES
+from hydra_tf.registry.objectives import RAMP
+from hydra_tf.registry.settings import Number
 
-from flags import parsing
+if TYPE_CHECKING:
+    from hydra_tf.objectives import Objective
 
-_SCHEDULE_LENGTH = parsing.DEFINE_number(
-    "schedule_length",
-    None,
-    "Epochs of pretraining over which --epsilon, and with it the weight of "
-    "CROWN bounds, ramps up from 0. By default, as in the recipes, 3/5 of "
-    "them for ibp and crown_ibp, 1/4 for mixtrain. 0 for the full radius at "
-    "once.",
-    lower=0,
-    hint="the epochs of the ramp",
-)
-_SCHEDULE_START = parsing.DEFINE_number(
-    "schedule_start",
-    0.0,
-    "Epoch of pretraining at which the ramp begins; the radius is 0 until "
-    "then.",
-    lower=0,
-    hint="the epoch at which the ramp begins",
-)
-_RAMP = parsing.DEFINE_name(
-    "ramp",
-    "linear",
-    ("linear", "smoothed"),
-    "Shape of the ramp: a straight line, or one that starts gently (smoothed).",
-)
-_LATER_LENGTHS = {
-    phase: parsing.DEFINE_number(
-        f"{phase}_schedule_length",
-        0.0,
-        f"Epochs over which --epsilon ramps up from 0 in the {phase} phase, "
-        "for networks that are not robust before it. With 0 the radius is full "
-        "at once.",
+_ON_BOUNDS = ", ".join(each.name for each in OBJECTIVES if each.needs_bounds)
+_RAMP = define(RAMP)
+_START = define(
+    Number(
+        name="schedule_start",
+        default=0.0,
         lower=0,
-        hint="the epochs of the ramp",
+        help="Epoch of pretraining at which the ramp begins; the radius is 0 "
+        "until then.",
     )
-    for phase in ("prune", "finetune")
-}
-
-# Where the length is not given: that of the recipe, as a share of the phase.
-_SHARES = {"ibp": 0.6, "crown_ibp": 0.6, "mixtrain": 0.25}
+)
+_LENGTHS = define_all(
+    (
+        Number(
+            name="schedule_length",
+            lower=0,
+            help="Epochs of pretraining over which --epsilon, and with it the "
+            "weight of CROWN bounds, ramps up from 0. By default, as in the "
+            "recipes, this share of them: "
+            + ", ".join(
+                f"{each.ramp_share:g} ({each.name})"
+                for each in OBJECTIVES
+                if each.ramp_share
+            )
+            + ". 0 for the full radius at once.",
+        ),
+        *(
+            Number(
+                name=f"{phase}_schedule_length",
+                default=0.0,
+                lower=0,
+                help="Epochs over which --epsilon ramps up from 0 in the "
+                f"{phase} phase ({_ON_BOUNDS}), for networks that are not "
+                "robust before it. With 0 the radius is full at once.",
+            )
+            for phase in ("prune", "finetune")
+        ),
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class ScheduleSettings:
-    """The ramp of each phase; the fields are flags.
+class Ramps:
+    """The ramps of an objective on bounds in the phases of a run.
 
-    A `schedule_length` of `None` stands for the recipe's.
+    Attributes:
+        shape: Shape of every ramp.
+        start: Epoch of pretraining at which its ramp begins.
+        lengths: Epochs of each ramp, by the name of its flag.
     """
 
-    ramp: str
-    schedule_start: float
-    schedule_length: float | None
-    later_lengths: dict[str, float]
+    shape: str
+    start: float
+    lengths: dict[str, float | None]
 
     def of_phase(
-        self, phase: str, epochs: int, objective: str
-    ) -> tuple[float, float]:
-        """Returns the epochs at which the ramp of a phase starts and ends.
-
-        Args:
-            phase: Name of the phase.
-            epochs: Its epochs.
-            objective: Name of a verifiable objective.
+        self, objective: Objective, phase: str, epochs: int
+    ) -> tuple[float, float, str]:
+        """Returns start, end and shape, the arguments of `with_ramp`.
 
         Raises:
-            flags.ValidationError: If the ramp does not end within the phase.
+            InputError: If the ramp does not end within the phase.
         """
-        if phase == "pretrain":
-            name, start = "schedule_length", self.schedule_start
-            length = self.schedule_length
-            if length is None:
-                length = _SHARES[objective] * max(epochs - start, 0.0)
-        else:
-            name, start = f"{phase}_schedule_length", 0.0
-            length = self.later_lengths[phase]
-        if not length or not epochs:
-            return 0.0, 0.0
-        if start + length > epochs:
-            begins = f", from epoch {start:g}" if start else ""
-            raise flags.ValidationError(
-                f"flag --{name}={length:g}{begins}: must end within the "
-                f"{epochs} epochs of the {phase} phase, or it never trains at "
-                "--epsilon"
-            )
-        return start, start + length
+        from hydra_tf import training
+
+        name = _length_flag(phase)
+        length = self.lengths[name]
+        start = self.start if phase == "pretrain" else 0.0
+        try:
+            return *training.ramp_of_phase(
+                objective, phase, epochs, start, length
+            ), self.shape
+        except InputError as error:
+            raise InputError(f"--{name}={length:g}: {error}") from error
+
+    def record(
+        self, objective: Objective, phase: str, epochs: int
+    ) -> dict[str, Any]:
+        """Returns the ramp of a phase by flag name; empty without bounds."""
+        if not OBJECTIVES.entry_of(type(objective)).needs_bounds:
+            return {}
+        start, end, shape = self.of_phase(objective, phase, epochs)
+        record: dict[str, Any] = {_length_flag(phase): end - start}
+        if end:
+            record["ramp"] = shape
+        if start:
+            record["schedule_start"] = start
+        return record
 
 
-def schedule_from_flags() -> ScheduleSettings:
-    """Returns the settings that the parsed flags stand for."""
-    return ScheduleSettings(
-        ramp=_RAMP.value,
-        schedule_start=_SCHEDULE_START.value,
-        schedule_length=_SCHEDULE_LENGTH.value,
-        later_lengths={
-            phase: flag.value for phase, flag in _LATER_LENGTHS.items()
-        },
+def ramps_from_flags() -> Ramps:
+    """Returns the ramps that the parsed flags stand for."""
+    return Ramps(
+        shape=_RAMP.value,
+        start=_START.value,
+        lengths={name: flag.value for name, flag in _LENGTHS.items()},
     )
+
+
+def _length_flag(phase: str) -> str:
+    prefix = "" if phase == "pretrain" else f"{phase}_"
+    return f"{prefix}schedule_length"

@@ -15,6 +15,7 @@ from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import fold_seed
+from hydra_tf.errors import InputError
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.registry.table import settings_of
 
@@ -203,10 +204,14 @@ class Objective:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments by name."""
-        return {
-            setting.name: getattr(self, setting.name)
-            for setting in settings_of(type(self))
-        }
+        names = [setting.name for setting in settings_of(type(self))]
+        for name in names:
+            if not hasattr(self, name):
+                raise InputError(
+                    f"{type(self).__name__} must keep its argument {name!r} in "
+                    "an attribute of that name"
+                )
+        return {name: getattr(self, name) for name in names}
 
     def changed(self, **settings: Any) -> Self:
         """Returns a copy with other settings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from hydra_tf.errors import InputError
@@ -42,4 +43,8 @@ def create(name: str, **settings: Any) -> Objective:
         raise InputError(
             f"{name!r} must be a subclass of hydra_tf.objectives.Objective"
         )
+    try:
+        inspect.signature(objective_class).bind(**settings)
+    except TypeError as error:
+        raise InputError(f"objective {name!r}: {error}") from error
     return objective_class(**settings)

@@ -153,7 +153,7 @@ def to_masked(
             raise InputError(
                 f"layer '{layer.name}' is quantised or has LoRA weights and "
                 "can't be masked: convert the plain model, or leave the "
-                f"layer out with exclude=['{layer.name}']"
+                f"layer out with `exclude=['{layer.name}']`"
             )
         num_masked += 1
         config = layer.get_config()
@@ -381,7 +381,7 @@ def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
                     f"layer '{layer.name}' ({type(layer).__name__}) can't be "
                     "masked: no masked layer exists for its weight "
                     f"'{variable.name}' of shape {tuple(variable.shape)}; to "
-                    f"leave the layer as it is, pass exclude=['{layer.name}']"
+                    f"leave the layer as it is, pass `exclude=['{layer.name}']`"
                 )
 
 

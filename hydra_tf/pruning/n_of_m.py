@@ -50,8 +50,8 @@ def layers_without_blocks(
             left.add(id(layer))
         elif size % m:
             raise InputError(
-                f"granularity {granularity} needs input channels in blocks of "
-                f"{m}: layer '{call.name}' has {size}; leave it out with "
-                f"exclude=['{layer.name}']"
+                f"`granularity='{granularity}'` needs input channels in blocks "
+                f"of {m}: layer '{call.name}' has {size}; leave it out with "
+                f"`exclude=['{layer.name}']`"
             )
     return left

@@ -26,6 +26,7 @@ from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
+from hydra_tf.registry.table import is_own
 
 # What is kept unless a density is given.
 DEFAULT_DENSITY = 0.1
@@ -55,7 +56,7 @@ class MethodEntry(Entry):
 
 def _own_fields(name: str, target: Any) -> dict[str, Any]:
     """Returns what else is known of a user's own method."""
-    if not _is_own(name):
+    if not is_own(name):
         # Added by `METHODS.register`: its scores have its name.
         SCORES.register(name)(target)
     fields: dict[str, Any] = {"scores": name, "settings": ()}
@@ -110,11 +111,6 @@ METHODS: Registry[MethodEntry] = Registry(
 )
 
 
-def _is_own(value: Any) -> bool:
-    """Whether a value has the form `package.module:name`."""
-    return isinstance(value, str) and ":" in value
-
-
 def _is_density(value: Any) -> bool:
     return DENSITY.accepts(value)
 
@@ -125,7 +121,7 @@ METHOD = OpenChoice(
     name="method",
     default="hydra",
     choices=METHODS.names,
-    others=_is_own,
+    others=is_own,
     or_else=_OWN,
     help="How weights are chosen: "
     + "; ".join(f"{entry.name}: {entry.help}" for entry in METHODS)
@@ -145,7 +141,7 @@ ALLOCATION = OpenChoice(
     name="allocation",
     default=None,
     choices=(*ALLOCATIONS.names, LEARNED),
-    others=lambda value: is_file(value) or _is_own(value),
+    others=lambda value: is_file(value) or is_own(value),
     or_else=f"a .json file of densities by layer name, or {_OWN}",
     help="How the density is split over the layers: "
     + ", ".join(f"{entry.help} ({entry.name})" for entry in ALLOCATIONS)
@@ -164,7 +160,7 @@ SCORES_INIT = OpenChoice(
     flag="scores_init",
     default=None,
     choices=SCORES.names,
-    others=_is_own,
+    others=is_own,
     or_else=_OWN,
     help="Scores that pruning starts from. By default those of the method: "
     "random for random, snip for snip, scaled for the others.",
@@ -179,7 +175,7 @@ RATES = OpenChoice(
     name="rates",
     default=None,
     choices=ALLOCATIONS.names,
-    others=lambda value: is_file(value) or _is_own(value) or _is_density(value),
+    others=lambda value: is_file(value) or is_own(value) or _is_density(value),
     or_else="a density in (0, 1] or a .json file of densities by layer name",
     help="Densities that learned ones start from: those of a rule, a number "
     "for the same in each layer, or a JSON file by layer name; by default "

@@ -58,7 +58,7 @@ THREAT_MODEL = Choice(
     name="threat_model",
     default="linf",
     choices=("linf", "l2"),
-    help="Norm in which --epsilon is measured.",
+    help="Norm in which --epsilon is measured, in training and evaluation.",
 )
 RANDOM_START = Switch(
     name="random_start",

@@ -293,7 +293,10 @@ def _checked(setting: Setting, value: Any) -> Any:
     if value not in table:
         setting.check(value)
         if ":" in value and not is_file(value):
-            table.entry(value)  # Fails if it cannot be imported.
+            try:
+                table.entry(value)
+            except InputError as error:
+                raise InputError(f"`{setting.name}`: {error}") from error
     return value
 
 

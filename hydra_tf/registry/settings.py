@@ -183,6 +183,10 @@ class Count(_Numeric):
             and self.lower <= int(value) <= _LARGEST
         )
 
+    def hint(self, value: Any) -> str:
+        too_large = isinstance(value, int) and value > _LARGEST
+        return f". At most {_LARGEST} is possible" if too_large else ""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice(Setting):
@@ -205,7 +209,9 @@ class Choice(Setting):
         return isinstance(value, str) and value in self.choices
 
     def hint(self, value: Any) -> str:
-        return f". {close_matches(str(value), self.choices)}"
+        matches = close_matches(str(value), self.choices)
+        # The range has all of them already.
+        return f". {matches}" if matches.startswith("Did you") else ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,6 +234,11 @@ class OpenChoice(Choice):
 
     def accepts(self, value: Any) -> bool:
         return super().accepts(value) or self.others(value)
+
+    def parse(self, text: str) -> Any:
+        # One of the others may be a number.
+        number = Number(name=self.name, help="").parse(text)
+        return number if self.others(number) else text
 
     def is_open(self, value: Any) -> bool:
         return not isinstance(value, str | numbers.Number)

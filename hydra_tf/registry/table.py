@@ -159,8 +159,14 @@ class Registry(Generic[E_co]):
         """
         if name in self._entries:
             return self._entries[name]
-        if ":" in str(name):
-            return self._own_entry(name, import_object(name))
+        if is_own(name):
+            target = import_object(name)
+            if not callable(target):
+                raise InputError(
+                    f"{name!r} must be a class or a function. Received: "
+                    f"{type(target).__name__}"
+                )
+            return self._own_entry(name, target)
         raise InputError(
             f"unknown {self.family} {name!r}. "
             f"{close_matches(str(name), self._entries)} One of your own is "
@@ -237,6 +243,11 @@ def _path_of(target: Any) -> str:
         for attribute in ("__module__", "__qualname__")
     )
     return f"{module}:{name}"
+
+
+def is_own(value: Any) -> bool:
+    """Whether a value has the form `package.module:name`."""
+    return isinstance(value, str) and ":" in value
 
 
 def import_object(path: str) -> Any:
@@ -327,5 +338,6 @@ __all__ = [
     "Switch",
     "Text",
     "import_object",
+    "is_own",
     "settings_of",
 ]

@@ -4,11 +4,12 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from flags import objective_flags
-from flags import pruning_flags
 from hydra_tf import data
 from hydra_tf import objectives
 from hydra_tf import schedules
+from hydra_tf.errors import InputError
+from hydra_tf.registry.methods import METHODS
+from hydra_tf.registry.objectives import OBJECTIVES
 from trainers.run.flagfile import as_flagfile
 from trainers.training import settings
 
@@ -18,10 +19,6 @@ def parse(*arguments):
     with flagsaver.flagsaver():
         flags.FLAGS(["binary", "--output_dir=x", *arguments])
         return settings.from_flags()
-
-
-def test_choices_are_the_library_s():
-    assert sorted(objective_flags.OBJECTIVES) == sorted(objectives.names())
 
 
 def test_every_data_set_is_named_in_the_help():
@@ -41,17 +38,22 @@ def test_step_sizes_follow_the_radius():
     assert parsed.evaluation.attack_arguments["step_size"] == pytest.approx(0.1)
 
 
+def peaks(*arguments):
+    """Returns the peak learning rate of each phase."""
+    optimizers = parse(*arguments).optimizers
+    return {phase: each.peak(phase) for phase, each in optimizers.items()}
+
+
 def test_learning_rate_of_a_phase_comes_before_the_common_one():
-    parsed = parse("--learning_rate=0.5", "--prune_learning_rate=0.2")
-    assert parsed.of_phase("pretrain").peak_learning_rate("pretrain") == 0.5
-    assert parsed.of_phase("prune").peak_learning_rate("prune") == 0.2
+    found = peaks("--learning_rate=0.5", "--prune_learning_rate=0.2")
+    assert found == {"pretrain": 0.5, "prune": 0.2, "finetune": 0.5}
 
 
 def test_adam_has_a_learning_rate_of_its_own():
-    parsed = parse("--optimizer=adam")
-    assert parsed.of_phase("prune").peak_learning_rate("prune") == 1e-3
-    rate = parsed.of_phase("finetune").peak_learning_rate("finetune")
-    assert rate == pytest.approx(1e-4)
+    found = peaks("--optimizer=adam")
+    assert found == pytest.approx(
+        {"pretrain": 1e-3, "prune": 1e-3, "finetune": 1e-4}
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,10 +61,10 @@ def test_adam_has_a_learning_rate_of_its_own():
     [("hydra", "scaled"), ("random", "random"), ("snip", "snip")],
 )
 def test_method_implies_its_scores(method, scores):
-    assert parse(f"--method={method}").pruning.scores_init == scores
+    assert parse(f"--method={method}").pruning.scores == scores
     kept = parse(f"--method={method}", "--scores_init=xavier_normal").pruning
-    assert kept.scores_init == "xavier_normal"
-    assert kept.with_method("random").scores_init == "random"
+    assert kept.scores == "xavier_normal"
+    assert kept.with_method("random").scores == "random"
 
 
 def test_output_folder_is_required():
@@ -73,8 +75,8 @@ def test_output_folder_is_required():
 
 
 def test_every_objective_can_be_built():
-    for name in objective_flags.OBJECTIVES:
-        built = parse(f"--objective={name}", "--epsilon=1/4").objective.build()
+    for name in OBJECTIVES.names:
+        built = parse(f"--objective={name}", "--epsilon=1/4").objective
         assert isinstance(built, objectives.Objective)
         if name not in ("natural", "smoothing"):
             assert built.epsilon == 0.25
@@ -82,9 +84,9 @@ def test_every_objective_can_be_built():
 
 def test_only_trained_methods_train():
     trained = {
-        m
-        for m in pruning_flags.METHODS
-        if parse(f"--method={m}").pruning.trains
+        name
+        for name in METHODS.names
+        if parse(f"--method={name}").pruning.trains
     }
     assert trained == {"hydra", "harp", "lwm_multistep"}
     assert parse("--method=random", "--multistep").pruning.trains
@@ -107,8 +109,9 @@ def test_flagfile_gives_the_same_settings_again(tmp_path):
         flags.FLAGS(["binary", f"--flagfile={path}"])
         again = settings.from_flags()
     assert first.run.overwrite and not again.run.overwrite
-    for family in ("data", "model", "objective", "pruning", "pipeline"):
+    for family in ("data", "model", "pruning", "epochs", "optimizers"):
         assert getattr(first, family) == getattr(again, family)
+    assert repr(first.objective) == repr(again.objective)
 
 
 @pytest.mark.parametrize("name", ["epsilon", "eval_epsilon"])
@@ -117,6 +120,69 @@ def test_radius_in_levels_of_255_is_refused(name):
         parse(f"--{name}=8")
     # An L2 ball of that radius is no mistake in images of many pixels.
     parse(f"--{name}=8", "--threat_model=l2")
+
+
+OWN = "tests.flags.families_test:Own"
+
+
+class Own(objectives.Objective):
+    """An objective that is no part of the library."""
+
+    def __init__(self, epsilon=0.3, beta=2.0, share=0.5, power=1):
+        self.epsilon = epsilon
+        self.beta = beta
+        self.share = share
+        self.power = power
+
+
+def test_objective_of_ones_own_has_its_own_defaults():
+    parsed = parse(f"--objective={OWN}")
+    assert parsed.objective.get_config() == {
+        "epsilon": 0.3,
+        "beta": 2.0,
+        "share": 0.5,
+        "power": 1,
+    }
+    # And so has the flagfile of its run, which names no others.
+    assert parsed.evaluation.epsilon == 0.3
+    assert parsed.objective_record("pretrain", 1) == {
+        "objective": OWN,
+        **parsed.objective.get_config(),
+    }
+
+
+def test_objective_of_ones_own_takes_flags_and_settings(tmp_path):
+    arguments = (
+        f"--objective={OWN}",
+        "--epsilon=8/255",
+        "--objective_settings=share=1/4, power=3",
+    )
+    path = tmp_path / "flags.txt"
+    with flagsaver.flagsaver():
+        flags.FLAGS(["binary", "--output_dir=x", *arguments])
+        path.write_text(as_flagfile("command"))
+    for words in (arguments, [f"--flagfile={path}"]):
+        built = parse(*words).objective
+        assert (built.epsilon, built.beta) == (8 / 255, 2.0)
+        assert (built.share, built.power) == (0.25, 3)
+
+
+def test_settings_without_a_flag_can_be_given_to_any_objective():
+    built = parse("--objective=ibp", "--objective_settings=clip=(0, 2)")
+    assert built.objective.clip == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ("shaer=1", "has no setting 'shaer'. Did you mean 'share'"),
+        ("share", "form name=value"),
+        ("power=x", "`power` must be a whole number"),
+    ],
+)
+def test_wrong_settings_of_an_objective_are_refused(settings, words):
+    with pytest.raises(InputError, match=f"^--objective_settings=.*{words}"):
+        parse(f"--objective={OWN}", f"--objective_settings={settings}")
 
 
 def test_excluded_layers_are_names_separated_by_commas():
@@ -128,18 +194,18 @@ def objective(*arguments, phase="pretrain", epochs=10):
     """Returns a phase's objective and its record."""
     parsed = parse(*arguments)
     return (
-        parsed.objective_of(phase, epochs).build(),
+        parsed.objective_of(phase, epochs),
         parsed.objective_record(phase, epochs),
     )
 
 
-@pytest.mark.parametrize("name", objective_flags.OBJECTIVES)
+@pytest.mark.parametrize("name", OBJECTIVES.names)
 def test_radius_of_verifiable_objectives_is_two_levels_unless_given(name):
     verifiable = name in ("ibp", "crown_ibp", "mixtrain")
     radius = 2 / 255 if verifiable else 8 / 255
-    assert parse(f"--objective={name}").objective.epsilon == radius
+    assert parse(f"--objective={name}").evaluation.epsilon == radius
     parsed = parse(f"--objective={name}", "--epsilon=0.3")
-    assert parsed.objective.epsilon == parsed.evaluation.epsilon == 0.3
+    assert parsed.attack["epsilon"] == parsed.evaluation.epsilon == 0.3
 
 
 @pytest.mark.parametrize("ramp, at_2", [("linear", 0.05), ("smoothed", None)])
@@ -187,9 +253,9 @@ def test_ramp_takes_the_recipe_s_share_of_pretraining(name, length):
 
 
 def test_ramp_longer_than_its_phase_is_refused():
-    with pytest.raises(flags.ValidationError, match="within the 10 epochs of"):
+    with pytest.raises(InputError, match="within the 10 epochs of"):
         objective("--objective=ibp", "--schedule_length=11")
-    with pytest.raises(flags.ValidationError, match="--finetune_schedule_leng"):
+    with pytest.raises(InputError, match="^--finetune_schedule_length=20: "):
         objective(
             "--objective=ibp", "--finetune_schedule_length=20", phase="finetune"
         )
@@ -223,7 +289,7 @@ def test_settings_of_smoothing_arrive():
     assert record["beta"] == 2
     built, record = objective("--objective=smoothing", "--smoothing_form=noise")
     assert built.form == "noise"
-    assert "beta" not in record and "epsilon" not in record
+    assert record["smoothing_form"] == "noise" and "epsilon" not in record
 
 
 def test_bounds_are_of_boxes():

@@ -6,17 +6,27 @@ from absl import flags
 from flags import from_settings
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Names
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import OpenChoice
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 
-EPSILON = Number(
-    name="epsilon", default=0.1, lower=0, upper=1, help="Radius. By default 0.1"
+EPSILON = Number(name="epsilon", default=0.1, lower=0, upper=1, help="Radius.")
+STEPS = Count(
+    name="steps", flag="num_steps", default=10, lower=1, help="Steps."
 )
-STEPS = Count(name="steps", flag="num_steps", default=10, lower=1, help="Steps")
-NORM = Choice(name="norm", default="linf", choices=("linf", "l2"), help="Norm")
-START = Switch(name="start", default=True, help="Random start")
+NORM = Choice(name="norm", default="linf", choices=("linf", "l2"), help="Norm.")
+START = Switch(name="start", default=True, help="Random start.")
+RATES = OpenChoice(
+    name="rates",
+    choices=("erk",),
+    others=lambda value: value in (0.25, 0.5),
+    or_else="a share",
+    help="Rates.",
+)
+NAMES = Names(name="names", default=(), choices=("a", "b"), help="Names.")
 
 
 @pytest.fixture
@@ -37,6 +47,10 @@ def parse(values, *arguments):
         (STEPS, "--num_steps=7", 7),
         (NORM, "--norm=l2", "l2"),
         (START, "--nostart", False),
+        (RATES, "--rates=erk", "erk"),
+        (RATES, "--rates=1/4", 0.25),
+        (NAMES, "--names=b, a,b", ["b", "a"]),
+        (NAMES, "--names=", []),
     ],
 )
 def test_values_are_parsed(setting, argument, value, values):
@@ -46,7 +60,7 @@ def test_values_are_parsed(setting, argument, value, values):
     values.unparse_flags()
 
 
-@pytest.mark.parametrize("setting", [EPSILON, STEPS, NORM, START])
+@pytest.mark.parametrize("setting", [EPSILON, STEPS, NORM, START, RATES, NAMES])
 def test_default_stands_where_no_value_is_given(setting, values):
     holder = from_settings.define(setting, flag_values=values)
     parse(values)
@@ -57,13 +71,16 @@ def test_default_stands_where_no_value_is_given(setting, values):
     "setting, argument, words",
     [
         (EPSILON, "--epsilon=8", r"--epsilon=8: must be a number in \[0, 1\]"),
-        (EPSILON, "--epsilon=8/0", r"must be a number in .* \(Radius\)$"),
+        (EPSILON, "--epsilon=8/0", r"or a ratio such as 8/255 \(Radius\)$"),
         (EPSILON, "--epsilon=nan", "must be a number"),
         (EPSILON, "--epsilon=True", "must be a number"),
         (STEPS, "--num_steps=0", "--num_steps=0: must be a whole number >= 1"),
         (STEPS, "--num_steps=1.5", "must be a whole number"),
-        (STEPS, f"--num_steps={2**31}", "must be a whole number"),
-        (NORM, "--norm=l3", "--norm=l3: must be one of 'linf', 'l2'"),
+        (STEPS, f"--num_steps={2**31}", "At most 2147483647 is possible"),
+        (NORM, "--norm=l3", "--norm=l3: must be one of 'linf', 'l2'$"),
+        (NORM, "--norm=lin", "one of 'linf', 'l2'. Did you mean 'linf'"),
+        (RATES, "--rates=1.5", "one of 'erk', or a share$"),
+        (NAMES, "--names=a,c", "out of 'a', 'b'"),
     ],
 )
 def test_wrong_values_are_answered_in_one_line(
@@ -76,7 +93,9 @@ def test_wrong_values_are_answered_in_one_line(
 
 
 def test_settings_of_the_same_flag_share_it():
-    other = Number(name="epsilon", default=0.2, lower=0, help="Another radius")
+    other = Number(
+        name="epsilon", default=8 / 255, lower=0, help="Another radius."
+    )
     registry = Registry(
         "thing",
         [
@@ -90,9 +109,10 @@ def test_settings_of_the_same_flag_share_it():
         for name, users in registry.settings().items()
     }
     assert shared["epsilon"].default is None
-    assert shared["norm"].default == "linf"
+    assert shared["norm"].default is None
+    assert shared["norm"].help == "a, b: Norm. By default linf."
     assert shared["epsilon"].help == (
-        "a, b: Radius. By default 0.1 c: Another radius"
+        "a, b: Radius. c: Another radius. By default 0.1 (a, b), 8/255 (c)."
     )
     parser = from_settings.SettingParser(EPSILON, other)
     # What any of them takes; the entry itself checks its own.

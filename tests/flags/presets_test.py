@@ -29,13 +29,11 @@ def densities(name):
 
 
 def rates(parsed):
-    return tuple(
-        parsed.of_phase(phase).peak_learning_rate(phase) for phase in PHASES
-    )
+    return tuple(parsed.optimizers[phase].peak(phase) for phase in PHASES)
 
 
 def epochs(parsed):
-    return tuple(parsed.pipeline.epochs[phase] for phase in PHASES)
+    return tuple(parsed.epochs[phase] for phase in PHASES)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -47,8 +45,8 @@ def test_recipe_is_of_things_that_exist(name, tmp_path, monkeypatch):
     assert parsed.model.model in models.names()
     assert parsed.run.output_dir == f"runs/{name}"
     assert parsed.pruning.density == densities(name)[0]
-    for phase, count in parsed.pipeline.epochs.items():
-        built = parsed.objective_of(phase, count).build()
+    for phase, count in parsed.epochs.items():
+        built = parsed.objective_of(phase, count)
         assert isinstance(built, objectives.Objective)
 
 
@@ -102,24 +100,25 @@ def test_verifiable_recipes_have_their_settings(dataset, model, objective):
     assert parsed.model.model == model
     assert parsed.pruning.method == "hydra"
     assert densities(name) == [0.1, 0.05, 0.01]
-    assert parsed.objective.objective == objective
+    assert parsed.objective_entry.name == objective
     assert parsed.objective.epsilon == parsed.evaluation.epsilon == 2 / 255
-    assert parsed.training.optimizer == "adam"
-    pretrain = parsed.pipeline.epochs["pretrain"]
-    ramp = parsed.objective_of("pretrain", pretrain)
-    later = parsed.objective_of("prune", parsed.pipeline.epochs["prune"])
-    assert (ramp.ramp_start, later.ramp_end) == (0, 0)
+    assert parsed.optimizers["prune"].optimizer == "adam"
+    pretrain = parsed.epochs["pretrain"]
+    ramp = parsed.objective_of("pretrain", pretrain).epsilon
+    assert ramp.start_epoch == 0
+    later = parsed.objective_of("prune", parsed.epochs["prune"])
+    assert later.epsilon == 2 / 255
     # The recipes of the text, section 4.
     if objective == "crown_ibp":
         assert rates(parsed) == (1e-3, 1e-5, 1e-5)
-        assert (pretrain, ramp.ramp_end) == (200, 120)
+        assert (pretrain, ramp.end_epoch) == (200, 120)
         assert parsed.data.batch_size == 128
         return
     assert rates(parsed) == (1e-3, 1e-5, 5e-4)
-    assert (pretrain, ramp.ramp_end) == (60, 15)
+    assert (pretrain, ramp.end_epoch) == (60, 15)
     assert parsed.data.batch_size == 50
     small = model in ("cifar_model", "mnist_model")
-    assert parsed.objective.symbolic_examples == (5 if small else 1)
+    assert parsed.objective.num_examples == (5 if small else 1)
 
 
 @pytest.mark.parametrize("model", ["vgg16_bn", "wrn_28_4"])
@@ -130,7 +129,7 @@ def test_smoothing_recipes_have_their_settings(dataset, model):
     assert parsed.data.dataset.startswith(dataset)
     assert parsed.model.model == model
     assert densities(name) == [0.1, 0.05, 0.01]
-    assert parsed.objective.build().get_config() == {
+    assert parsed.objective.get_config() == {
         "sigma": 0.25,
         "beta": 6.0,
         "form": "stability",
@@ -157,7 +156,7 @@ def test_adversarial_recipes_have_their_settings(
     # The table of section 3 of HYDRA's recipe.
     assert epochs(parsed) == (100, 20, 100)
     assert rates(parsed) == (0.1, 0.1, 0.01)
-    config = parsed.objective.build().get_config()
+    config = parsed.objective.get_config()
     assert config.pop("beta", None) == (6.0 if objective == "trades" else None)
     config.pop("random_start", None)
     assert config == {
@@ -191,9 +190,9 @@ def test_recipes_of_harp_have_their_settings(dataset, model, objective, flag):
     check_harp(parsed, imagenet=dataset == "imagenet")
     assert parsed.data.dataset.startswith(dataset)
     assert parsed.model.model.startswith(model)
-    assert parsed.objective.objective == flag
+    assert parsed.objective_entry.name == flag
     assert parsed.pruning.granularity == "weight"
-    assert parsed.pruning.compression_resource == "weights"
+    assert parsed.pruning.resource == "weights"
     assert densities(name) == [0.01, 0.001]
 
 
@@ -204,7 +203,7 @@ def test_recipes_of_harp_for_channels_have_their_settings(model):
     check_harp(parsed, imagenet=False)
     assert parsed.model.model == model
     assert parsed.pruning.granularity == "channel"
-    assert parsed.pruning.compression_resource == "flops"
+    assert parsed.pruning.resource == "flops"
     assert densities(name) == [0.5, 0.25, 0.1]
 
 
@@ -214,8 +213,8 @@ def check_harp(parsed, imagenet):
     assert parsed.pruning.learn == "both"
     # Densities start at the default, a tenth in every layer.
     assert parsed.pruning.rates is None
-    assert parsed.pruning.compression_gamma == (0.1 if imagenet else 0.01)
-    assert parsed.training.weight_decay == 5e-4
+    assert parsed.pruning.gamma_step == (0.1 if imagenet else 0.01)
+    assert parsed.optimizers["prune"].weight_decay == 5e-4
     assert rates(parsed) == (0.1, 0.1, 0.01)
     assert epochs(parsed) == (90 if imagenet else 100, 20, 100)
     assert parsed.data.batch_size == (256 if imagenet else 128)
@@ -235,7 +234,7 @@ def test_baselines_have_their_settings():
     assert rounds.pruning.multistep
     subnetwork = parse("--preset=hydra/cifar10_wrn_28_4_subnetwork")
     assert subnetwork.pruning.density == 0.5
-    assert subnetwork.pipeline.epochs["finetune"] == 0
+    assert subnetwork.epochs["finetune"] == 0
 
 
 @pytest.mark.parametrize(

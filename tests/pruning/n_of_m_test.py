@@ -137,8 +137,8 @@ def test_dense_layer_that_reads_the_image_stays_plain():
 def test_channels_that_m_does_not_divide_are_a_clear_error():
     with pytest.raises(
         InputError,
-        match=r"granularity 4:8 needs input channels in blocks of 8: layer "
-        r"'up' has 6; leave it out with exclude=\['up'\]",
+        match=r"`granularity='4:8'` needs input channels in blocks of 8: layer "
+        r"'up' has 6; leave it out with `exclude=\['up'\]`",
     ):
         ht.to_masked(network(width=6), granularity="4:8")
     model = ht.to_masked(network(width=6), ["up"], granularity="4:8")

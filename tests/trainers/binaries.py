@@ -81,16 +81,19 @@ def run(name: str, *arguments: str) -> int:
     return 0
 
 
-def start(name: str, *arguments: str) -> subprocess.Popen:
+def start(
+    name: str, *arguments: str, cwd: pathlib.Path = ROOT
+) -> subprocess.Popen:
     """Starts a binary in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", f"trainers.{name}", *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={
             key: value
             for key, value in os.environ.items()
             if key != "TF_CPP_MIN_LOG_LEVEL"
-        },
+        }
+        | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

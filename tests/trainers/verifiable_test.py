@@ -107,7 +107,7 @@ def test_other_ramp_is_other_settings(certified, data_dir, capfd):
     assert "--schedule_length=2.0, not --schedule_length=3.0" in err
     assert run(certified, data_dir, *arguments, "--schedule_length=4") == 2
     err = capfd.readouterr().err
-    assert "--schedule_length=4, from epoch 2: must end within the 5" in err
+    assert "--schedule_length=4: the ramp must lie within the 5 epochs" in err
     assert err.count("\n") == 1
 
 

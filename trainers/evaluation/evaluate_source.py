@@ -45,7 +45,7 @@ def run() -> None:
         folder=folder,
         phase=_PHASE,
         checkpoint=source.fingerprint,
-        progress=parsed.run.progress,
+        progress=parsed.execution.progress,
     )
     phase = {**result.to_dict(), "epochs": 0, "seconds": 0.0}
     record: dict[str, Any] = {"phases": {_PHASE: phase}}

@@ -137,7 +137,7 @@ def record(
             "command": environment.command(),
             "binary": startup.name(),
             "source": str(network.path),
-            "seed": parsed.training.seed,
+            "seed": parsed.seed,
         },
         "environment": environment.describe(),
         "dataset": {

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
+from hydra_tf.pruning.method import Pruning
+from hydra_tf.registry.training import EXECUTION
 from trainers.run import environment
 from trainers.run import source
 from trainers.run.folder import RunFolder
 from trainers.terminal import startup
 from trainers.training.settings import Settings
-
-if TYPE_CHECKING:
-    from flags.pruning_flags import PruningSettings
 
 
 def is_measured(
@@ -60,7 +57,7 @@ def measured(
     entry = {
         **result.to_dict(),
         "epochs": len(history),
-        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "checkpoint": source.fingerprint(folder.finished(phase)),
         "history": history,
@@ -103,8 +100,12 @@ def run(
     return {
         **record,
         **choice,
-        **dataclasses.asdict(settings.training),
-        "learning_rate": settings.of_phase(phase).peak_learning_rate(phase),
+        **settings.optimizers[phase].record(phase),
+        "seed": settings.seed,
+        **{
+            each.name: getattr(settings.execution, each.name)
+            for each in EXECUTION
+        },
         "batch_size": settings.data.batch_size,
         "precision": settings.model.precision,
         "replicas": replicas,
@@ -112,7 +113,7 @@ def run(
 
 
 def compression(
-    pruning: PruningSettings,
+    pruning: Pruning,
     sparsity: Mapping[str, Any],
     history: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def compression(
     """
     record: dict[str, Any] = {
         "target": pruning.density,
-        "resource": pruning.compression_resource,
+        "resource": pruning.resource,
         "achieved_weights": sparsity["density"],
         "achieved_flops": _ratio(
             sparsity["effective_flops"], sparsity["flops"]

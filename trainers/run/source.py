@@ -14,7 +14,6 @@ import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
 from hydra_tf import models
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.pruning import strip_masks
 from trainers.run import folder as run_folder
 from trainers.run import networks
@@ -169,19 +168,6 @@ def load_or_create(
     if bounds_needed_by:
         networks.check_provable(network, where, bounds_needed_by)
     return network
-
-
-def check_name(name: str) -> None:
-    """Checks that a name of `hydra_tf.models` is one.
-
-    Raises:
-        InputError: If it is not.
-    """
-    if ":" not in name and name not in models.names():
-        raise InputError(
-            f"--model={name} is unknown. {close_matches(name, models.names())} "
-            "A network of your own is written package.module:function."
-        )
 
 
 def check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -13,13 +14,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from flags import allocation_flags
+from flags import pruning_flags
 from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
+from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
-from trainers import methods
+from hydra_tf.pruning.method import Pruning
+from hydra_tf.registry.objectives import NUM_STEPS
 from trainers.evaluation import measuring
 from trainers.model_card import card as model_card
 from trainers.plots import densities as density_plot
@@ -48,10 +51,8 @@ class Experiment:
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
         self.info = datasets.info(settings.data.dataset)
-        if settings.model.model is not None:
-            source.check_name(settings.model.model)
         self.source_path = self._find_source(phase)
-        self.strategy = training.make_strategy(settings.training.strategy)
+        self.strategy = training.make_strategy(settings.execution.strategy)
         self._check_batch_size()
         self.folder = RunFolder(settings.run.output_dir)
         self.worked = False
@@ -61,17 +62,9 @@ class Experiment:
     @functools.cached_property
     def train_data(self) -> data.Pipeline:
         """The training images."""
-        settings = self.settings.data
-        say(f"reading {settings.dataset}")
-        return data.load(
-            settings.dataset,
-            "train",
-            batch_size=settings.batch_size,
-            data_dir=settings.data_dir,
-            augment=None if settings.augment else False,
-            fraction=settings.fraction,
-            seed=self.settings.training.seed,
-            cache=settings.cache,
+        say(f"reading {self.settings.data.dataset}")
+        return self.settings.data.train(
+            self.settings.seed,
             drop_remainder=self.strategy.num_replicas_in_sync > 1,
         )
 
@@ -83,6 +76,13 @@ class Experiment:
             self.settings.data.data_dir,
             self.settings.num_examples,
         )
+
+    def pruning(self, method: str | None = None) -> Pruning:
+        """Returns how a method prunes, by default that of the flags."""
+        pruning = self.settings.pruning
+        if method is None or method == pruning.method:
+            return pruning
+        return pruning.with_method(method)
 
     def begin(
         self, epochs: Mapping[str, int], compared: Sequence[str] = ()
@@ -131,9 +131,9 @@ class Experiment:
             )
         if "prune" not in epochs:
             return
-        each = [self._pruning(name) for name in (None, *compared)]
-        for settings in {one.learns_densities: one for one in each}.values():
-            methods.check(network, settings)
+        each = [self.pruning(name) for name in (None, *compared)]
+        for pruning in {one.learns_densities: one for one in each}.values():
+            pruning.check(network)
 
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
@@ -149,20 +149,19 @@ class Experiment:
     def start_pruning(
         self, network: keras.Model, epochs: int, method: str | None = None
     ) -> keras.Model:
-        """Returns the masked twin of a network as pruning begins.
+        """Returns the masked copy of a network as pruning begins.
 
         Args:
             network: The network.
             epochs: Epochs of the prune phase.
             method: Pruning method, if not that of the flags.
         """
-        batch = next(self.train_data.dataset().as_numpy_iterator())
-        return methods.start_pruning(
+        pruning = self.pruning(method)
+        return pruning.start(
             network,
-            self._pruning(method),
-            batch,
-            self.settings.training.seed,
-            epochs,
+            self.train_data.dataset() if pruning.needs_data else None,
+            seed=self.settings.seed,
+            epochs=epochs,
         )
 
     def run_phase(
@@ -193,7 +192,7 @@ class Experiment:
 
         def begin() -> keras.Model:
             self.worked = True
-            self._announce(phase, epochs, self._pruning(method))
+            self._announce(phase, epochs, self.pruning(method))
             return make_network()
 
         callbacks = []
@@ -203,11 +202,9 @@ class Experiment:
             begin,
             lambda: self.train_data,
             folder=folder.path,
-            execution=training.Execution(
+            execution=dataclasses.replace(
+                self.settings.execution,
                 strategy=self.strategy,
-                steps_per_execution=self.settings.training.steps_per_execution,
-                jit_compile=self.settings.training.jit_compile,
-                progress=self.settings.run.progress,
                 callbacks=callbacks,
             ),
         )
@@ -233,7 +230,7 @@ class Experiment:
             folder=folder,
             phase=phase,
             checkpoint=source.fingerprint(folder.finished(phase)),
-            progress=self.settings.run.progress,
+            progress=self.settings.execution.progress,
         )
         say(f"  {result.summary()}")
         folder.merge_metrics(
@@ -262,7 +259,7 @@ class Experiment:
                 folder.flagfile,
                 as_flagfile(
                     environment.command(),
-                    **self._pruning(method).as_flags(),
+                    **pruning_flags.as_flags(vars(self.pruning(method))),
                     compare=[],
                     output_dir=str(folder.path),
                 ),
@@ -280,7 +277,7 @@ class Experiment:
         self.worked = True
         exported = networks.write_saved_model(network, folder.saved_model)
         sparsity = networks.sparsity(network)
-        choice = self._pruning(method)
+        choice = self.pruning(method)
         if "prune" in self._epochs and choice.learns_densities:
             sparsity["learned"] = records.compression(
                 choice, sparsity, folder.phase("prune").read_history()
@@ -338,14 +335,14 @@ class Experiment:
         self, folder: RunFolder, sparsity: dict[str, Any], method: str | None
     ) -> dict[str, Any]:
         """Draws what each layer keeps, and returns the record of that."""
-        settings = self._pruning(method)
+        settings = self.pruning(method)
         model = self.settings.model.model or "network"
         words = [f"{model} on {self.info.name}"]
         target = None
         if list(self._epochs) != ["finetune"]:
             words.append(settings.method)
             # A file has each layer's density, and the target no part.
-            if not allocation_flags.is_file(settings.allocation):
+            if settings.density_is_target:
                 target = settings.density
         density_plot.write(
             folder.density_plot,
@@ -377,10 +374,10 @@ class Experiment:
         return training.Phase(
             name=name,
             epochs=epochs,
-            objective=settings.objective_of(name, epochs).build(),
-            optimizer=settings.of_phase(name).optimizer_settings(),
-            pruning=None if name == "pretrain" else self._pruning(method),
-            seed=settings.training.seed,
+            objective=settings.objective_of(name, epochs),
+            optimizer=settings.optimizers[name],
+            pruning=None if name == "pretrain" else self.pruning(method),
+            seed=settings.seed,
             precision=settings.model.precision,
             settings=settings.record(name, epochs) | dict(start or {}),
         )
@@ -393,17 +390,30 @@ class Experiment:
             folder.events / phase.name,
             images[:count],
             labels[:count],
-            self.settings.objective,
+            self._attack(),
             phase.seed,
             densities_change=phase.learns_densities or phase.multistep,
         )
+
+    def _attack(self) -> dict[str, Any]:
+        """Returns the attack of training, or one within its radius."""
+        objective, attack = self.settings.objective, self.settings.attack
+        step_size, num_steps = attack["epsilon"] / 4, NUM_STEPS.default
+        if isinstance(objective, AdversarialObjective):
+            step_size, num_steps = objective.step_size, objective.num_steps
+        return {
+            "epsilon": attack["epsilon"],
+            "threat_model": attack["threat_model"],
+            "step_size": step_size,
+            "num_steps": num_steps,
+        }
 
     def _make_first_network(self) -> keras.Model:
         return source.load_or_create(
             self.source_path,
             self.settings.model.model,
             self.info,
-            self.settings.training.seed,
+            self.settings.seed,
             self.settings.bounds_needed_by,
         )
 
@@ -423,28 +433,20 @@ class Experiment:
             )
         return path
 
-    def _announce(self, phase, epochs, pruning_settings) -> None:
+    def _announce(self, phase: str, epochs: int, pruning: Pruning) -> None:
         settings = self.settings
         if not epochs:
             text = f"{phase}: nothing to train"
         else:
             text = (
-                f"{phase}: {epochs} epochs of {settings.objective.objective} "
+                f"{phase}: {epochs} epochs of {settings.objective_entry.name} "
                 f"on {self.train_data.num_examples} images of "
                 f"{settings.data.dataset}"
             )
         # What is finetuned alone was chosen where it starts from.
         if phase != "pretrain" and list(self._epochs) != ["finetune"]:
-            text += (
-                f" ({pruning_settings.method}, density "
-                f"{pruning_settings.density:g})"
-            )
+            text += f" ({pruning.method}, density {pruning.density:g})"
         say(text)
-
-    def _pruning(self, method: str | None):
-        if method is None or method == self.settings.pruning.method:
-            return self.settings.pruning
-        return self.settings.pruning.with_method(method)
 
     def _check_batch_size(self) -> None:
         replicas = self.strategy.num_replicas_in_sync
@@ -462,4 +464,6 @@ class Experiment:
         if list(self._epochs) == ["finetune"]:
             # That was settled where it starts from.
             return {"density": density}
-        return {} if phase == "pretrain" else self._pruning(method).in_use()
+        if phase == "pretrain":
+            return {}
+        return pruning_flags.as_flags(self.pruning(method).in_use())

@@ -20,7 +20,7 @@ def run() -> None:
     parsed = settings.from_flags()
     run = experiment.Experiment(parsed)
     main_method = parsed.pruning.method
-    others = [name for name in parsed.pipeline.compare if name != main_method]
+    others = [name for name in parsed.pruning.compare if name != main_method]
     run.begin(_epochs(run), others)
     pretrained = _pretrain(run)
     unpruned_size = run.unpruned_size(pretrained)
@@ -67,7 +67,7 @@ def run() -> None:
 
 def _epochs(run: experiment.Experiment) -> dict[str, int]:
     """Returns the phases of the main method, each with its epochs."""
-    epochs = dict(run.settings.pipeline.epochs)
+    epochs = dict(run.settings.epochs)
     if run.source_path:
         epochs["pretrain"] = 0
     if not run.settings.pruning.trains:
@@ -77,16 +77,12 @@ def _epochs(run: experiment.Experiment) -> dict[str, int]:
 
 def _pretrain(run: experiment.Experiment) -> keras.Model:
     """Returns the network to prune, trained now or given by `--source`."""
-    epochs = run.settings.pipeline.epochs["pretrain"]
-    if run.source_path:
-        network = run.run_phase(
-            "pretrain",
-            run.first_network,
-            0,
-            origin=source.fingerprint(run.source_path),
-        )
-    else:
-        network = run.run_phase("pretrain", run.first_network, epochs)
+    network = run.run_phase(
+        "pretrain",
+        run.first_network,
+        _epochs(run)["pretrain"],
+        origin=source.fingerprint(run.source_path) if run.source_path else None,
+    )
     run.measure("pretrain", network)
     return network
 
@@ -103,9 +99,9 @@ def _prune_and_finetune(
     Returns:
         The name of the last of them.
     """
-    pipeline = run.settings.pipeline
     where: dict[str, Any] = {"method": method, "folder": folder}
-    epochs = pipeline.epochs["prune"] if _trains(run, method) else 0
+    trains = run.pruning(method).trains
+    epochs = run.settings.epochs["prune"] if trains else 0
     network = run.run_phase(
         "prune",
         functools.partial(run.start_pruning, pretrained, epochs, method),
@@ -115,12 +111,12 @@ def _prune_and_finetune(
     )
     run.measure("prune", network, folder=folder)
     last = "prune"
-    if pipeline.epochs["finetune"]:
+    if run.settings.epochs["finetune"]:
         pruned = network
         network = run.run_phase(
             "finetune",
             lambda: pruned,
-            pipeline.epochs["finetune"],
+            run.settings.epochs["finetune"],
             origin=source.fingerprint(folder.finished("prune")),
             **where,
         )
@@ -128,8 +124,3 @@ def _prune_and_finetune(
         last = "finetune"
     run.finish(last, network, **where)
     return last
-
-
-def _trains(run: experiment.Experiment, method: str) -> bool:
-    """Whether the prune phase of a method has anything to train."""
-    return run.settings.pruning.with_method(method).trains

@@ -7,6 +7,7 @@ and each of its phases.
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 from typing import Any
 
 from flags import data_flags
@@ -19,56 +20,81 @@ from flags import run_flags
 from flags import schedule_flags
 from flags import training_flags
 from hydra_tf.registry.evaluation import EvaluationSettings
+from hydra_tf.registry.objectives import OBJECTIVES
+from hydra_tf.registry.objectives import ObjectiveEntry
+
+if TYPE_CHECKING:
+    from hydra_tf.objectives import Objective
+    from hydra_tf.pruning.method import Pruning
+    from hydra_tf.training import Execution
+    from hydra_tf.training import OptimizerSettings
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the flags say, by family.
+    """What the flags say, as objects of the library where it has them.
 
-    `num_examples` counts the test images evaluated; `None` is the default.
+    Attributes:
+        data: Which images, and how many at a time.
+        model: Which network.
+        objective: What training minimises, without the ramps of `ramps`.
+        ramps: How the radius of the objective grows in each phase.
+        attack: Radius, threat model and noise of the objective.
+        evaluation: How a network is measured.
+        num_examples: Number of test images evaluated; `None` is the default.
+        pruning: How it is pruned.
+        epochs: Epochs of each phase.
+        optimizers: Optimiser of each phase.
+        seed: Seed of all random numbers.
+        execution: How phases are computed and shown.
+        run: Where the run writes.
     """
 
     data: data_flags.DataSettings
     model: model_flags.ModelSettings
-    objective: objective_flags.ObjectiveSettings
-    schedule: schedule_flags.ScheduleSettings
+    objective: Objective
+    ramps: schedule_flags.Ramps
+    attack: dict[str, Any]
     evaluation: EvaluationSettings
     num_examples: int | None
-    pruning: pruning_flags.PruningSettings
-    training: training_flags.TrainingSettings
-    pipeline: pipeline_flags.PipelineSettings
+    pruning: Pruning
+    epochs: dict[str, int]
+    optimizers: dict[str, OptimizerSettings]
+    seed: int
+    execution: Execution
     run: run_flags.RunSettings
+
+    @property
+    def objective_entry(self) -> ObjectiveEntry:
+        """The row of the objective."""
+        return OBJECTIVES.entry_of(type(self.objective))
 
     @property
     def bounds_needed_by(self) -> str | None:
         """The flag for which every layer must have bounds, if there is one."""
-        if self.objective.verifiable:
-            return f"--objective={self.objective.objective}"
+        if self.objective_entry.needs_bounds:
+            return f"--objective={self.objective_entry.name}"
         if self.evaluation.bounds:
             return f"--eval_certify={','.join(self.evaluation.bounds)}"
         return None
 
-    def of_phase(self, phase: str) -> training_flags.TrainingSettings:
-        """Returns the training settings of a phase."""
-        return self.pipeline.training(phase, self.training)
-
-    def objective_of(
-        self, phase: str, epochs: int
-    ) -> objective_flags.ObjectiveSettings:
+    def objective_of(self, phase: str, epochs: int) -> Objective:
         """Returns the objective of a phase, with the ramp of its radius."""
-        return self.objective.of_phase(phase, epochs, self.schedule)
+        ramp = self.ramps.of_phase(self.objective, phase, epochs)
+        return self.objective.with_ramp(*ramp)
 
     def objective_record(self, phase: str, epochs: int) -> dict[str, Any]:
         """Returns what determines the objective of a phase, by flag name."""
-        record = self.objective_of(phase, epochs).in_use()
-        if self.objective.verifiable:
-            start = record.pop("ramp_start", 0.0)
-            end = record.pop("ramp_end", 0.0)
-            prefix = "" if phase == "pretrain" else f"{phase}_"
-            record[f"{prefix}schedule_length"] = end - start
-            if start:
-                record["schedule_start"] = start
-        return record
+        import keras
+
+        entry, config = self.objective_entry, self.objective.get_config()
+        record = {"objective": entry.name}
+        for setting in entry.settings:
+            if setting.flag_name is not None:
+                record[setting.flag_name] = keras.saving.serialize_keras_object(
+                    config[setting.name]
+                )
+        return record | self.ramps.record(self.objective, phase, epochs)
 
     def record(self, phase: str, epochs: int) -> dict[str, Any]:
         """Returns what determines a phase besides its `Phase`, by flag name.
@@ -77,11 +103,9 @@ class Settings:
             phase: Name of the phase.
             epochs: Its epochs.
         """
-        record = dataclasses.asdict(self.data)
-        for name in ("data_dir", "cache"):
-            # How it is read, not what.
-            record.pop(name)
+        record = self.data.record()
         if epochs:
+            # In place of the ramps' schedules.
             record |= self.objective_record(phase, epochs)
         return record
 
@@ -90,26 +114,24 @@ def from_flags() -> Settings:
     """Returns the settings that the parsed flags stand for."""
     run = run_flags.run_from_flags()
     objective = objective_flags.objective_from_flags()
-    schedule = schedule_flags.schedule_from_flags()
-    training = training_flags.training_from_flags()
-    pruning = pruning_flags.pruning_from_flags()
-    pipeline = pipeline_flags.pipeline_from_flags()
-    pruning_flags.check_methods(pruning, pipeline.compare)
+    attack = objective_flags.attack_from_flags(objective)
+    seed = training_flags.seed_from_flags()
     return Settings(
         data=data_flags.data_from_flags(),
         model=model_flags.model_from_flags(),
         objective=objective,
-        schedule=schedule,
+        ramps=schedule_flags.ramps_from_flags(),
+        attack=attack,
         evaluation=evaluation_flags.evaluation_from_flags(
-            objective=objective.objective,
-            epsilon=objective.epsilon,
-            threat_model=objective.threat_model,
-            sigma=objective.sigma,
-            seed=training.seed,
+            objective=OBJECTIVES.entry_of(type(objective)).name,
+            seed=seed,
+            **attack,
         ),
         num_examples=evaluation_flags.num_examples_from_flags(),
-        pruning=pruning,
-        training=training,
-        pipeline=pipeline,
+        pruning=pruning_flags.pruning_from_flags(),
+        epochs=pipeline_flags.pipeline_from_flags(),
+        optimizers=training_flags.optimizers_from_flags(),
+        seed=seed,
+        execution=training_flags.execution_from_flags(),
         run=run,
     )

@@ -18,7 +18,7 @@ def run(phase: str) -> None:
         phase: `"pretrain"`, `"prune"` or `"finetune"`.
     """
     parsed = settings.from_flags()
-    epochs = phase_flags.epochs_from_flags(phase, parsed.pipeline)
+    epochs = phase_flags.epochs_from_flags(phase, parsed.epochs)
     if phase == "prune" and not parsed.pruning.trains:
         epochs = 0
     if phase != "pretrain" and parsed.model.source is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -12,9 +12,6 @@ import tensorflow as tf
 
 from hydra_tf import attacks
 from hydra_tf import pruning
-
-if TYPE_CHECKING:
-    from flags.objective_flags import ObjectiveSettings
 
 # Thumbnails below this height are hard to see.
 _MIN_HEIGHT = 64
@@ -30,7 +27,7 @@ class PhaseEvents(keras.callbacks.Callback):
         folder: Where the event files go.
         images: Test images to attack, perhaps none.
         labels: Their classes.
-        settings: The attack.
+        attack: Arguments of `hydra_tf.attacks.pgd`, by name.
         seed: Seed of its random start.
         densities_change: Whether those of the layers are written, too.
     """
@@ -40,7 +37,7 @@ class PhaseEvents(keras.callbacks.Callback):
         folder: pathlib.Path,
         images: np.ndarray,
         labels: np.ndarray,
-        settings: ObjectiveSettings,
+        attack: Mapping[str, Any],
         seed: int,
         densities_change: bool = False,
     ):
@@ -48,7 +45,7 @@ class PhaseEvents(keras.callbacks.Callback):
         self._folder = folder
         self._images = images
         self._labels = labels
-        self._settings = settings
+        self._arguments = attack
         self._seed = seed
         self._densities_change = densities_change
         self._writer: Any = None
@@ -91,11 +88,11 @@ class PhaseEvents(keras.callbacks.Callback):
                 tf.summary.scalar(f"density/{name}", float(layer.live_density))
 
     def _strips(self) -> np.ndarray:
-        """Returns the images beside their adversarial twins, enlarged."""
+        """Returns the images beside their adversarial examples, enlarged."""
         natural = tf.constant(self._images)
         adversarial = self._perturb(natural, tf.constant(self._labels))
-        scale = self._settings.epsilon
-        if self._settings.threat_model == "l2":
+        scale = self._arguments["epsilon"]
+        if self._arguments["threat_model"] == "l2":
             # The largest change of a pixel says nothing before it is known.
             scale = float(tf.reduce_max(tf.abs(adversarial - natural)))
         change = 0.5 + (adversarial - natural) / max(2 * scale, 1e-6)
@@ -112,11 +109,8 @@ class PhaseEvents(keras.callbacks.Callback):
                     self.model.network,
                     x,
                     y,
-                    epsilon=self._settings.epsilon,
-                    step_size=self._settings.step_size,
-                    num_steps=self._settings.num_steps,
-                    threat_model=self._settings.threat_model,
                     seed=self._seed,
+                    **self._arguments,
                 )
             )
         return self._attack(images, labels)

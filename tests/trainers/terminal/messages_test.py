@@ -10,7 +10,14 @@ from trainers.terminal.messages import in_flags
 def values():
     """Flags of a binary."""
     values = flags.FlagValues()
-    for name in ("output_dir", "density", "overwrite", "symbolic_examples"):
+    for name in (
+        "output_dir",
+        "density",
+        "exclude",
+        "overwrite",
+        "scores_init",
+        "symbolic_examples",
+    ):
         flags.DEFINE_string(name, None, "", flag_values=values)
     return values
 
@@ -22,6 +29,8 @@ def values():
         ("`folder`=x; pass `overwrite`", "--output_dir=x; pass --overwrite"),
         # The flag of an objective's argument.
         ("`num_examples` must be 1", "--symbolic_examples must be 1"),
+        ("`scores='snip'`: no", "--scores_init=snip: no"),
+        ("`exclude=['a', 'b']`", "--exclude=a,b"),
         ("`network` has no masks", "`network` has no masks"),
     ],
 )
