@@ -71,7 +71,7 @@ def write_saved_model(
 
 
 def _masked_where_possible(network: keras.Model) -> keras.Model:
-    """Returns the masked twin of a network, other layers left as they are."""
+    """Returns the masked copy of a network, other layers left as they are."""
     maskable = {masked_class.plain_class for masked_class in _MASKED}
     return pruning.to_masked(
         network, exclude=lambda layer: type(layer) not in maskable

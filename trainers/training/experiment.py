@@ -33,6 +33,7 @@ from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
+from trainers.terminal import startup
 from trainers.training.settings import Settings
 from trainers.training.tensorboard import PhaseEvents
 
@@ -41,7 +42,7 @@ class Experiment:
     """Runs phases and keeps what comes of them in the run's folder.
 
     Every step looks first whether its result is there already, so that the
-    same calls made again go on where they were stopped.
+    same calls made again resume where they were stopped.
 
     Args:
         settings: What the flags say.
@@ -126,8 +127,8 @@ class Experiment:
         if first == "finetune" and not networks.is_masked(network):
             raise InputError(
                 f"--source={self.source_path} holds a network without masks; "
-                "prune it first with `python -m trainers.prune`, or train all "
-                "its weights on with `python -m trainers.pretrain`"
+                f"prune it first with `{startup.program('prune')}`, or train "
+                f"all its weights with `{startup.program('pretrain')}`"
             )
         if "prune" not in epochs:
             return
@@ -462,7 +463,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Returns how the weights were chosen, for `metrics.json`."""
         if list(self._epochs) == ["finetune"]:
-            # That was settled where it starts from.
+            # That was decided where it starts from.
             return {"density": density}
         if phase == "pretrain":
             return {}
