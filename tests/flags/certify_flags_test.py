@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 
 from flags import certify_flags
-from flags import pruning_flags
+from hydra_tf.registry.methods import METHODS
 
 
 def parse(*arguments):
@@ -18,7 +18,7 @@ def parse(*arguments):
 
 def test_method_is_another_flag_than_that_of_pruning():
     assert parse("--method=symbolic").method == "symbolic"
-    assert "symbolic" not in pruning_flags.METHODS
+    assert "symbolic" not in METHODS
     assert "hydra" in flags.FLAGS["method"].help
 
 
