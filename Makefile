@@ -57,7 +57,7 @@ docs: $(development)  ## Build the guides and the API reference into docs/_build
 benchmarks: $(runtime)  ## Measure pruning methods against each other.
 	$(python) -m benchmarks.methods_table $(ARGS)
 
-build-files: $(development)  ## Write the Bazel BUILD files anew.
+build-files: $(development)  ## Write the Bazel BUILD files.
 	$(python) tools/build_files.py
 
 wheel: $(development)  ## Build the wheel into dist/.

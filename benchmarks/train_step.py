@@ -1,4 +1,4 @@
-"""Times one training step on a masked network and on its plain twin.
+"""Times one training step on a masked network and on the plain one.
 
     python -m benchmarks.train_step --phase=prune --density=0.1
 

@@ -4,7 +4,7 @@
 #   PYTHON= tools/make_venv.sh VENV REQUIREMENTS...
 #
 # Safe to run again after an interruption: an environment that does not work
-# is made anew, one that works is completed. Unless PYTHON names one, the first
+# is rebuilt, one that works is completed. Unless PYTHON names one, the first
 # supported interpreter on the path is taken.
 set -eu
 

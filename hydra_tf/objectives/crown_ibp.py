@@ -23,7 +23,7 @@ class CROWNIBP(IBP):
     """Cross-entropy of worst logits between those of CROWN-IBP and of IBP.
 
     As `IBP`, with the margins `t * m_CROWN + (1 - t) * m_IBP`, where `m_CROWN`
-    comes from a pass of CROWN over interval bounds of the hidden layers. The
+    comes from a pass of CROWN over interval bounds on the hidden layers. The
     weight `t` goes from 1 to 0 while the radius grows: CROWN's bounds are
     tighter, those of intervals easier to train on in the end. Once it is below
     1e-5 a step costs what it does in `IBP`.

@@ -33,6 +33,7 @@ from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
+from trainers.terminal import startup
 from trainers.training.settings import Settings
 from trainers.training.tensorboard import PhaseEvents
 
@@ -126,8 +127,8 @@ class Experiment:
         if first == "finetune" and not networks.is_masked(network):
             raise InputError(
                 f"--source={self.source_path} holds a network without masks; "
-                "prune it first with `python -m trainers.prune`, or train all "
-                "its weights on with `python -m trainers.pretrain`"
+                f"prune it first with `{startup.program('prune')}`, or train "
+                f"all its weights with `{startup.program('pretrain')}`"
             )
         if "prune" not in epochs:
             return
