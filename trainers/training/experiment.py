@@ -199,7 +199,8 @@ class Experiment:
         callbacks = []
         if epochs:
             callbacks.append(self._events(settings, folder))
-        return settings.run(
+        return training.train_phase(
+            settings,
             begin,
             lambda: self.train_data,
             folder=folder.path,
