@@ -1,7 +1,4 @@
-"""The tables of pruning are complete, and need no TensorFlow."""
-
-import subprocess
-import sys
+"""The tables of pruning are complete."""
 
 import pytest
 
@@ -32,15 +29,3 @@ def test_names_are_a_list_or_one():
     names = Names(name="exclude", help="", default=())
     assert names.check("a") == ("a",)
     assert names.check(["a", "b"]) == ("a", "b")
-
-
-def test_settings_are_checked_without_tensorflow():
-    code = (
-        "import flags, sys; from hydra_tf.registry.pruning import "
-        "PruningSettings; PruningSettings(method='harp'); "
-        "print('tensorflow' in sys.modules)"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert output.strip() == "False"
