@@ -18,9 +18,9 @@ def test_uint8_stays_and_floats_become_float32():
 @pytest.mark.parametrize(
     ("check", "arguments", "words"),
     [
-        ("settings", (0, 1.0, 0), "`batch_size` must be >= 1"),
-        ("settings", (1, 0.0, 0), r"`fraction` must be in \(0, 1\]"),
-        ("settings", (1, 1.0, 2**31), r"`seed` must be in \[0, 2147483647\]"),
+        ("settings", (0, 1.0, 0), "`batch_size` must be a whole number >= 1"),
+        ("settings", (1, 0.0, 0), r"`fraction` must be a number in \(0, 1\]"),
+        ("settings", (1, 1.0, 2**31), "At most 2147483647 is possible"),
         ("batches", (3, 2, True), "at most 2"),
         ("shapes", (IMAGES[0], LABELS), "`images` must have the shape"),
         ("shapes", (IMAGES, LABELS[:1]), "one integer per image"),
