@@ -7,18 +7,22 @@ They are kept apart from those of training, some of which bear the same names:
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from flags.from_settings import define
 from flags.from_settings import define_all
+from hydra_tf.registry.datasets import DATASETS
 from hydra_tf.registry.evaluation import CERTIFICATION
 from hydra_tf.registry.evaluation import EPSILONS
 from hydra_tf.registry.evaluation import L2_RADII
 from hydra_tf.registry.evaluation import NUM_CERTIFIED
 from hydra_tf.registry.evaluation import SMOOTHING
-from hydra_tf.registry.evaluation import CertificationSettings
 from hydra_tf.registry.settings import Choice
+
+if TYPE_CHECKING:
+    from hydra_tf.evaluation import CertificationSettings
 
 FLAGS = flags.FlagValues()
 
@@ -34,10 +38,13 @@ _CERTIFICATION = define_all(
 )
 _EPSILONS = define(EPSILONS, flag_values=FLAGS)
 _RADII = define(L2_RADII, flag_values=FLAGS)
-_DATASET = flags.DEFINE_string(
-    "dataset",
-    "cifar10",
-    "Name of the data set, whose test split is certified.",
+_DATASET = define(
+    Choice(
+        name="dataset",
+        default="cifar10",
+        choices=DATASETS.names,
+        help="Data set, whose test split is certified.",
+    ),
     flag_values=FLAGS,
 )
 _DATA_DIR = flags.DEFINE_string(
@@ -115,6 +122,8 @@ def certify_from_flags() -> CertifySettings:
 
 def _certification() -> CertificationSettings:
     """Returns the library's settings."""
+    from hydra_tf.evaluation import CertificationSettings
+
     values = {name: flag.value for name, flag in _CERTIFICATION.items()}
     if values["method"] == SMOOTHING:
         if _EPSILONS.value is not None:

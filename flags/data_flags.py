@@ -9,10 +9,10 @@ from typing import Any
 from absl import flags
 
 from flags.from_settings import define
+from hydra_tf.registry.datasets import BATCH_SIZE
 from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.datasets import FRACTION
 from hydra_tf.registry.settings import Choice
-from hydra_tf.registry.settings import Count
-from hydra_tf.registry.settings import Number
 
 if TYPE_CHECKING:
     from hydra_tf.data import Pipeline
@@ -33,25 +33,8 @@ _DATA_DIR = flags.DEFINE_string(
     "Folder in which TensorFlow Datasets looks for prepared data sets, and "
     "writes those it downloads. By default ~/tensorflow_datasets.",
 )
-_FRACTION = define(
-    Number(
-        name="fraction",
-        default=1.0,
-        lower=0,
-        upper=1,
-        exclude_lower=True,
-        help="Fraction of the training images used, in (0, 1]. The test split "
-        "is always whole; see --eval_examples.",
-    )
-)
-_BATCH_SIZE = define(
-    Count(
-        name="batch_size",
-        default=128,
-        lower=1,
-        help="Images per step of training, over all devices together.",
-    )
-)
+_FRACTION = define(FRACTION)
+_BATCH_SIZE = define(BATCH_SIZE)
 _AUGMENT = flags.DEFINE_bool(
     "augment",
     True,

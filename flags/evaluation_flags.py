@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -15,9 +16,10 @@ from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.bounds import BOUNDS
 from hydra_tf.registry.evaluation import EVALUATION
 from hydra_tf.registry.evaluation import SMOOTHING
-from hydra_tf.registry.evaluation import EvaluationSettings
-from hydra_tf.registry.evaluation import SmoothingSettings
 from hydra_tf.registry.objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from hydra_tf.evaluation import EvaluationSettings
 
 # The others are flags of the objective, or of training.
 _NAMES = (
@@ -85,6 +87,9 @@ def evaluation_from_flags(
         InputError: If an attack or a bound knows another threat model only,
             or a user's own attack cannot be imported.
     """
+    from hydra_tf.evaluation import EvaluationSettings
+    from hydra_tf.evaluation import SmoothingSettings
+
     radius = _OTHERS["epsilon"].value
     if radius is None:
         radius = epsilon

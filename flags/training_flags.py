@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from hydra_tf.training import OptimizerSettings
 
 _OPTIMIZER = define_all(registry.OPTIMIZER)
-_RATE = next(
-    each for each in registry.OPTIMIZER if each.name == "learning_rate"
-)
 _LEARNING_RATES = {
     phase: define(
         dataclasses.replace(
-            _RATE,
+            registry.LEARNING_RATE,
             name=f"{phase}_learning_rate",
             help=f"Peak learning rate of the {phase} phase. By default "
             "--learning_rate, or the recipe's.",

@@ -61,6 +61,44 @@ OPTIONAL = {
     "tf_keras",
 }
 
+# Modules without a test of their own, and the test that covers them: parts of
+# one algorithm, and what only a whole run shows.
+TESTED_BY = {
+    "bounds/rules/convolutions": "bounds/rules/layers",
+    "bounds/rules/dense": "bounds/rules/layers",
+    "bounds/rules/kernels": "bounds/rules/layers",
+    "bounds/rules/merging": "bounds/soundness",
+    "bounds/rules/pooling": "bounds/rules/layers",
+    "bounds/rules/shapes": "bounds/soundness",
+    "layers/kernel_scope": "layers/reuse",
+    "pruning/channels/costs": "pruning/channels/groups",
+    "pruning/channels/rules": "pruning/channels/flow",
+    "pruning/shrinking/liveness": "pruning/shrinking/shrink",
+    "pruning/shrinking/rebuild": "pruning/shrinking/shrink",
+    "training/arguments": "training/robust_model",
+    "training/phase_training": "training/run_phase",
+    "training/running_statistics": "training/distribution",
+    "trainers/certify": "trainers/certification/certify_source",
+    "trainers/evaluate": "trainers/evaluation/evaluate_source",
+    "trainers/export": "trainers/exporting/shrunk",
+    "trainers/exporting/export_source": "trainers/pipeline",
+    "trainers/finetune": "trainers/pipeline",
+    "trainers/model_card/shrink_section": "trainers/model_card/card",
+    "trainers/model_card/sparsity_section": "trainers/model_card/card",
+    "trainers/plots/figure": "trainers/plots/densities",
+    "trainers/pretrain": "trainers/pipeline",
+    "trainers/prune": "trainers/pipeline",
+    "trainers/run/datasets": "trainers/imagenet",
+    "trainers/run/environment": "trainers/pipeline",
+    "trainers/run/networks": "trainers/pipeline",
+    "trainers/run/source": "trainers/bad_input",
+    "trainers/training/experiment": "trainers/pipeline",
+    "trainers/training/pipeline": "trainers/pipeline",
+    "trainers/training/settings": "flags/objective_flags",
+    "trainers/training/single_phase": "trainers/pipeline",
+    "trainers/training/tensorboard": "trainers/pipeline",
+}
+
 
 def python_files(tree):
     return sorted((ROOT / tree).rglob("*.py"))
@@ -139,6 +177,21 @@ def test_init_files_only_re_export():
             else:
                 assert isinstance(node, ast.ImportFrom), relative(path)
                 assert node.names[0].name != "*", relative(path)
+
+
+def test_tests_mirror_the_tree():
+    modules = {
+        relative(path).removeprefix("hydra_tf/").removesuffix(".py")
+        for tree in ("flags", "hydra_tf", "trainers")
+        for path in python_files(tree)
+        if path.name != "__init__.py"
+    }
+    tests = {
+        relative(path).removeprefix("tests/").removesuffix("_test.py")
+        for path in (ROOT / "tests").rglob("*_test.py")
+    }
+    assert modules - tests == set(TESTED_BY)
+    assert set(TESTED_BY.values()) <= tests
 
 
 def test_library_reads_no_flag_and_no_environment_variable():

@@ -3,13 +3,13 @@
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.augmentation import CropFlip
 from hydra_tf.data.augmentation import crop_flip
+from hydra_tf.data.by_name import info
+from hydra_tf.data.by_name import names
+from hydra_tf.data.by_name import register
 from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.data.loading import from_arrays
 from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
-from hydra_tf.data.registry import info
-from hydra_tf.data.registry import names
-from hydra_tf.data.registry import register
 from hydra_tf.registry.datasets import DatasetInfo
 
 __all__ = [

@@ -7,25 +7,16 @@ import math
 import numpy as np
 
 from hydra_tf.errors import InputError
-
-_MAX_SEED = 2**31 - 1
+from hydra_tf.registry.datasets import BATCH_SIZE
+from hydra_tf.registry.datasets import FRACTION
+from hydra_tf.registry.training import SEED
 
 
 def check_settings(batch_size: int, fraction: float, seed: int) -> None:
     """Checks what needs no data."""
-    if batch_size < 1:
-        raise InputError(
-            f"`batch_size` must be >= 1. Received: batch_size={batch_size}"
-        )
-    if not 0 < fraction <= 1:
-        raise InputError(
-            "`fraction` must be in (0, 1]: the part of the split to use. "
-            f"Received: fraction={fraction}"
-        )
-    if not 0 <= seed <= _MAX_SEED:
-        raise InputError(
-            f"`seed` must be in [0, {_MAX_SEED}]. Received: seed={seed}"
-        )
+    BATCH_SIZE.check(batch_size)
+    FRACTION.check(fraction)
+    SEED.check(seed)
 
 
 def check_batches(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.data import by_name
 from hydra_tf.data import checks
-from hydra_tf.data import registry
 from hydra_tf.data import selection
 from hydra_tf.data import stream
 from hydra_tf.data import tfds_source
@@ -91,7 +91,7 @@ def load(
     )
     ```
     """
-    info = registry.info(name)
+    info = by_name.info(name)
     checks.check_settings(batch_size, fraction, seed)
     if training is None:
         training = split.partition("[")[0] == "train"

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from hydra_tf.data import registry
+from hydra_tf.data import by_name
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 
@@ -89,7 +89,7 @@ def read_split(
     """Returns all examples of a split in the order of the files.
 
     Args:
-        name: One of `registry.names()`.
+        name: One of `hydra_tf.data.names()`.
         split: A split of the dataset, or a part of one (`"train[:90%]"`).
         data_dir: Folder of TFDS datasets. None is TFDS's own default.
         download: Whether a dataset that is not in `data_dir` may be fetched.
@@ -120,7 +120,7 @@ def find_files(
     """Returns where the examples of a split are.
 
     Args:
-        name: One of `registry.names()`.
+        name: One of `hydra_tf.data.names()`.
         split: A split of the dataset, or a part of one (`"train[:90%]"`).
         data_dir: Folder of TFDS datasets. None is TFDS's own default.
         download: Whether a dataset that is not in `data_dir` may be fetched.
@@ -164,7 +164,7 @@ def _open_split(
     download: bool,
 ) -> Any:
     """Returns a builder of the right images that has the split."""
-    info = registry.info(name)
+    info = by_name.info(name)
     builder = _open(name, data_dir, download)
     _check_split(builder, split)
     features = builder.info.features
@@ -192,7 +192,7 @@ def _open(
     import tensorflow_datasets as tfds
 
     root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
-    own = registry.info(name).load()
+    own = by_name.info(name).load()
     make: Callable[..., Any] = own or functools.partial(tfds.builder, name)
     builder = make(data_dir=root)
     if _is_prepared(builder):

@@ -7,9 +7,9 @@ from hydra_tf.evaluation.evaluate import evaluate
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.result import Evaluation
-from hydra_tf.registry.evaluation import CertificationSettings
-from hydra_tf.registry.evaluation import EvaluationSettings
-from hydra_tf.registry.evaluation import SmoothingSettings
+from hydra_tf.evaluation.settings import CertificationSettings
+from hydra_tf.evaluation.settings import EvaluationSettings
+from hydra_tf.evaluation.settings import SmoothingSettings
 
 __all__ = [
     "BoundProver",

@@ -13,7 +13,7 @@ from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.evaluation import contradictions
 from hydra_tf.evaluation.result import ball
-from hydra_tf.registry.evaluation import CertificationSettings
+from hydra_tf.evaluation.settings import CertificationSettings
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

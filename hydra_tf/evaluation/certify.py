@@ -25,8 +25,8 @@ from hydra_tf.evaluation.network import checked_data
 from hydra_tf.evaluation.network import fingerprint
 from hydra_tf.evaluation.network import predictions
 from hydra_tf.evaluation.prover import BoundProver
+from hydra_tf.evaluation.settings import CertificationSettings
 from hydra_tf.progress import Ticker
-from hydra_tf.registry.evaluation import CertificationSettings
 from hydra_tf.resumable import ResumableTable
 from hydra_tf.resumable import digest
 

@@ -31,12 +31,12 @@ from hydra_tf.evaluation.network import predictions
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.result import Evaluation
 from hydra_tf.evaluation.result import ball
+from hydra_tf.evaluation.settings import EvaluationSettings
+from hydra_tf.evaluation.settings import smoothing_name
 from hydra_tf.evaluation.state import State
 from hydra_tf.progress import Ticker
 from hydra_tf.registry.attacks import ATTACKS
 from hydra_tf.registry.attacks import AttackEntry
-from hydra_tf.registry.evaluation import EvaluationSettings
-from hydra_tf.registry.evaluation import smoothing_name
 from hydra_tf.resumable import digest
 
 # From the indices of a batch and the number of the restart to which of those

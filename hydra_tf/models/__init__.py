@@ -1,8 +1,8 @@
 """Plain Keras networks: the families that the originals train and prune."""
 
-from hydra_tf.models.registry import create
-from hydra_tf.models.registry import names
-from hydra_tf.models.registry import register
+from hydra_tf.models.by_name import create
+from hydra_tf.models.by_name import names
+from hydra_tf.models.by_name import register
 from hydra_tf.models.resnet import resnet18
 from hydra_tf.models.resnet import resnet34
 from hydra_tf.models.resnet import resnet50

@@ -24,10 +24,10 @@ from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.multistep import round_schedule
 from hydra_tf.pruning.phases import set_phase
 from hydra_tf.pruning.scores import init_scores
+from hydra_tf.pruning.settings import PruningSettings
+from hydra_tf.pruning.settings import shown
 from hydra_tf.registry.allocations import is_file
 from hydra_tf.registry.methods import METHOD
-from hydra_tf.registry.pruning import PruningSettings
-from hydra_tf.registry.pruning import shown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Number
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 from hydra_tf.registry.table import import_object
@@ -50,6 +52,22 @@ class DatasetInfo(Entry):
             found = import_object(found)
         return None if found is None else found()
 
+
+FRACTION = Number(
+    name="fraction",
+    default=1.0,
+    lower=0,
+    upper=1,
+    exclude_lower=True,
+    help="Fraction of the training images used, in (0, 1]. The test split is "
+    "always whole; see --eval_examples.",
+)
+BATCH_SIZE = Count(
+    name="batch_size",
+    default=128,
+    lower=1,
+    help="Images per step of training, over all devices together.",
+)
 
 # HYDRA's crop with 4 pixels of padding and mirror image, for CIFAR and SVHN
 # alike; the grey images go through unchanged (a mirrored digit is no digit).

@@ -15,9 +15,7 @@ from typing import TypeVar
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
-from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.settings import Switch
@@ -325,19 +323,3 @@ def _setting_of(parameter: inspect.Parameter) -> Setting:
     if kind is Count and default < 0:
         kind = Setting
     return kind(name=parameter.name, help="", default=default)
-
-
-__all__ = [
-    "Choice",
-    "Count",
-    "Entry",
-    "Limits",
-    "Number",
-    "Registry",
-    "Setting",
-    "Switch",
-    "Text",
-    "import_object",
-    "is_own",
-    "settings_of",
-]

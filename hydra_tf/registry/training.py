@@ -6,22 +6,24 @@ from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
 
+OPTIMIZER_NAME = Choice(
+    name="optimizer",
+    default="sgd",
+    choices=("sgd", "adam", "rmsprop"),
+    help="Optimiser.",
+)
+LEARNING_RATE = Number(
+    name="learning_rate",
+    default=None,
+    lower=0,
+    exclude_lower=True,
+    help="Peak learning rate. By default that of the recipe: with sgd 0.1 "
+    "to pretrain and prune and 0.01 to finetune, with adam and rmsprop "
+    "0.001 and 0.0001.",
+)
 OPTIMIZER = (
-    Choice(
-        name="optimizer",
-        default="sgd",
-        choices=("sgd", "adam", "rmsprop"),
-        help="Optimiser.",
-    ),
-    Number(
-        name="learning_rate",
-        default=None,
-        lower=0,
-        exclude_lower=True,
-        help="Peak learning rate. By default that of the recipe: with sgd 0.1 "
-        "to pretrain and prune and 0.01 to finetune, with adam and rmsprop "
-        "0.001 and 0.0001.",
-    ),
+    OPTIMIZER_NAME,
+    LEARNING_RATE,
     Choice(
         name="lr_schedule",
         default="cosine",

@@ -18,12 +18,13 @@ from hydra_tf.training.optimizers import SGD
 from hydra_tf.training.optimizers import Adam
 from hydra_tf.training.optimizers import RMSprop
 from hydra_tf.training.phase import Phase
-from hydra_tf.training.phase import run_phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.precision import with_precision
 from hydra_tf.training.recipes import peak_learning_rate
 from hydra_tf.training.recipes import ramp_of_phase
 from hydra_tf.training.robust_model import RobustModel
+from hydra_tf.training.run_phase import run_phase
+from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.strategy import make_strategy
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "peak_learning_rate",
     "ramp_of_phase",
     "run_phase",
+    "train_phase",
     "with_precision",
 ]

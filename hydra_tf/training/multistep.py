@@ -28,7 +28,7 @@ from hydra_tf.training.optimizers import SGD
 from hydra_tf.training.robust_model import RobustModel
 
 # That of Keras, for arrays.
-DEFAULT_BATCH_SIZE = 32
+_DEFAULT_BATCH_SIZE = 32
 
 _FUNCTIONS = ("train_function", "test_function", "predict_function")
 
@@ -209,7 +209,7 @@ class TrainedScores:
         """What the scores of a round start from, if they need images."""
         if isinstance(self._data, tf.data.Dataset):
             return self._data
-        return first_batch(self._data, self._batch_size or DEFAULT_BATCH_SIZE)
+        return first_batch(self._data, self._batch_size or _DEFAULT_BATCH_SIZE)
 
     def _round_seed(self, density: float) -> int:
         """A seed for each target: a resumed run draws the same."""

@@ -7,7 +7,6 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -23,6 +22,7 @@ from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.checkpoints import restore_state
 from hydra_tf.training.epoch_lines import EpochLines
 from hydra_tf.training.finite_guard import FiniteGuard
+from hydra_tf.training.phase import Phase
 from hydra_tf.training.precision import default_precision
 from hydra_tf.training.precision import with_precision
 from hydra_tf.training.robust_model import RobustModel
@@ -30,9 +30,6 @@ from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.weights import copy_weights
-
-if TYPE_CHECKING:
-    from hydra_tf.training.phase import Phase
 
 _JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
 
@@ -134,9 +131,9 @@ class PhaseTraining:
             network,
             phase.objective,
             seed=phase.seed,
-            compression=prune_phase.compression_of(
-                phase.pruning if phase.prunes else None, phase.epochs
-            ),
+            compression=prune_phase.compression_of(phase.pruning)
+            if phase.learns_densities
+            else None,
         )
         model.compile(
             optimizer=phase.optimizer.make(

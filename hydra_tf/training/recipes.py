@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.objectives.base import Objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry.objectives import OBJECTIVES
 from hydra_tf.registry.objectives import ObjectiveEntry
+from hydra_tf.registry.training import OPTIMIZER_NAME
 from hydra_tf.schedules import Schedule
 
 _PEAK_RATES = {"sgd": 0.1, "adam": 1e-3, "rmsprop": 1e-3}
@@ -24,11 +24,7 @@ def peak_learning_rate(optimizer: str, phase: str) -> float:
         phase: `"pretrain"`, `"prune"` or `"finetune"`.
     """
     check_phase(phase)
-    if optimizer not in _PEAK_RATES:
-        raise InputError(
-            f"`optimizer` must be one of {', '.join(_PEAK_RATES)}. Received: "
-            f"optimizer={optimizer!r}. {close_matches(optimizer, _PEAK_RATES)}"
-        )
+    OPTIMIZER_NAME.check(optimizer)
     rate = _PEAK_RATES[optimizer]
     return rate / 10 if phase == "finetune" else rate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import keras
 import numpy as np
@@ -46,7 +45,7 @@ def fingerprint(network: keras.Model) -> str:
     digest = hashlib.sha256()
     masked = [
         getattr(layer, name, None)
-        for layer in _masked(network).values()
+        for layer in masked_layers(network).values()
         for name in ("kernel", "bias")
     ]
     weights = [variable for variable in masked if variable is not None]
@@ -55,15 +54,11 @@ def fingerprint(network: keras.Model) -> str:
     return digest.hexdigest()[:16]
 
 
-def _masked(network: keras.Model) -> dict[str, Any]:
-    return dict(masked_layers(network))
-
-
 def _plain_variables(network: keras.Model) -> list[keras.Variable]:
     """Returns the variables that belong to no masked layer, in their order."""
     masked = {
         id(variable)
-        for layer in _masked(network).values()
+        for layer in masked_layers(network).values()
         for variable in layer.variables
     }
     return [each for each in network.variables if id(each) not in masked]

@@ -6,6 +6,8 @@ from absl.testing import flagsaver
 
 from flags import evaluation_flags
 from hydra_tf.errors import InputError
+from tests.flags.command_line import parse
+from trainers.run.flagfile import as_flagfile
 
 
 def evaluation(*arguments, **inputs):
@@ -107,3 +109,27 @@ def test_radius_in_levels_of_255_is_refused():
         evaluation("--eval_epsilon=8")
     # An L2 ball of that radius is no mistake in images of many pixels.
     evaluation("--eval_epsilon=8", threat_model="l2")
+
+
+def test_step_sizes_follow_the_radius():
+    parsed = parse("--epsilon=0.2")
+    assert parsed.objective.step_size == pytest.approx(0.05)
+    assert parsed.evaluation.epsilon == 0.2
+    assert parsed.evaluation.attack_arguments["step_size"] == pytest.approx(
+        0.05
+    )
+    parsed = parse("--epsilon=0.2", "--eval_epsilon=0.4", "--step_size=0")
+    assert parsed.objective.step_size == 0
+    assert parsed.evaluation.attack_arguments["step_size"] == pytest.approx(0.1)
+
+
+def test_no_proofs_are_no_proofs_in_the_flagfile_either(tmp_path):
+    with flagsaver.flagsaver():
+        flags.FLAGS(
+            ["b", "--output_dir=x", "--objective=ibp", "--eval_certify="]
+        )
+        path = tmp_path / "flags.txt"
+        path.write_text(as_flagfile("command"))
+    parsed = parse(f"--flagfile={path}")
+    assert parsed.evaluation.bounds == ()
+    assert parsed.evaluation.smoothing is None

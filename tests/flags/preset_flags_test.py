@@ -67,7 +67,7 @@ def test_words_after_two_dashes_are_no_flags():
             "hydra/cifar10_vgg16_bn_trades",
         ),
         ("--preset=", "--list_presets"),
-        ("--preset=../parsing", "--list_presets"),
+        ("--preset=../from_settings", "--list_presets"),
         ("--flagfile=flags/presets/digits_dem.flags", "--preset=digits_demo"),
         ("--flagfile=/nowhere", "no such file; --list_presets"),
     ],

@@ -4,21 +4,18 @@ import re
 
 import pytest
 from absl import flags
-from absl.testing import flagsaver
 
 from flags import pruning_flags
 from hydra_tf.errors import InputError
 from hydra_tf.registry.methods import METHODS
+from tests.flags import command_line
 from trainers.run.flagfile import as_flagfile
 from trainers.terminal.messages import in_flags
-from trainers.training import settings
 
 
 def parse(*arguments):
     """Returns the pruning settings that a command line stands for."""
-    with flagsaver.flagsaver():
-        flags.FLAGS(["binary", "--output_dir=x", *arguments])
-        return settings.from_flags().pruning
+    return command_line.parse(*arguments).pruning
 
 
 def test_harp_is_hydra_with_a_learned_allocation():
@@ -184,3 +181,27 @@ def test_steps_that_a_method_implies_are_its_own():
     assert not parsed.with_method("lwm").multistep
     assert parse("--multistep").with_method("lwm").multistep
     assert parse().with_method("lwm_multistep").multistep
+
+
+@pytest.mark.parametrize(
+    "method, scores",
+    [("hydra", "scaled"), ("random", "random"), ("snip", "snip")],
+)
+def test_method_implies_its_scores(method, scores):
+    assert parse(f"--method={method}").scores == scores
+    kept = parse(f"--method={method}", "--scores_init=xavier_normal")
+    assert kept.scores == "xavier_normal"
+    assert kept.with_method("random").scores == "random"
+
+
+def test_only_trained_methods_train():
+    trained = {
+        name for name in METHODS.names if parse(f"--method={name}").trains
+    }
+    assert trained == {"hydra", "harp", "lwm_multistep"}
+    assert parse("--method=random", "--multistep").trains
+
+
+def test_excluded_layers_are_names_separated_by_commas():
+    assert parse("--exclude=stem,head").exclude == ("stem", "head")
+    assert parse().exclude == ()

@@ -1,26 +1,16 @@
-"""The tables of pruning are complete, and need no TensorFlow."""
-
-import subprocess
-import sys
+"""The table of pruning methods, and the settings of pruning."""
 
 import pytest
 
-from hydra_tf.registry.allocations import ALLOCATIONS
 from hydra_tf.registry.methods import METHODS
 from hydra_tf.registry.methods import SETTINGS
-from hydra_tf.registry.scores import SCORES
 from hydra_tf.registry.settings import Names
 
-REGISTRIES = (METHODS, ALLOCATIONS, SCORES)
 
-
-@pytest.mark.parametrize(
-    ("registry", "name"),
-    [(registry, name) for registry in REGISTRIES for name in registry.names],
-)
-def test_every_name_stands_for_a_function(registry, name):
-    assert callable(registry.load(name))
-    assert registry.entry(name).help
+@pytest.mark.parametrize("entry", METHODS, ids=METHODS.names)
+def test_every_name_stands_for_a_function(entry):
+    assert callable(entry.load())
+    assert entry.help
 
 
 def test_flags_are_named_once():
@@ -32,15 +22,3 @@ def test_names_are_a_list_or_one():
     names = Names(name="exclude", help="", default=())
     assert names.check("a") == ("a",)
     assert names.check(["a", "b"]) == ("a", "b")
-
-
-def test_settings_are_checked_without_tensorflow():
-    code = (
-        "import flags, sys; from hydra_tf.registry.pruning import "
-        "PruningSettings; PruningSettings(method='harp'); "
-        "print('tensorflow' in sys.modules)"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert output.strip() == "False"

@@ -1,204 +1,64 @@
-"""A phase in Python: from wherever it was stopped, to the same weights."""
+"""What a phase is: what it trains, what determines its result."""
 
-import json
-
-import keras
-import numpy as np
 import pytest
 
 import hydra_tf as ht
-from hydra_tf import interrupts
-from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
 
-OBJECTIVE = ht.objectives.FGSM(epsilon=0.1)
-
-
-@pytest.fixture(scope="module")
-def train():
-    """Images of two classes, dark and bright."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(48) % 2
-    images = (
-        rng.uniform(0, 0.5, (48, 4, 4, 1)) + labels.reshape(-1, 1, 1, 1) / 2
-    )
-    return ht.data.from_arrays(
-        images.astype("float32"), labels, batch_size=16, seed=1
-    )
-
-
-def model(units=6):
-    """Returns a network with the same weights every time."""
-    keras.utils.set_random_seed(0)
-    return keras.Sequential(
-        [
-            keras.layers.Input((4, 4, 1)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(units, activation="relu", name="first"),
-            keras.layers.Dense(2, name="last"),
-        ]
-    )
-
-
-def masked(density=0.25):
-    network = ht.to_masked(model())
-    ht.init_scores(network, "scaled")
-    ht.set_density(network, density)
-    return network
-
-
-def assert_equal(one, other):
-    for first, second in zip(one.weights, other.weights, strict=True):
-        if not first.path.endswith("/mask"):  # follows from scores and density
-            np.testing.assert_array_equal(first, second, first.path)
-    assert_equal_masks(one, other)
-
-
-def assert_equal_masks(one, other):
-    for name, layer in ht.masked_layers(one).items():
-        np.testing.assert_array_equal(layer.mask, other.get_layer(name).mask)
-
-
-def stop_after(epoch):
-    """Returns a callback that ends training as a signal does."""
-
-    def stop(index, logs):
-        if index + 1 == epoch:
-            raise interrupts.Interrupted(15)
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=stop)
-
-
-def run(network, phase, train, folder=None, **options):
-    options = {"epochs": 3, "learning_rate": 0.05, "seed": 2} | options
-    return ht.training.run_phase(
-        network, phase, train, OBJECTIVE, folder=folder, **options
-    )
+OBJECTIVE = ht.objectives.Natural()
 
 
 @pytest.mark.parametrize(
-    "make, phase",
-    [(model, "pretrain"), (masked, "prune"), (masked, "finetune")],
-)
-def test_stopped_phase_resumes_to_the_same_weights(
-    make, phase, train, tmp_path
-):
-    whole = run(make(), phase, train)
-    with pytest.raises(interrupts.Interrupted) as stopped:
-        run(make(), phase, train, tmp_path, callbacks=[stop_after(2)])
-    assert f"epoch 3 of 3 of the {phase} phase" in stopped.value.where
-    resumed = run(make(), phase, train, tmp_path)
-    assert_equal(whole, resumed)
-    # Finished: it is read, not trained.
-    again = run(make(), phase, train, tmp_path, callbacks=[stop_after(1)])
-    assert_equal(whole, again)
-    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert names == {
-        f"{phase}.{suffix}"
-        for suffix in ("keras", "history.json", "settings.json")
-    }
-    history = tmp_path / "checkpoints" / f"{phase}.history.json"
-    assert [each["epoch"] for each in json.loads(history.read_text())] == [
-        1,
-        2,
-        3,
-    ]
-
-
-@pytest.mark.parametrize(
-    "change, name",
+    ("name", "epochs", "pruning", "learns", "rounds"),
     [
-        ({"epochs": 1}, "epochs"),
-        ({"learning_rate": 0.1}, "learning_rate"),
-        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer"),
-        ({"precision": "mixed_bfloat16"}, "precision"),
-        ({"settings": {"note": "b"}}, "note"),
+        ("prune", 2, ht.Pruning(method="harp"), True, False),
+        ("prune", 2, ht.Pruning(method="harp", multistep=True), False, True),
+        ("prune", 0, ht.Pruning(multistep=True), False, False),
+        ("prune", 2, ht.Pruning(), False, False),
+        ("prune", 2, None, False, False),
+        ("finetune", 2, ht.Pruning(method="harp"), False, False),
     ],
 )
-def test_other_settings_are_refused_unless_overwriting(
-    change, name, train, tmp_path
-):
-    common = {"epochs": 0, "settings": {"note": "a"}}
-    run(model(), "pretrain", train, tmp_path, **common)
-    with pytest.raises(InputError, match=f"begun with `{name}`="):
-        run(model(), "pretrain", train, tmp_path, **{**common, **change})
-    changed = {**common, **change, "overwrite": True}
-    run(model(), "pretrain", train, tmp_path, **changed)
+def test_phase_knows_what_it_needs(name, epochs, pruning, learns, rounds):
+    phase = ht.training.Phase(
+        name=name, epochs=epochs, objective=OBJECTIVE, pruning=pruning
+    )
+    assert (phase.learns_densities, phase.multistep) == (learns, rounds)
 
 
-def test_another_network_is_refused_to_resume(train, tmp_path):
-    run(masked(), "prune", train, tmp_path, epochs=0)
-    other = masked()
-    other.get_layer("first").kernel.assign_add(np.ones((16, 6)))
-    with pytest.raises(InputError, match="started from another network"):
-        run(other, "prune", train, tmp_path, epochs=0)
-
-
-def test_phase_trains_what_it_should(train):
-    network = masked()
-    before = network.get_layer("first").kernel.numpy()
-    scores = network.get_layer("first").scores.numpy()
-    run(network, "prune", train)
-    np.testing.assert_array_equal(network.get_layer("first").kernel, before)
-    assert np.any(network.get_layer("first").scores.numpy() != scores)
-    run(network, "finetune", train)
-    mask = np.asarray(network.get_layer("first").mask)
-    changed = network.get_layer("first").kernel.numpy() != before
-    np.testing.assert_array_equal(changed, mask == 1)
-
-
-def test_keras_optimizer_has_its_own_settings(train):
-    still = run(model(), "pretrain", train, optimizer=keras.optimizers.SGD(0.0))
-    assert_equal(still, model())
-
-
-def test_zero_epochs_leave_the_weights(train, tmp_path):
-    network = run(model(), "pretrain", train, tmp_path, epochs=0)
-    assert_equal(network, model())
-    assert (tmp_path / "checkpoints" / "pretrain.keras").is_file()
+def test_record_holds_what_determines_the_result():
+    phase = ht.training.Phase(
+        name="finetune",
+        epochs=2,
+        objective=OBJECTIVE,
+        seed=3,
+        settings={"dataset": "digits"},
+    )
+    record = phase.record()
+    assert record["objective"] == "Natural"
+    assert record["learning_rate"] == 0.01
+    assert record["seed"] == 3
+    assert record["dataset"] == "digits"
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    ("arguments", "words"),
     [
-        ({"phase": "prun"}, "`phase` must be one of .*'prune'"),
-        ({"phase": "prune"}, "`network` has no masks"),
+        ({"name": "train"}, "must be one of pretrain"),
         ({"epochs": -1}, "`epochs` must be a whole number"),
-        ({"optimizer": "sdg"}, "`optimizer` must be .*'sgd'"),
-        ({"weight_decay": -1.0}, "`weight_decay` must be"),
-        ({"epochs": 2, "warmup_epochs": 2}, "`warmup_epochs`=2 must be less"),
-        ({"precision": "float16"}, "`precision` must be"),
-        ({"strategy": "tpu"}, "`strategy` must be"),
-        ({"progress": "all"}, "`progress` must be"),
+        ({"precision": "float8"}, "`precision` must be one of"),
+        (
+            {"optimizer": ht.training.OptimizerSettings(warmup_epochs=2)},
+            "`warmup_epochs`=2 must be less",
+        ),
     ],
 )
-def test_mistakes_are_named(options, words, train):
-    options = {"phase": "pretrain"} | options
+def test_wrong_settings_are_named(arguments, words):
+    arguments = {
+        "name": "prune",
+        "epochs": 2,
+        "objective": OBJECTIVE,
+        **arguments,
+    }
     with pytest.raises(InputError, match=words):
-        run(model(), options.pop("phase"), train, **options)
-
-
-def test_diverged_training_stops(train):
-    with pytest.raises(DivergedError, match="`learning_rate`"):
-        run(model(), "pretrain", train, learning_rate=1e30)
-
-
-def test_precision_and_replicas_end_in_float32(train):
-    before = keras.config.dtype_policy().name
-    network = run(
-        masked(),
-        "prune",
-        train,
-        epochs=1,
-        precision="mixed_bfloat16",
-        strategy="mirrored",
-    )
-    assert network.get_layer("first").dtype_policy.name == "float32"
-    assert keras.config.dtype_policy().name == before
-
-
-def test_progress_is_silent_unless_asked_for(train, capsys):
-    run(model(), "pretrain", train, epochs=1)
-    assert capsys.readouterr().out == ""
-    run(model(), "pretrain", train, epochs=1, progress="epochs")
-    assert "pretrain 1/1  loss" in capsys.readouterr().out
+        ht.training.Phase(**arguments)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf.training.prune_phase import compression_of
@@ -11,9 +12,14 @@ from tests.pruning import networks
 
 X = networks.images((16, 6))
 Y = np.arange(16) % 3
+OBJECTIVE = ht.objectives.Natural()
 
 
-def prune(pruning, epochs, **arguments):
+def sgd(learning_rate, epochs):
+    return ht.training.SGD(learning_rate or 0.1)
+
+
+def prune(pruning, epochs, optimizer=sgd):
     """Runs a prune phase; returns the network and the kept of each epoch."""
     plain = keras.Sequential(
         [
@@ -23,14 +29,28 @@ def prune(pruning, epochs, **arguments):
         ]
     )
     network = pruning.start(networks.shake(plain), (X, Y), epochs=epochs)
-    objective = ht.objectives.Natural()
+    phase = ht.training.Phase(
+        name="prune", epochs=epochs, objective=OBJECTIVE, pruning=pruning
+    )
     robust = ht.RobustModel(
-        network, objective, compression=compression_of(pruning, epochs)
+        network,
+        OBJECTIVE,
+        compression=compression_of(pruning) if phase.learns_densities else None,
     )
     robust.compile(ht.training.SGD(0.1))
-    rounds = rounds_of(
-        pruning, robust, (X, Y), objective, epochs=epochs, **arguments
-    )
+    rounds = []
+    if phase.multistep:
+        data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+        rounds = [
+            rounds_of(
+                pruning,
+                robust,
+                data,
+                OBJECTIVE,
+                epochs=epochs,
+                optimizer=optimizer,
+            )
+        ]
     kept = []
     robust.fit(
         X,
@@ -38,7 +58,7 @@ def prune(pruning, epochs, **arguments):
         epochs=epochs,
         verbose=0,
         callbacks=[
-            *([] if rounds is None else [rounds]),
+            *rounds,
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs: kept.append(
                     ht.sparsity_report(network).kept
@@ -54,7 +74,7 @@ def prune(pruning, epochs, **arguments):
 def test_one_phase_ends_at_the_density(method):
     pruning = ht.Pruning(method=method, density=0.25)
     network, _, rounds = prune(pruning, 1)
-    assert rounds is None
+    assert not rounds
     assert ht.sparsity_report(network).kept <= 72 * 0.25
     assert not any(each.rate for each in ht.masked_layers(network).values())
 
@@ -69,7 +89,6 @@ def test_rounds_lead_to_the_density(method):
         return ht.training.SGD(0.05)
 
     network, kept, rounds = prune(pruning, 2, optimizer=optimizer)
-    assert compression_of(pruning, 2) is None
     assert kept[0] > kept[1]
     assert kept[1] <= 72 * 0.25 == 18
     # Only scores that train need one; how fast, the training knows.
@@ -81,23 +100,8 @@ def test_settings_reach_the_pressure_on_densities():
     pruning = ht.Pruning(
         method="harp", density=0.3, gamma_step=0.2, resource="flops"
     )
-    assert compression_of(pruning, 3).get_config() == {
+    assert compression_of(pruning).get_config() == {
         "density": 0.3,
         "gamma_step": 0.2,
         "resource": "flops",
     }
-
-
-def test_other_methods_and_phases_need_nothing():
-    robust = ht.RobustModel(
-        ht.to_masked(
-            keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        ),
-        ht.objectives.Natural(),
-    )
-    for pruning in (None, ht.Pruning(), ht.Pruning(multistep=True)):
-        assert compression_of(pruning, 0) is None
-        assert (
-            rounds_of(pruning, robust, (X, Y), robust.objective, epochs=0)
-            is None
-        )

@@ -14,6 +14,7 @@ from typing import Any
 
 from flags import certify_flags
 from flags.certify_flags import CertifySettings
+from hydra_tf import data
 from hydra_tf import evaluation
 from hydra_tf import interrupts
 from hydra_tf.errors import InputError
@@ -33,7 +34,7 @@ def run() -> None:
     """Certifies `--source` as the flags say, and shows what came of it."""
     parsed = certify_flags.certify_from_flags()
     chosen = parsed.certification
-    info = datasets.info(parsed.dataset)
+    info = data.info(parsed.dataset)
     source = finished_network.load(parsed.source, info)
     if not chosen.smooths:
         source.check_provable(f"--method={chosen.method}")

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from flags import evaluation_flags
+from hydra_tf import data
 from hydra_tf import files
 from hydra_tf.progress import say
 from trainers.evaluation import measuring
@@ -22,7 +23,7 @@ _PHASE = "evaluate"
 def run() -> None:
     """Evaluates `--source` as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
-    info = datasets.info(parsed.data.dataset)
+    info = data.info(parsed.data.dataset)
     source = finished_network.load(parsed.model.source, info)
     chosen = parsed.evaluation
     if source.is_saved_model and evaluation_flags.implies_proofs():

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flags import export_flags
+from hydra_tf import data
+from hydra_tf import export
 from hydra_tf.progress import say
 from trainers.exporting import shrunk
 from trainers.model_card import card as model_card
-from trainers.run import datasets
 from trainers.run import finished_network
 from trainers.run import networks
 from trainers.run.folder import RunFolder
@@ -19,7 +20,7 @@ def run() -> None:
     """Exports `--source`, with `--shrink` a smaller network."""
     parsed = settings.from_flags()
     changes = export_flags.export_from_flags()
-    info = datasets.info(parsed.data.dataset)
+    info = data.info(parsed.data.dataset)
     source = finished_network.load_keras(parsed.model.source, info)
     folder = RunFolder(parsed.run.output_dir)
     network, savings, smaller_file = source.network, None, None
@@ -29,7 +30,7 @@ def run() -> None:
         )
     folder.open()
     finished_network.write_flags(folder)
-    exported = networks.write_saved_model(network, folder.saved_model)
+    exported = export.export_saved_model(network, folder.saved_model)
     if savings is not None:
         smaller_file = shrunk.write(network, folder.shrunk)
     else:

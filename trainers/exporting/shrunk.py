@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from flags import export_flags
+from hydra_tf import evaluation
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
 from hydra_tf.training.checkpoints import save_network
-from trainers.run import networks
 
 # Fraction of the weights left from which on it is said that it is so many.
 _NEARLY_ALL = 0.95
@@ -36,7 +36,7 @@ def shrink(
     Raises:
         InputError: If nothing can be removed.
     """
-    plain = networks.stripped(network)
+    plain = evaluation.as_exported(network)
     smaller = pruning.shrink(plain)
     if smaller.count_params() >= plain.count_params():
         raise InputError(

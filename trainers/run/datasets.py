@@ -1,29 +1,14 @@
-"""The data set of `--dataset`: what is known about it, its test images."""
+"""The test images of `--dataset`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hydra_tf import data
-from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
 from hydra_tf.progress import say
 
 # Test images that are taken by default where all would fill the memory.
 _FEW = 1000
-
-
-def info(name: str) -> data.DatasetInfo:
-    """Returns what is known about `--dataset`.
-
-    Raises:
-        InputError: If there is no such data set.
-    """
-    if name not in data.names():
-        raise InputError(
-            f"--dataset={name} is unknown. {close_matches(name, data.names())}"
-        )
-    return data.info(name)
 
 
 def test_arrays(

@@ -1,14 +1,12 @@
-"""A network with masks or without: what it can, its size, its export."""
+"""A network with masks or without: what it can, what it keeps."""
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
 import keras
 
 from hydra_tf import bounds
-from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
@@ -26,13 +24,6 @@ _MASKED = (
 def is_masked(network: keras.Model) -> bool:
     """Whether any layer of a network has a mask."""
     return bool(find_masked(network))
-
-
-def stripped(network: keras.Model) -> keras.Model:
-    """Returns the network with its masks made permanent."""
-    if is_masked(network):
-        return pruning.strip_masks(network)
-    return network
 
 
 def check_provable(network: keras.Model, where: str, needed_by: str) -> None:
@@ -61,13 +52,6 @@ def sparsity(network: keras.Model) -> dict[str, Any]:
     granularity = find_masked(network)[0].granularity
     report = pruning.sparsity_report(network)
     return {"granularity": granularity, **report.to_dict()}
-
-
-def write_saved_model(
-    network: keras.Model, path: pathlib.Path
-) -> export.SavedModelInfo:
-    """Writes a network, masked or not, as a SavedModel."""
-    return export.export_saved_model(network, path)
 
 
 def _masked_where_possible(network: keras.Model) -> keras.Model:

@@ -16,6 +16,7 @@ import numpy as np
 
 from flags import pruning_flags
 from hydra_tf import data
+from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
@@ -51,7 +52,7 @@ class Experiment:
 
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
-        self.info = datasets.info(settings.data.dataset)
+        self.info = data.info(settings.data.dataset)
         self.source_path = self._find_source(phase)
         self.strategy = training.make_strategy(settings.execution.strategy)
         self._check_batch_size()
@@ -199,7 +200,8 @@ class Experiment:
         callbacks = []
         if epochs:
             callbacks.append(self._events(settings, folder))
-        return settings.run(
+        return training.train_phase(
+            settings,
             begin,
             lambda: self.train_data,
             folder=folder.path,
@@ -276,7 +278,7 @@ class Experiment:
         ):
             return
         self.worked = True
-        exported = networks.write_saved_model(network, folder.saved_model)
+        exported = export.export_saved_model(network, folder.saved_model)
         sparsity = networks.sparsity(network)
         choice = self.pruning(method)
         if "prune" in self._epochs and choice.learns_densities:
@@ -322,7 +324,7 @@ class Experiment:
         known = self.folder.read_metrics().get("artifacts", {})
         if "unpruned" not in known:
             with tempfile.TemporaryDirectory() as temporary:
-                exported = networks.write_saved_model(
+                exported = export.export_saved_model(
                     network, pathlib.Path(temporary) / "saved_model"
                 )
             known["unpruned"] = {

@@ -19,11 +19,11 @@ from flags import pruning_flags
 from flags import run_flags
 from flags import schedule_flags
 from flags import training_flags
-from hydra_tf.registry.evaluation import EvaluationSettings
 from hydra_tf.registry.objectives import OBJECTIVES
 from hydra_tf.registry.objectives import ObjectiveEntry
 
 if TYPE_CHECKING:
+    from hydra_tf.evaluation import EvaluationSettings
     from hydra_tf.objectives import Objective
     from hydra_tf.pruning import Pruning
     from hydra_tf.training import Execution

@@ -3,9 +3,9 @@
 import pytest
 
 from hydra_tf.errors import InputError
+from hydra_tf.pruning.settings import PruningSettings
 from hydra_tf.registry.methods import METHODS
 from hydra_tf.registry.methods import SETTINGS
-from hydra_tf.registry.pruning import PruningSettings
 
 
 def own_scores(network, groups, *, seed, data):

@@ -1,0 +1,231 @@
+"""Training a network for one phase, from wherever it was stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hydra_tf import data
+from hydra_tf.errors import InputError
+from hydra_tf.layers.traversal import find_masked
+from hydra_tf.objectives import Objective
+from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.optimizer_settings import GivenOptimizer
+from hydra_tf.training.optimizer_settings import OptimizerSettings
+from hydra_tf.training.phase import Phase
+from hydra_tf.training.phase_training import Execution
+from hydra_tf.training.phase_training import PhaseTraining
+from hydra_tf.training.precision import with_precision
+from hydra_tf.training.train_data import as_train_data
+from hydra_tf.training.weights import fingerprint
+
+
+def run_phase(
+    network: keras.Model | Callable[[], keras.Model],
+    phase: str,
+    train: Any,
+    objective: Objective,
+    *,
+    epochs: int,
+    folder: str | os.PathLike | None = None,
+    pruning: Any = None,
+    optimizer: str | keras.Optimizer = "sgd",
+    learning_rate: float | None = None,
+    lr_schedule: str = "cosine",
+    warmup_epochs: int = 0,
+    warmup_learning_rate: float | None = None,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    seed: int = 0,
+    precision: str = "float32",
+    strategy: str | tf.distribute.Strategy | None = None,
+    steps_per_execution: int = 1,
+    jit_compile: str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: str = "none",
+    settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> keras.Model:
+    """Trains a network for one phase, from wherever it was stopped.
+
+    With a `folder`, the state of training is kept after every epoch. The same
+    call made again resumes there, or returns the network of a phase that is
+    finished; with a `hydra_tf.data.Pipeline` or arrays, it ends with the same
+    weights as a phase that was never stopped. History and settings are JSON
+    files beside it.
+
+    A phase with learned densities ends with the weights of its best epoch and
+    whole counts within the target.
+
+    Args:
+        network: Keras model from images to logits, which is trained in place
+            unless precision or strategy need a copy; for `"prune"` and
+            `"finetune"` with masks, as `hydra_tf.start_pruning` returns it. Or
+            a function that returns it, called if the phase is not finished.
+        phase: `"pretrain"`, `"prune"` or `"finetune"`.
+        train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
+            pair of arrays: images in [0, 1] and integer labels. Or a function
+            that returns it.
+        objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
+        epochs: Integer >= 0; 0 leaves the weights as they are.
+        folder: Folder that gets `checkpoints/<phase>.*`.
+        pruning: A `hydra_tf.pruning.Pruning`; needed in the prune phase for
+            learned densities and multi-step pruning alone.
+        optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
+            has its own settings.
+        learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
+            SGD (0.01 to finetune), else 0.001 (0.0001).
+        lr_schedule: `"cosine"`, `"step"` or `"constant"`.
+        warmup_epochs: Integer >= 0, epochs before the schedule begins.
+        warmup_learning_rate: Float > 0, by default a tenth of the peak.
+        momentum: Float in [0, 1].
+        weight_decay: Float >= 0.
+        seed: Integer >= 0 from which all random numbers of the phase follow.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        strategy: `"auto"`, `"none"`, `"mirrored"` or a
+            `tf.distribute.Strategy`.
+        steps_per_execution: Integer >= 1, steps per call into TensorFlow.
+        jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
+        callbacks: Keras callbacks; their `model` is a `RobustModel`.
+        progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written
+            to stdout.
+        settings: Further settings to record and compare by name.
+        overwrite: Whether to start the phase again.
+
+    Returns:
+        The trained network, in float32.
+
+    Raises:
+        InputError: If an argument cannot be used, or the folder holds the
+            phase begun with other settings.
+        DivergedError: If the loss or a weight is not finite.
+
+    Example:
+        ```python
+        network = ht.training.run_phase(
+            network, "pretrain", train, ht.objectives.TRADES(), epochs=20
+        )
+        ```
+    """
+    chosen: OptimizerSettings | GivenOptimizer
+    if isinstance(optimizer, keras.Optimizer):
+        chosen = GivenOptimizer(optimizer)
+    else:
+        chosen = OptimizerSettings(
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            warmup_epochs=warmup_epochs,
+            warmup_learning_rate=warmup_learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+        )
+    return train_phase(
+        Phase(
+            name=phase,
+            epochs=epochs,
+            objective=objective,
+            optimizer=chosen,
+            pruning=pruning,
+            seed=seed,
+            precision=precision,
+            settings=settings or {},
+        ),
+        network,
+        train,
+        folder=folder,
+        overwrite=overwrite,
+        execution=Execution(
+            strategy=strategy,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            progress=progress,
+            callbacks=callbacks,
+        ),
+    )
+
+
+def train_phase(
+    phase: Phase,
+    network: keras.Model | Callable[[], keras.Model],
+    train: Any,
+    *,
+    folder: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    execution: Execution | None = None,
+) -> keras.Model:
+    """Trains a network for a phase; see `run_phase`.
+
+    Args:
+        phase: The phase.
+        network: As for `run_phase`.
+        train: As for `run_phase`.
+        folder: As for `run_phase`.
+        overwrite: As for `run_phase`.
+        execution: How it is computed and shown.
+
+    Returns:
+        The trained network, in float32.
+    """
+    kept = None
+    if folder is not None:
+        kept = PhaseCheckpoints(folder, phase.name)
+        if overwrite:
+            kept.remove()
+        kept.begin(_record_of(phase, network, train))
+        if kept.is_finished:
+            return kept.load_network()
+    if not isinstance(network, keras.Layer):
+        network = network()
+    _check_network(phase, network)
+    if phase.epochs:
+        batches = as_train_data(
+            train() if callable(train) else train, phase.seed
+        )
+        network = PhaseTraining(
+            phase, batches, kept, execution or Execution()
+        ).run(network)
+    else:
+        phase.set_phase(network)
+    if phase.prunes:
+        phase.pruning.finish(network)
+    network = with_precision(network, "float32")
+    if kept is not None:
+        kept.finish(network)
+    return network
+
+
+def _record_of(phase: Phase, network: Any, train: Any) -> dict[str, Any]:
+    """Returns the record of a training, network and data included.
+
+    Those that a function would make are not made for it.
+    """
+    record = phase.record()
+    if phase.name != "pretrain" and isinstance(network, keras.Layer):
+        record.setdefault("source", fingerprint(network))
+    if isinstance(train, data.Pipeline):
+        record.setdefault("batch_size", train.batch_size)
+        record.setdefault("num_examples", train.num_examples)
+    return record
+
+
+def _check_network(phase: Phase, network: keras.Model) -> None:
+    """Raises `InputError` if the phase cannot train a network."""
+    masked = find_masked(network)
+    if phase.name != "pretrain" and not masked:
+        raise InputError(
+            f"`network` has no masks, and the {phase.name} phase needs "
+            "them: pass what hydra_tf.start_pruning returns"
+        )
+    learns = any(layer.rate is not None for layer in masked)
+    if phase.name == "prune" and phase.pruning is None and learns:
+        raise InputError(
+            "`pruning` must be given for a network that learns its "
+            "densities: it holds their target"
+        )

@@ -1,0 +1,17 @@
+"""Words that help to mend a mistake."""
+
+import pytest
+
+from hydra_tf.errors import close_matches
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("TRADE", "Did you mean 'trades'?"),
+        ("mar", "Did you mean 'mart'?"),
+        ("zzz", "Choose from: mart, trades."),
+    ],
+)
+def test_close_names_are_suggested_or_all_listed(name, words):
+    assert close_matches(name, ["trades", "mart"]) == words

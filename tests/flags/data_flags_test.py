@@ -1,0 +1,10 @@
+"""Flags of the data set."""
+
+from absl import flags
+
+from hydra_tf import data
+
+
+def test_every_data_set_is_named_in_the_help():
+    text = flags.FLAGS["dataset"].help
+    assert all(name in text for name in data.names())
