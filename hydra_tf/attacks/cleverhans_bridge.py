@@ -34,7 +34,6 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.checks import check_attack_settings
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import class_labels
@@ -114,13 +113,12 @@ def cleverhans_attack(
     radius = math.inf
     if epsilon is not None:
         radius = epsilon
-        check_number("epsilon", epsilon, minimum=0.0)
     elif name != "cw_l2":
         raise InputError(f"The attack {name!r} needs `epsilon`.")
     if num_steps is None:
         num_steps = 1000 if name == "cw_l2" else 10
     check_attack_settings(
-        epsilon=0.0,  # Checked above.
+        epsilon=0.0 if epsilon is None else epsilon,
         step_size=0.0 if step_size is None else step_size,
         num_steps=num_steps,
         threat_model=threat_model,

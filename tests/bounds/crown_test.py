@@ -72,13 +72,14 @@ def test_crown_over_intervals_is_crown_ibp(network):
         bounds.crown(network, *box, intermediate="ibp"),
         bounds.crown(network, *box),
         made.bound("crown_ibp"),
-        made.crown(),
     ):
         np.testing.assert_array_equal(ends, others)
     *_, expected = bounds.interval(network, *box, return_intermediate=True)
     assert list(layers) == ["one", "two"]
     for name, ends in layers.items():
         np.testing.assert_array_equal(ends, expected[name])
+    with pytest.raises(InputError, match="`intermediate` must be one of 'ibp'"):
+        bounds.crown(network, *box, intermediate="symbolic")
 
 
 def test_a_pass_for_every_neuron_is_tighter(network):
