@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import numbers
-from typing import Any
 
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.attacks import EPSILON
+from hydra_tf.registry.attacks import NUM_STEPS
+from hydra_tf.registry.attacks import STEP_SIZE
 from hydra_tf.registry.attacks import THREAT_MODEL
+
+# An evaluation's may be left out, and it takes one step at least.
+_STEP_SIZE = dataclasses.replace(STEP_SIZE, default=0.0)
+_NUM_STEPS = dataclasses.replace(NUM_STEPS, lower=0)
 
 
 def check_attack_settings(
@@ -24,9 +31,9 @@ def check_attack_settings(
     Tensors are not checked: their value may be unknown.
     """
     THREAT_MODEL.check(threat_model)
-    check_number("epsilon", epsilon, minimum=0.0)
-    check_number("step_size", step_size, minimum=0.0)
-    check_number("num_steps", num_steps, minimum=0, integer=True)
+    EPSILON.check(epsilon)
+    _STEP_SIZE.check(step_size)
+    _NUM_STEPS.check(num_steps)
     lowest, highest = clip
     if isinstance(lowest, numbers.Real) and isinstance(highest, numbers.Real):
         if not lowest < highest:
@@ -34,36 +41,6 @@ def check_attack_settings(
                 "`clip` must be (smallest, largest) value of an image. "
                 f"Received: clip={tuple(clip)}"
             )
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    minimum: float,
-    integer: bool = False,
-    strict: bool = False,
-) -> None:
-    """Raises InputError unless `value` is a tensor or a number >= `minimum`.
-
-    With `strict` it must be larger than `minimum`.
-    """
-    if tf.is_tensor(value):
-        return
-    kind, wanted = numbers.Real, "a number"
-    if integer:
-        kind, wanted = numbers.Integral, "an integer"
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    # Also false for NaN and, written this way, for infinity.
-    if (
-        not fits
-        or not minimum <= value < float("inf")
-        or (strict and value == minimum)
-    ):
-        raise InputError(
-            f"`{name}` must be {wanted} {'>' if strict else '>='} {minimum}. "
-            f"Received: {name}={value!r}"
-        )
 
 
 def checked_images(x: tf.Tensor) -> tf.Tensor:

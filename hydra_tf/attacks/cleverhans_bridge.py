@@ -4,7 +4,7 @@ An independent implementation to compare with, and attacks of other kinds:
 momentum (MIM), smallest perturbation (CW-L2), no gradients (SPSA). What they
 need to run beside Keras 3, and to do what they document, is dealt with here:
 
-* FGM, BIM, PGD, MIM: the assertions they call sanity checks are switched off,
+* PGD, MIM: the assertions they call sanity checks are switched off,
   the arguments are checked here instead. Their gradient function keeps every
   network it has seen for ever, and would not notice that a network changed its
   phase; each call gets a fresh one.
@@ -34,7 +34,7 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.checks import check_attack_settings
-from hydra_tf.attacks.checks import check_number
+from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import class_labels
@@ -45,6 +45,10 @@ from hydra_tf.registry.attacks import AttackEntry
 
 _NORMS = {"linf": np.inf, "l2": 2}
 _PREFIX = "cleverhans_"
+# Step sizes, by default, of those that walk with Adam.
+_LEARNING_RATES = {"cw_l2": 0.005, "spsa": 0.01}
+
+LogitsFunction = Callable[[tf.Tensor], tf.Tensor]
 
 _LOCK = threading.RLock()
 
@@ -66,7 +70,7 @@ def cleverhans_attack(
     """Runs an attack of cleverhans. To be called eagerly.
 
     Args:
-        name: `"fgm"`, `"bim"`, `"pgd"`, `"mim"`, `"cw_l2"` or `"spsa"`.
+        name: `"pgd"`, `"mim"`, `"cw_l2"` or `"spsa"`.
         model: Keras model, called in inference mode, or any callable from
             images to logits.
         x: Float images of shape `(batch, ...)` within `clip`; for `"cw_l2"`
@@ -111,22 +115,30 @@ def cleverhans_attack(
     entry.check_threat_model(threat_model)
     for key, value in settings.items():
         entry.setting(key).check(value)
-    radius = math.inf
-    if epsilon is not None:
-        radius = epsilon
-        check_number("epsilon", epsilon, minimum=0.0)
-    elif name != "cw_l2":
-        raise InputError(f"The attack {name!r} needs `epsilon`.")
+    if epsilon is None:
+        if name != "cw_l2":
+            raise InputError(f"The attack {name!r} needs `epsilon`.")
+        epsilon = math.inf
     if num_steps is None:
         num_steps = 1000 if name == "cw_l2" else 10
+    if step_size is None:
+        step_size = _LEARNING_RATES.get(name)
+    if step_size is None:
+        step_size = epsilon / 4
+        if threat_model == "l2":
+            step_size = min(2 * epsilon / max(num_steps, 1), epsilon)
     check_attack_settings(
-        epsilon=0.0,  # Checked above.
-        step_size=0.0 if step_size is None else step_size,
+        epsilon=0.0 if epsilon == math.inf else epsilon,
+        step_size=step_size,
         num_steps=num_steps,
         threat_model=threat_model,
         clip=clip,
     )
-    dtype = tf.convert_to_tensor(x).dtype
+    if name == "pgd" and step_size > epsilon:
+        raise InputError(
+            "The attack 'pgd' of cleverhans needs `step_size` <= `epsilon`. "
+            f"Received: step_size={step_size}, epsilon={epsilon}"
+        )
     images = _checked_images(x, clip)
     logits_of = as_logits_function(model)
     if y is None:
@@ -137,51 +149,26 @@ def cleverhans_attack(
     if stateless_seed is not None:
         low, high = stateless_seed.numpy().astype(np.uint32).tolist()
         tf.random.set_seed(low | (high & 0x3FFFFFFF) << 32)
+    if name in ("pgd", "mim"):
+        settings["norm"] = _NORMS[threat_model]
     with _LOCK, _quiet():
-        if name == "cw_l2":
-            x_adv = _smallest_perturbation(
-                logits_of,
-                images,
-                labels,
-                epsilon=radius,
-                learning_rate=0.005 if step_size is None else step_size,
-                max_iterations=num_steps,
-                clip=clip,
-                **settings,
-            )
-        elif name == "spsa":
-            x_adv = _spsa(
-                logits_of,
-                images,
-                labels,
-                epsilon=radius,
-                learning_rate=0.01 if step_size is None else step_size,
-                num_steps=num_steps,
-                clip=clip,
-                **settings,
-            )
-        else:
-            x_adv = _gradient_attack(
-                name,
-                logits_of,
-                images,
-                labels,
-                epsilon=radius,
-                step_size=_default_step_size(
-                    name, radius, step_size, num_steps, threat_model
-                ),
-                num_steps=num_steps,
-                norm=_NORMS[threat_model],
-                clip=clip,
-                **settings,
-            )
-    return tf.cast(x_adv, dtype)
+        x_adv = _RUN[name](
+            logits_of,
+            images,
+            labels,
+            epsilon=epsilon,
+            step_size=step_size,
+            num_steps=num_steps,
+            clip=clip,
+            **settings,
+        )
+    return tf.cast(x_adv, tf.convert_to_tensor(x).dtype)
 
 
 # The rows of the registry.
-fgm, bim, pgd, mim, cw_l2, spsa = (
+pgd, mim, cw_l2, spsa = (
     functools.partial(cleverhans_attack, name)
-    for name in ("fgm", "bim", "pgd", "mim", "cw_l2", "spsa")
+    for name in ("pgd", "mim", "cw_l2", "spsa")
 )
 
 
@@ -205,12 +192,7 @@ def _checked_images(x: tf.Tensor, clip: tuple[float, float]) -> tf.Tensor:
             "`cleverhans_attack` must be called outside of `tf.function`; "
             "`pgd` and `fgsm` can be called within."
         )
-    images = tf.convert_to_tensor(x)
-    if not images.dtype.is_floating:
-        raise InputError(
-            f"`x` must hold float images. Received: dtype={images.dtype.name}"
-        )
-    images = tf.cast(images, tf.float32)
+    images = tf.cast(checked_images(x), tf.float32)
     lowest, highest = float(np.min(images)), float(np.max(images))
     if not clip[0] <= lowest <= highest <= clip[1]:
         raise InputError(
@@ -220,29 +202,9 @@ def _checked_images(x: tf.Tensor, clip: tuple[float, float]) -> tf.Tensor:
     return images
 
 
-def _default_step_size(
+def _climb(
     name: str,
-    epsilon: float,
-    step_size: float | None,
-    num_steps: int,
-    threat_model: str,
-) -> float:
-    """Returns the step size, or raises InputError if the attack refuses it."""
-    if step_size is None:
-        if threat_model == "linf":
-            return epsilon / 4
-        return min(2 * epsilon / max(num_steps, 1), epsilon)
-    if name in ("bim", "pgd") and step_size > epsilon:
-        raise InputError(
-            f"The attack {name!r} of cleverhans needs `step_size` <= `epsilon`."
-            f" Received: step_size={step_size}, epsilon={epsilon}"
-        )
-    return step_size
-
-
-def _gradient_attack(
-    name: str,
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    logits_of: LogitsFunction,
     x: tf.Tensor,
     y: tf.Tensor,
     *,
@@ -251,55 +213,43 @@ def _gradient_attack(
     num_steps: int,
     norm: float,
     clip: tuple[float, float],
-    random_start: bool = True,
-    decay_factor: float = 1.0,
+    **settings: Any,
 ) -> tf.Tensor:
-    """Runs FGM, BIM, PGD or MIM."""
-    from cleverhans.tf2.attacks import basic_iterative_method as bim
+    """Runs PGD or MIM."""
     from cleverhans.tf2.attacks import fast_gradient_method as fgm
     from cleverhans.tf2.attacks import momentum_iterative_method as mim
     from cleverhans.tf2.attacks import projected_gradient_descent as pgd
 
-    common = {
-        "y": y,
-        "clip_min": clip[0],
-        "clip_max": clip[1],
-        "sanity_checks": False,
-    }
-    steps = {"eps": epsilon, "eps_iter": step_size, "nb_iter": num_steps}
-    module = mim if name == "mim" else fgm
+    # The module that has the gradient's function, which is to be a fresh one.
+    module, attack = mim, mim.momentum_iterative_method
+    if name == "pgd":
+        module, attack = fgm, pgd.projected_gradient_descent
+        settings = {"rand_init": settings.get("random_start", True)}
     gradient = tf.function(module.compute_gradient.python_function)
     with mock.patch.object(module, "compute_gradient", gradient):
-        if name == "fgm":
-            return fgm.fast_gradient_method(
-                logits_of, x, epsilon, norm, **common
-            )
-        if name == "bim":
-            return bim.basic_iterative_method(
-                logits_of, x, norm=norm, **steps, **common
-            )
-        if name == "mim":
-            return mim.momentum_iterative_method(
-                logits_of,
-                x,
-                norm=norm,
-                decay_factor=decay_factor,
-                **steps,
-                **common,
-            )
-        return pgd.projected_gradient_descent(
-            logits_of, x, norm=norm, rand_init=random_start, **steps, **common
+        return attack(
+            logits_of,
+            x,
+            y=y,
+            eps=epsilon,
+            eps_iter=step_size,
+            nb_iter=num_steps,
+            norm=norm,
+            clip_min=clip[0],
+            clip_max=clip[1],
+            sanity_checks=False,
+            **settings,
         )
 
 
 def _smallest_perturbation(
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    logits_of: LogitsFunction,
     x: tf.Tensor,
     y: tf.Tensor,
     *,
     epsilon: float,
-    learning_rate: float,
-    max_iterations: int,
+    step_size: float,
+    num_steps: int,
     clip: tuple[float, float],
     binary_search_steps: int = 5,
     confidence: float = 0.0,
@@ -321,14 +271,14 @@ def _smallest_perturbation(
         clip_min=clip[0],
         clip_max=clip[1],
         binary_search_steps=binary_search_steps,
-        max_iterations=max_iterations,
+        max_iterations=num_steps,
         abort_early=abort_early,
         confidence=confidence,
         # The loss is counted once per entry of the image.
         initial_const=initial_const / math.prod(x.shape[1:]),
-        learning_rate=learning_rate,
+        learning_rate=step_size,
     )
-    attack.optimizer = _Adam(learning_rate)
+    attack.optimizer = _Adam(step_size)
     x_adv = tf.constant(attack.attack(x.numpy()))
     # The attack moves away from the prediction. Where that is not the label,
     # the image is misclassified as it is.
@@ -366,12 +316,12 @@ class _Adam:
 
 
 def _spsa(
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
+    logits_of: LogitsFunction,
     x: tf.Tensor,
     y: tf.Tensor,
     *,
     epsilon: float,
-    learning_rate: float,
+    step_size: float,
     num_steps: int,
     clip: tuple[float, float],
     delta: float = 0.01,
@@ -399,7 +349,7 @@ def _spsa(
         _delta=delta,
         _num_samples=num_samples // 2,
         _num_iters=1,
-        lr=learning_rate,
+        lr=step_size,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-7,
@@ -434,6 +384,14 @@ def _spsa(
     return tf.concat(
         [attack_one(x[i : i + 1], y[i : i + 1]) for i in range(len(x))], axis=0
     )
+
+
+_RUN: dict[str, Callable[..., tf.Tensor]] = {
+    "pgd": functools.partial(_climb, "pgd"),
+    "mim": functools.partial(_climb, "mim"),
+    "cw_l2": _smallest_perturbation,
+    "spsa": _spsa,
+}
 
 
 @contextlib.contextmanager

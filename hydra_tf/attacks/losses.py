@@ -10,13 +10,18 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
+from hydra_tf.registry.settings import Choice
 
 # Added to z_y - max z_c in the margin loss: far beyond the margins of trained
 # networks, so that the attack keeps pushing after the label is lost.
 MARGIN_CONFIDENCE = 50.0
 
-LOSSES = ("ce", "kl", "margin")
+_LOSS = Choice(
+    name="loss",
+    choices=("ce", "kl", "margin"),
+    default="ce",
+    help="What an attack climbs.",
+)
 
 
 def class_labels(y: tf.Tensor) -> tf.Tensor:
@@ -110,15 +115,6 @@ def margin_loss(
     return -tf.nn.relu(margin + confidence)
 
 
-def check_loss(loss: str) -> None:
-    """Raises InputError unless `loss` is one that an attack can climb."""
-    if loss not in LOSSES:
-        raise InputError(
-            f"`loss` must be one of {', '.join(map(repr, LOSSES))}. "
-            f"Received: loss={loss!r}. {close_matches(loss, LOSSES)}"
-        )
-
-
 def attack_loss(
     loss: str, y: tf.Tensor | None, natural_logits: tf.Tensor | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -130,7 +126,7 @@ def attack_loss(
         natural_logits: Float32 logits of the unperturbed images; used by
             `"kl"` only.
     """
-    check_loss(loss)
+    _LOSS.check(loss)
     if loss == "ce":
         return lambda logits: cross_entropy(logits, y)
     if loss == "margin":

@@ -18,17 +18,16 @@ import tensorflow as tf
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.checks import check_attack_settings
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import attack_loss
-from hydra_tf.attacks.losses import check_loss
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
+from hydra_tf.registry.attacks import NUM_RESTARTS
 
 
 def _computing_kernels_once(attack: Callable) -> Callable:
@@ -129,7 +128,6 @@ def pgd(
         threat_model=threat_model,
         clip=clip,
     )
-    check_loss(loss)
     _check_restarts(num_restarts, random_start)
     x = checked_images(x)
     images = tf.cast(x, tf.float32)
@@ -228,7 +226,7 @@ def _outcome(logits, y, loss_of) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _check_restarts(num_restarts: int, random_start: bool) -> None:
-    check_number("num_restarts", num_restarts, minimum=1, integer=True)
+    NUM_RESTARTS.check(num_restarts)
     if not random_start and not tf.is_tensor(num_restarts):
         if num_restarts > 1:
             raise InputError(

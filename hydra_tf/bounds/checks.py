@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.attacks.losses import class_labels
 from hydra_tf.bounds.trace import Graph
 from hydra_tf.errors import InputError
 
@@ -94,21 +94,6 @@ def check_spec(
     return spec
 
 
-def crown_method(intermediate: str) -> str:
-    """Returns the method of CROWN over bounds on activations' inputs.
-
-    Args:
-        intermediate: Method of these bounds, `"ibp"` or `"crown"`.
-    """
-    methods = {"ibp": "crown_ibp", "crown": "crown"}
-    if intermediate not in methods:
-        raise InputError(
-            "`intermediate` must be 'ibp' or 'crown'. "
-            f"Received: intermediate={intermediate!r}"
-        )
-    return methods[intermediate]
-
-
 def check_epsilon(epsilon: Any) -> Any:
     """Returns a radius, or raises `InputError` if it is negative or NaN."""
     if tf.is_tensor(epsilon) and tf.is_symbolic_tensor(epsilon):
@@ -120,21 +105,6 @@ def check_epsilon(epsilon: Any) -> Any:
             f"Received: epsilon={epsilon}"
         )
     return epsilon
-
-
-def check_clip(clip: Any) -> None:
-    """Raises `InputError` unless it is a least and a larger number, or None."""
-    if clip is None:
-        return
-    try:
-        least, largest = (float(limit) for limit in clip)
-    except (TypeError, ValueError):
-        least, largest = math.nan, math.nan
-    if not least < largest:
-        raise InputError(
-            "`clip` must be the least and the largest value of a pixel, such "
-            f"as (0.0, 1.0), or None. Received: clip={clip!r}"
-        )
 
 
 def check_images(x: tf.Tensor, clip: tuple[float, float]) -> None:
@@ -168,16 +138,7 @@ def check_labels(y: Any, num_classes: int) -> tf.Tensor:
         InputError: If there is one outside 0 to `num_classes - 1`, as far as
             values are known.
     """
-    y = tf.convert_to_tensor(y)
-    if not y.dtype.is_integer or not (
-        y.shape.rank == 1 or (y.shape.rank == 2 and y.shape[1] == 1)
-    ):
-        raise InputError(
-            "`y` must be integer labels of shape (batch,). Received: "
-            f"shape={tuple(y.shape)}, dtype={y.dtype.name}"
-        )
-    if y.shape.rank == 2:
-        y = tf.squeeze(y, 1)
+    y = class_labels(y)
     values = known(y)
     if values is not None and values.size:
         wrong = values[(values < 0) | (values >= num_classes)]

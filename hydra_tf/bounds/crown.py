@@ -11,7 +11,6 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds import xla
-from hydra_tf.bounds.checks import crown_method
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import row_sums
@@ -24,6 +23,14 @@ from hydra_tf.bounds.relaxation import Relaxation
 from hydra_tf.bounds.relaxation import bias_gradient
 from hydra_tf.bounds.relaxation import lines_around
 from hydra_tf.bounds.relaxation import over_batch
+from hydra_tf.registry.settings import Choice
+
+_INTERMEDIATE = Choice(
+    name="intermediate",
+    choices=("ibp", "crown"),
+    default="ibp",
+    help="Method that bounds the activations' inputs.",
+)
 
 
 def crown(
@@ -61,7 +68,9 @@ def crown(
 
     - [Zhang et al., 2018](https://arxiv.org/abs/1811.00866)
     """
-    method = crown_method(intermediate)
+    method = "crown_ibp"
+    if _INTERMEDIATE.check(intermediate) == "crown":
+        method = "crown"
     return bounds_by(method, model, lower, upper, spec, return_intermediate)
 
 

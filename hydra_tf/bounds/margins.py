@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds.checks import as_float
-from hydra_tf.bounds.checks import check_clip
 from hydra_tf.bounds.checks import check_epsilon
 from hydra_tf.bounds.checks import check_images
 from hydra_tf.bounds.checks import check_labels
@@ -16,6 +15,7 @@ from hydra_tf.bounds.trace import network_of
 from hydra_tf.bounds.trace import trace
 from hydra_tf.errors import InputError
 from hydra_tf.registry.bounds import BOUNDS
+from hydra_tf.registry.objectives import CLIP
 
 METHODS = BOUNDS.names
 
@@ -34,7 +34,7 @@ def input_box(
         InputError: If `epsilon` is negative, `clip` is no pair of limits, or
             `x` is not within them.
     """
-    check_clip(clip)
+    CLIP.check(clip)
     x = as_float(x)
     epsilon = tf.cast(check_epsilon(epsilon), x.dtype)
     lower, upper = x - epsilon, x + epsilon

@@ -20,14 +20,13 @@ from hydra_tf.bounds.receptive_fields import num_window_entries
 from hydra_tf.bounds.receptive_fields import on_windows
 from hydra_tf.bounds.relaxation import Relaxation
 from hydra_tf.bounds.trace import Graph
+from hydra_tf.bounds.xla import USUAL_BATCH
 from hydra_tf.ops.loops import map_in_order
 
 # Numbers in the largest tensor of coefficients of a pass, about.
 _MAX_NUMBERS = 2**25
 # Numbers in the windows of a batch's feature maps.
 _MAX_WINDOWS = 2**26
-# Batch size to count with where it is not known.
-_USUAL_BATCH = 32
 
 # Returns the lines around an activation by bounds on its input.
 Relax = Callable[[LeakyReLU, Interval], Relaxation]
@@ -182,4 +181,4 @@ def _joined(parts: tf.Tensor) -> tf.Tensor:
 
 def _batch(values: Sequence[Interval]) -> int:
     """Returns the size of the batch, or what it is likely to be."""
-    return values[0].batch or _USUAL_BATCH
+    return values[0].batch or USUAL_BATCH

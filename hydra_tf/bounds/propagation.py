@@ -8,7 +8,6 @@ from typing import Any
 from hydra_tf.bounds import neurons
 from hydra_tf.bounds.checks import check_box
 from hydra_tf.bounds.checks import check_spec
-from hydra_tf.bounds.checks import crown_method
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.intervals import propagate
@@ -90,32 +89,6 @@ class BoundPropagation:
             output = self.intervals[self.graph.output]
             spec = check_spec(spec, output.shape, self.box.lower)
         return bound(self, spec, upper)
-
-    def interval(self, spec: Any = None, *, upper: bool = True) -> Ends:
-        """Returns interval bounds, those of the method `ibp`."""
-        return self.bound("ibp", spec, upper=upper)
-
-    def crown(
-        self,
-        spec: Any = None,
-        intermediate: str = "ibp",
-        *,
-        upper: bool = True,
-    ) -> Ends:
-        """Returns CROWN's bounds, by one pass back from the outputs.
-
-        Args:
-            spec: The specification.
-            intermediate: Method that bounds the activations' inputs: `"ibp"`
-                for intervals (method `crown_ibp`), or `"crown"` for a pass of
-                their own (method `crown`), which is tighter and far slower.
-            upper: Whether upper bounds are wanted.
-        """
-        return self.bound(crown_method(intermediate), spec, upper=upper)
-
-    def symbolic(self, spec: Any = None, *, upper: bool = True) -> Ends:
-        """Returns the bounds of symbolic interval analysis."""
-        return self.bound("symbolic", spec, upper=upper)
 
     @full_precision()
     def intermediate(self, method: str) -> dict[str, Ends]:

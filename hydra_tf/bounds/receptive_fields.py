@@ -115,7 +115,7 @@ def find_windows(
     for node in reversed(graph.nodes[:start]):
         if node.output not in windows or isinstance(node.operation, Monotone):
             continue
-        before = _window_before(node, windows[node.output], shapes)
+        before = _window_before(node, windows[node.output])
         if before is None:
             return None
         for number in node.inputs:
@@ -155,9 +155,7 @@ def num_window_entries(
     )
 
 
-def _window_before(
-    node: Node, window: Window, shapes: Sequence[tuple[int, ...]]
-) -> Window | None:
+def _window_before(node: Node, window: Window) -> Window | None:
     """Returns the windows of a node's inputs, `None` if it has no places."""
     operation = node.operation
     if isinstance(operation, Convolution):
@@ -274,9 +272,7 @@ class _WindowedBuilder:
             self._boxes[self._last] = self._box(node.output)
             self._numbers[node.output] = self._last
             return
-        needed = _window_before(
-            node, window, [value.shape for value in self._values]
-        )
+        needed = _window_before(node, window)
         inputs = tuple(
             self._cropped(node.name, number, needed) for number in node.inputs
         )

@@ -14,7 +14,7 @@ import tensorflow as tf
 # Fewer numbers than these are not worth a compilation.
 MIN_NUMBERS = 2**16
 # Batch size to count with where it is not known.
-_USUAL_BATCH = 32
+USUAL_BATCH = 32
 
 
 def pays(tensor: tf.Tensor, batch: int | None) -> bool:
@@ -29,7 +29,7 @@ def pays(tensor: tf.Tensor, batch: int | None) -> bool:
     count = tensor.shape[1:].num_elements()
     if not tf.is_symbolic_tensor(tensor) or count is None:
         return False
-    return (batch or _USUAL_BATCH) * count >= MIN_NUMBERS
+    return (batch or USUAL_BATCH) * count >= MIN_NUMBERS
 
 
 def where_it_pays(

@@ -378,15 +378,16 @@ class MaskedLayer:
             min_density: Float in [0, 1), the least density.
             density: Float in (0, 1], the density to start from.
         """
-        self._check_learnable()
+        self.check_learnable()
         self.scoring.learn_density(min_density, density)
 
     def stop_learning_density(self, density: float) -> None:
         """Makes `density` the group's density, which trains no more."""
-        self._check_learnable()
+        self.check_learnable()
         self.scoring.stop_learning_density(density)
 
-    def _check_learnable(self) -> None:
+    def check_learnable(self) -> None:
+        """Raises `InputError` unless the layer may learn its density."""
         if not self.masked_kernel.learnable:
             raise InputError(
                 f"layer '{self.name}' has no density to learn: "

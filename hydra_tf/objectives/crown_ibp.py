@@ -74,11 +74,11 @@ class CROWNIBP(IBP):
         epoch: Any,
     ) -> tuple[tf.Tensor, dict[str, float | tf.Tensor]]:
         # Before the branch, which shares the intervals.
-        ibp = propagation.interval(spec, upper=False)[0]
+        ibp, _ = propagation.bound("ibp", spec, upper=False)
         weight = self._weight(epsilon, epoch)
 
         def mixed() -> tf.Tensor:
-            crown = propagation.crown(spec, upper=False)[0]
+            crown, _ = propagation.bound("crown_ibp", spec, upper=False)
             share = tf.cast(weight, crown.dtype)
             return share * crown + (1.0 - share) * ibp
 

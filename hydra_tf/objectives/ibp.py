@@ -91,4 +91,4 @@ class IBP(VerifiableObjective):
             epsilon: The radius, a number if it is known beforehand.
             epoch: Float32 scalar, or None: the end of every schedule.
         """
-        return propagation.interval(spec, upper=False)[0], {}
+        return propagation.bound("ibp", spec, upper=False)[0], {}

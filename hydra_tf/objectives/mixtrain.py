@@ -153,7 +153,7 @@ class MixTrain(VerifiableObjective):
                 tf.gather(class_labels(y), positions),
                 epsilon,
             )
-            margins = propagation.symbolic(spec, upper=False)[0]
+            margins, _ = propagation.bound("symbolic", spec, upper=False)
             return margin_cross_entropy(margins), certified_share(margins)
 
         def nothing() -> tuple[tf.Tensor, tf.Tensor]:

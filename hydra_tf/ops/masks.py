@@ -10,6 +10,7 @@ scores, at any density, with static shapes (XLA compiles it) and no sort.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -65,12 +66,7 @@ def topk_mask(scores: Any, density: Any) -> tf.Tensor:
     - [Ramanujan et al., 2020](https://arxiv.org/abs/1911.13299), the
       straight-through estimator on the magnitudes of the scores
     """
-    scores = tf.convert_to_tensor(scores)
-    if scores.dtype not in _LEVELS:
-        raise TypeError(
-            "`scores` must be float32, bfloat16 or float16. "
-            f"Received: dtype={scores.dtype.name}"
-        )
+    scores = _checked_scores(scores)
     size = scores.shape.num_elements()
     if size is None:
         raise InputError(
@@ -81,8 +77,11 @@ def topk_mask(scores: Any, density: Any) -> tf.Tensor:
         raise InputError(
             f"`scores` must not be empty. Received: shape={scores.shape}"
         )
-    if not _is_tensor(density):
-        return _straight_through_mask(scores, kept_count(density, size))
+    if not (tf.is_tensor(density) or isinstance(density, tf.Variable)):
+        kept = kept_count(density, size)
+        return _straight_through(
+            lambda scores: _select(scores, tf.constant(kept)), scores
+        )
     density = tf.convert_to_tensor(density)
     if density.shape.rank != 0 or not density.dtype.is_floating:
         raise InputError(
@@ -126,27 +125,26 @@ def n_of_m_mask(scores: Any, n: int, m: int, axis: int = -2) -> tf.Tensor:
 
     - [Mishra et al., 2021](https://arxiv.org/abs/2104.08378), section 3
     """
-    scores = tf.convert_to_tensor(scores)
-    if scores.dtype not in _LEVELS:
-        raise TypeError(
-            "`scores` must be float32, bfloat16 or float16. "
-            f"Received: dtype={scores.dtype.name}"
-        )
+    scores = _checked_scores(scores)
     length = scores.shape[axis]
     if not 0 < n < m or length is None or length % m:
         raise InputError(
             f"`scores` must have a multiple of m={m} entries along axis {axis} "
             f"and n={n} be from 1 to {m - 1}. Received: shape={scores.shape}"
         )
+    return _straight_through(
+        lambda scores: _select_in_blocks(scores, n, m, axis), scores
+    )
 
-    @tf.custom_gradient
-    def mask_of(scores):
-        def gradient(upstream):
-            return upstream * tf.sign(scores)
 
-        return _select_in_blocks(scores, n, m, axis), gradient
-
-    return mask_of(scores)
+def _checked_scores(scores: Any) -> tf.Tensor:
+    scores = tf.convert_to_tensor(scores)
+    if scores.dtype not in _LEVELS:
+        raise TypeError(
+            "`scores` must be float32, bfloat16 or float16. "
+            f"Received: dtype={scores.dtype.name}"
+        )
+    return scores
 
 
 def _select_in_blocks(
@@ -169,17 +167,12 @@ def _select_in_blocks(
     return tf.where(tf.reshape(kept, shape), one, tf.zeros([], scores.dtype))
 
 
-def _is_tensor(value: Any) -> bool:
-    return tf.is_tensor(value) or isinstance(value, tf.Variable)
-
-
-def _straight_through_mask(scores: tf.Tensor, kept: int) -> tf.Tensor:
+def _straight_through(
+    select: Callable[[tf.Tensor], tf.Tensor], scores: tf.Tensor
+) -> tf.Tensor:
     @tf.custom_gradient
     def mask_of(scores):
-        def gradient(upstream):
-            return upstream * tf.sign(scores)
-
-        return _select(scores, tf.constant(kept)), gradient
+        return select(scores), lambda upstream: upstream * tf.sign(scores)
 
     return mask_of(scores)
 

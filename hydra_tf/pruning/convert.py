@@ -114,15 +114,10 @@ def to_masked(
     check_granularity(granularity)
     _check_convertible(model)
     is_excluded = _exclusion(model, exclude)
-    skipped = _inside_named(model, exclude)
     num_masked = 0
 
     def is_prunable(layer: keras.layers.Layer) -> bool:
-        return (
-            type(layer) in _MASKED_CLASSES
-            and id(layer) not in skipped
-            and not is_excluded(layer)
-        )
+        return type(layer) in _MASKED_CLASSES and not is_excluded(layer)
 
     channels: dict[int, Any] = {}
     if granularity in STRUCTURED:
@@ -138,7 +133,6 @@ def to_masked(
         nonlocal num_masked
         if (
             isinstance(layer, MaskedLayer)
-            or id(layer) in skipped
             or id(layer) in kept_plain
             or is_excluded(layer)
         ):
@@ -344,20 +338,14 @@ def _exclusion(
             f"`exclude` names '{name}', which is no layer of the model. "
             f"{close_matches(name, known)}"
         )
-    return lambda layer: layer.name in names
-
-
-def _inside_named(model: keras.Model, exclude: Exclude) -> set[int]:
-    """The ids of all that lies in nested models which `exclude` names."""
-    if exclude is None or callable(exclude):
-        return set()
-    names = {exclude} if isinstance(exclude, str) else set(exclude)
-    return {
+    # With all that lies in nested models of these names.
+    excluded = {
         id(inner)
         for layer in flatten_layers(model, include_self=False)
         if layer.name in names
         for inner in flatten_layers(layer)
     }
+    return lambda layer: id(layer) in excluded
 
 
 def _check_holds_no_mask(layer: keras.layers.Layer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -49,15 +50,7 @@ def set_density(
     layers = prunable_layers(model)
     connect_channels(model)
     if isinstance(density, Mapping):
-        check_layer_names(density, masked_layers(model), "density")
-        for name, value in density.items():
-            if name not in layers:
-                raise InputError(
-                    f"`density` names layer '{name}', whose channels cannot "
-                    "be removed: leave it out"
-                )
-            check_density(value, f"density[{name!r}]")
-        _check_same_in_groups(model, density)
+        check_densities(model, density, "density")
     else:
         check_density(density)
         density = dict.fromkeys(layers, density)
@@ -71,15 +64,31 @@ def set_density(
         layers[name].density = float(value)
 
 
-def _check_same_in_groups(
-    model: keras.Model, densities: Mapping[str, float]
+def check_densities(
+    model: keras.Model, densities: Mapping[str, Any], argument: str
 ) -> None:
+    """Raises `InputError` unless layers can have the densities they are given.
+
+    Args:
+        model: Model with masked layers.
+        densities: By layer name; layers may be left out.
+        argument: What the caller's argument is called.
+    """
+    layers = prunable_layers(model)
+    check_layer_names(densities, masked_layers(model), argument)
+    for name, value in densities.items():
+        if name not in layers:
+            raise InputError(
+                f"`{argument}` names layer '{name}', whose channels cannot be "
+                "removed: leave it out"
+            )
+        check_density(value, f"{argument}[{name!r}]")
     for group in channel_groups(model):
-        names = [name for name in group.names if name in densities]
-        for name in names[1:]:
-            if densities[name] != densities[names[0]]:
+        first, *others = [n for n in group.names if n in densities] or [""]
+        for name in others:
+            if float(densities[name]) != float(densities[first]):
                 raise InputError(
-                    f"`density` has {densities[names[0]]} for layer "
-                    f"'{names[0]}' and {densities[name]} for '{name}': layers "
-                    "that share channels have one density"
+                    f"`{argument}` gives layer '{first}' the density "
+                    f"{densities[first]} and '{name}' {densities[name]}: they "
+                    "share their channels, so both need the same"
                 )

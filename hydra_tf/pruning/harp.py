@@ -34,7 +34,6 @@ from hydra_tf.pruning.flops import check_resource
 from hydra_tf.pruning.flops import kernel_cost
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
-from hydra_tf.registry.granularities import is_n_of_m
 from hydra_tf.registry.methods import DEFAULT_DENSITY
 
 # No layer's learned density falls below this part of the target.
@@ -95,12 +94,8 @@ def learn_densities(
     check_density(density)
     check_learns(learns)
     layers = prunable_layers(model)
-    for name, layer in layers.items():
-        if is_n_of_m(layer.granularity):
-            raise InputError(
-                f"layer '{name}' keeps {layer.granularity} weights: there is "
-                "no density to learn"
-            )
+    for layer in layers.values():
+        layer.check_learnable()
     starts = _starts(model, density, initial, initial_density)
     least = _LEAST_SHARE * float(density)
     connect_channels(model)

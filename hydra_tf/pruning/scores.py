@@ -116,6 +116,10 @@ def _of_channels(group: ChannelGroup) -> bool:
     return group.leader.granularity in STRUCTURED
 
 
+def _fan_in(group: ChannelGroup) -> int:
+    return 1 if _of_channels(group) else group.leader.fan_in
+
+
 def _values(group: ChannelGroup) -> tf.Tensor:
     """The weights of a group, or the norms of its channels, as float32."""
     values = (
@@ -128,12 +132,7 @@ def scaled(
     model: keras.Model, groups: Sequence[ChannelGroup], **_: Any
 ) -> list[tf.Tensor]:
     """Returns the weights, scaled to the largest and the fan-in."""
-    return [
-        scaled_scores(
-            _values(group), 1 if _of_channels(group) else group.leader.fan_in
-        )
-        for group in groups
-    ]
+    return [scaled_scores(_values(group), _fan_in(group)) for group in groups]
 
 
 def magnitude(
@@ -209,8 +208,8 @@ def variance_scaled(
             )
         # Keras's own takes the fan-in of a convolution, also of a depthwise
         # or transposed one.
-        fan_in = 1 if _of_channels(group) else group.leader.fan_in
-        deviation = ((2.0 if mode == "kaiming" else 1.0) / fan_in) ** 0.5
+        variance = (2.0 if mode == "kaiming" else 1.0) / _fan_in(group)
+        deviation = variance**0.5
         if distribution == "normal":
             return keras.initializers.RandomNormal(0, deviation, seed)
         limit = 3.0**0.5 * deviation
@@ -219,17 +218,11 @@ def variance_scaled(
     return _drawn(groups, seed, initializer)
 
 
-kaiming_uniform = functools.partial(
-    variance_scaled, mode="kaiming", distribution="uniform"
-)
-kaiming_normal = functools.partial(
-    variance_scaled, mode="kaiming", distribution="normal"
-)
-xavier_uniform = functools.partial(
-    variance_scaled, mode="xavier", distribution="uniform"
-)
-xavier_normal = functools.partial(
-    variance_scaled, mode="xavier", distribution="normal"
+# The rows of the registry.
+kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal = (
+    functools.partial(variance_scaled, mode=mode, distribution=distribution)
+    for mode in ("kaiming", "xavier")
+    for distribution in ("uniform", "normal")
 )
 
 

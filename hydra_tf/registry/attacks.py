@@ -159,8 +159,6 @@ ATTACKS: Registry[AttackEntry] = Registry(
             settings=(EPSILON, THREAT_MODEL),
             compiled=True,
         ),
-        _cleverhans("fgm", "the fast gradient method"),
-        _cleverhans("bim", "the basic iterative method", STEP_SIZE, NUM_STEPS),
         _cleverhans(
             "pgd",
             "PGD, as an independent check",

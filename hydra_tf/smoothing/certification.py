@@ -23,9 +23,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.noise import as_seed
 from hydra_tf.errors import InputError
+from hydra_tf.registry.evaluation import CERTIFICATION
+from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Setting
 from hydra_tf.resumable import ResumableTable
 from hydra_tf.resumable import digest
 from hydra_tf.smoothing.sampling import NoisySampler
@@ -33,8 +36,13 @@ from hydra_tf.smoothing.sampling import as_images
 from hydra_tf.smoothing.statistics import ABSTAIN
 from hydra_tf.smoothing.statistics import binomial_p_value
 from hydra_tf.smoothing.statistics import certified_radius
-from hydra_tf.smoothing.statistics import check_alpha
 from hydra_tf.smoothing.statistics import lower_confidence_bound
+
+_SETTINGS: dict[str, Setting] = {
+    **{setting.name: setting for setting in CERTIFICATION},
+    "batch_size": Count(name="batch_size", help="", default=256, lower=1),
+    "first_index": Count(name="first_index", help="", default=0),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -179,8 +187,8 @@ def predict(
     - [Cohen et al., 2019](https://arxiv.org/abs/1902.02918), section 3.2.1
     """
     _check_settings(
-        sigma,
-        alpha,
+        sigma=sigma,
+        alpha=alpha,
         n=n,
         batch_size=batch_size,
         seed=seed,
@@ -269,8 +277,8 @@ def certify(
     """
     x = as_images(x)
     _check_settings(
-        sigma,
-        alpha,
+        sigma=sigma,
+        alpha=alpha,
         n0=n0,
         n=n,
         batch_size=batch_size,
@@ -330,8 +338,8 @@ def certify_each(
     image's `Certificate` as soon as its draws are complete.
     """
     _check_settings(
-        sigma,
-        alpha,
+        sigma=sigma,
+        alpha=alpha,
         n0=n0,
         n=n,
         batch_size=batch_size,
@@ -363,12 +371,11 @@ def certify_each(
     return certificates()
 
 
-def _check_settings(sigma: Any, alpha: Any, **integers: Any) -> None:
-    check_number("sigma", sigma, minimum=0.0, strict=True)
-    check_alpha(alpha)
-    for name, value in integers.items():
-        least = 0 if name in ("seed", "first_index") else 1
-        check_number(name, value, minimum=least, integer=True)
+def _check_settings(*, seed: Any, **settings: Any) -> None:
+    for name, value in settings.items():
+        _SETTINGS[name].check(value)
+    if as_seed(seed) is None:
+        raise InputError("`seed` must be an integer. Received: seed=None")
 
 
 def _class_sampler(

@@ -10,16 +10,23 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from hydra_tf.attacks.checks import check_number
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
+from hydra_tf.registry.evaluation import SIGMA
+from hydra_tf.registry.settings import Count
 from hydra_tf.smoothing.sampling import NoisySampler
 from hydra_tf.smoothing.sampling import as_images
 
 # Mean probabilities nearer to one than this are rounding (float32); the radius
 # would be infinite.
 _LARGEST_PROBABILITY = 1.0 - 2.0**-24
+
+_NUM_DRAWS, _BATCH_SIZE, _EVERY = (
+    Count(name=name, help="", default=1, lower=1)
+    for name in ("num_draws", "batch_size", "every")
+)
+_TEMPERATURE = dataclasses.replace(SIGMA, name="temperature")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,7 +125,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
     ):
         super().__init__()
         _check_settings(sigma, num_draws, temperature, batch_size)
-        check_number("every", every, minimum=1, integer=True)
+        _EVERY.check(every)
         self._x = as_images(x)
         self._y = class_labels(y).numpy()
         if len(self._x) != len(self._y):
@@ -176,10 +183,10 @@ def _softmax_sampler(
 def _check_settings(
     sigma: float, num_draws: int, temperature: float, batch_size: int
 ) -> None:
-    check_number("sigma", sigma, minimum=0.0, strict=True)
-    check_number("num_draws", num_draws, minimum=1, integer=True)
-    check_number("temperature", temperature, minimum=0.0, strict=True)
-    check_number("batch_size", batch_size, minimum=1, integer=True)
+    SIGMA.check(sigma)
+    _NUM_DRAWS.check(num_draws)
+    _TEMPERATURE.check(temperature)
+    _BATCH_SIZE.check(batch_size)
 
 
 def _estimate(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-from typing import Any
-
 import numpy as np
 from scipy import special
 
@@ -100,13 +97,3 @@ def certified_radius(
     """
     lower_bound = np.maximum(np.asarray(lower_bound, np.float64), 0.5)
     return sigma * special.ndtri(lower_bound)
-
-
-def check_alpha(alpha: Any) -> None:
-    """Raises InputError unless `alpha` is a number between 0 and 1."""
-    fits = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
-    if not fits or not 0.0 < alpha < 1.0:
-        raise InputError(
-            "`alpha` must be between 0 and 1: it is the probability that a "
-            f"certificate is wrong. Received: alpha={alpha!r}"
-        )

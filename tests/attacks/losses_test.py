@@ -83,7 +83,7 @@ def test_kl_attack_loss_has_the_gradient_of_the_divergence():
 
 def test_unknown_loss_names_the_close_match():
     with pytest.raises(InputError, match="Did you mean 'margin'"):
-        losses.check_loss("margn")
+        losses.attack_loss("margn", None, None)
 
 
 @pytest.mark.parametrize(

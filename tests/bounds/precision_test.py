@@ -70,8 +70,7 @@ def network(layer):
         lambda model: bounds.symbolic_interval(model, *BOX),
         lambda model: bounds.margins(model, X, Y, 0.1),
         lambda model: bounds.certified(model, X, Y, 0.1),
-        lambda model: bounds.BoundPropagation(model, *BOX).crown(),
-        lambda model: bounds.BoundPropagation(model, *BOX).symbolic(),
+        lambda model: bounds.BoundPropagation(model, *BOX).bound("best"),
         lambda model: bounds.BoundPropagation(model, *BOX).intermediate("ibp"),
     ],
 )

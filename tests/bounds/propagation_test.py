@@ -156,7 +156,7 @@ def test_layers_are_bounded_once_for_all_specifications(monkeypatch, network):
     )
     made = ht.bounds.BoundPropagation(network, *random_box(network))
     for spec in (None, np.ones((1, 1, 4))):
-        made.crown(spec, "crown")
+        made.bound("crown", spec)
         made.bound("best", spec)
     made.intermediate("crown")
     assert len(calls) == 1

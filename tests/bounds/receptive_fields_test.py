@@ -108,12 +108,7 @@ def test_windows_bound_as_whole_maps_do(monkeypatch, build):
             monkeypatch.setattr(receptive_fields, "_MAX_SHARE", share)
             found.clear()
             made = ht.bounds.BoundPropagation(model, *box)
-            ends = (
-                made.symbolic()
-                if method == "symbolic"
-                else made.crown(None, "crown")
-            )
-            results.append([*ends, made.intermediate(method)])
+            results.append([*made.bound(method), made.intermediate(method)])
             used = any(each is not None for each in found)
             assert used == (share > 0 and "by_place" not in build.__name__)
         flat = [

@@ -98,7 +98,7 @@ def test_layers_that_share_channels_have_one_density(tmp_path):
                 "logits": value,
             }
         with pytest.raises(
-            InputError, match="0.5 for layer 'conv' and 0.25 for 'logits'"
+            InputError, match="'conv' the density 0.5 and 'logits' 0.25"
         ):
             ht.set_density(each, {"conv": 0.5, "logits": 0.25})
         assert densities(each)["conv"] == 0.75

@@ -236,7 +236,7 @@ def test_n_of_m_has_no_density_to_learn():
         ),
         granularity="2:4",
     )
-    with pytest.raises(InputError, match="there is no density to learn"):
+    with pytest.raises(InputError, match="no density to learn: it keeps 2:4"):
         ht.learn_densities(model, 0.5)
 
 

@@ -116,9 +116,9 @@ def test_training_logs_smoothed_accuracy_and_mean_radius(capsys):
     ("change", "message"),
     [
         ({"sigma": 0.0}, "`sigma` must be a number > 0"),
-        ({"num_draws": 0}, "`num_draws` must be an integer >= 1"),
+        ({"num_draws": 0}, "`num_draws` must be a whole number >= 1"),
         ({"temperature": 0.0}, "`temperature` must be a number > 0"),
-        ({"batch_size": 0}, "`batch_size` must be an integer >= 1"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number >= 1"),
         ({"x": IMAGES[:0]}, "`x` must hold one image or more"),
     ],
 )
@@ -133,5 +133,7 @@ def test_bad_input_is_refused(change, message):
 def test_labels_must_fit_the_images():
     with pytest.raises(ht.InputError, match="`y` must hold 8 labels"):
         ht.smoothing.SmoothedAccuracy(IMAGES, LABELS[:3], 0.25)
-    with pytest.raises(ht.InputError, match="`every` must be an integer >= 1"):
+    with pytest.raises(
+        ht.InputError, match="`every` must be a whole number >= 1"
+    ):
         ht.smoothing.SmoothedAccuracy(IMAGES, LABELS, 0.25, every=0)

@@ -290,7 +290,7 @@ def test_saved_model_and_run_are_evaluated_alike(
             *binaries.TINY,
             data_dir,
             f"--source={source}",
-            "--eval_attacks=pgd,cleverhans_fgm",
+            "--eval_attacks=pgd,cleverhans_mim",
             f"--output_dir={folder}",
         )
         assert code == 0
@@ -303,7 +303,7 @@ def test_saved_model_and_run_are_evaluated_alike(
         figures[0]["robust_accuracy"]["pgd"]
         == (entry["robust_accuracy"]["pgd"])
     )
-    assert "robust (cleverhans_fgm)" in capfd.readouterr().out
+    assert "robust (cleverhans_mim)" in capfd.readouterr().out
 
 
 def test_export_writes_the_run_s_network(whole, tmp_path, data_dir):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -128,9 +127,6 @@ class Pools(Sequence[Pool]):
 
     def __len__(self) -> int:
         return len(self._pools)
-
-    def __iter__(self) -> Iterator[Pool]:
-        return iter(self._pools)
 
     def largest_first(
         self, values: Callable[[Pool], np.ndarray]

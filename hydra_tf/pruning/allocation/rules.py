@@ -11,11 +11,8 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
-from hydra_tf.pruning.channels.groups import channel_groups
-from hydra_tf.pruning.naming import check_layer_names
-from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.pruning.density import check_densities
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.allocations import ALLOCATIONS
 
@@ -116,28 +113,11 @@ def check_complete(
         densities: By layer name.
         argument: What the caller's argument is called.
     """
-    layers = prunable_layers(model)
-    check_layer_names(densities, masked_layers(model), argument)
-    for name in densities:
-        if name not in layers:
-            raise InputError(
-                f"`{argument}` names layer '{name}', whose channels cannot be "
-                "removed: leave it out"
-            )
-    for name in layers:
+    check_densities(model, densities, argument)
+    for name in prunable_layers(model):
         if name not in densities:
             raise InputError(
                 f"`{argument}` has no density for layer '{name}': it must name "
                 "every masked layer of the model"
             )
-        check_density(densities[name], f"{argument}[{name!r}]")
-    for group in channel_groups(model):
-        first = group.names[0]
-        for name in group.names[1:]:
-            if float(densities[name]) != float(densities[first]):
-                raise InputError(
-                    f"`{argument}` gives layer '{first}' the density "
-                    f"{densities[first]} and '{name}' {densities[name]}: they "
-                    "share their channels, so both need the same"
-                )
     check_each_leaves_channels(model, densities, argument)

@@ -96,7 +96,7 @@ def channel_flow(
     for value in walked.inputs:
         tracer.set_pinned(value)
     for call in walked.calls:
-        tracer.take_down(call)
+        tracer.record(call)
     for value in walked.outputs:
         tracer.pin(tracer.values[value.number])
     return tracer.result(walked)
@@ -154,7 +154,7 @@ class _Tracer:
 
     # --- calls ---------------------------------------------------------------
 
-    def take_down(self, call: Call) -> None:
+    def record(self, call: Call) -> None:
         """Gives the outputs of a call their units."""
         units = [self.values[value.number] for value in call.inputs]
         rule = rule_of(call)

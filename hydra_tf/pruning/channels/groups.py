@@ -59,11 +59,6 @@ class ChannelGroup:
         return self.leader.num_units
 
     @property
-    def density(self) -> float:
-        """The density, a learned one rounded to no count."""
-        return float(self.leader.live_density)
-
-    @property
     def weights(self) -> int:
         """Number of weights in the layers' kernels."""
         return sum(

@@ -171,7 +171,7 @@ class TestFound:
         for group in channel_groups(model):
             assert group.weights == sum(shapes[n] for n in group.names)
             assert group.leader.name == group.names[0]
-            assert group.density == 1.0
+            assert float(group.leader.live_density) == 1.0
 
     @STRUCTURED
     def test_with_scores_of_all_their_weights(self, granularity):
