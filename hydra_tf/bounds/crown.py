@@ -19,18 +19,11 @@ from hydra_tf.bounds.methods import BackwardMethod
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.propagation import Bounds
 from hydra_tf.bounds.propagation import bounds_by
+from hydra_tf.bounds.propagation import crown_method
 from hydra_tf.bounds.relaxation import Relaxation
 from hydra_tf.bounds.relaxation import bias_gradient
 from hydra_tf.bounds.relaxation import lines_around
 from hydra_tf.bounds.relaxation import over_batch
-from hydra_tf.registry.settings import Choice
-
-_INTERMEDIATE = Choice(
-    name="intermediate",
-    choices=("ibp", "crown"),
-    default="ibp",
-    help="Method that bounds the activations' inputs.",
-)
 
 
 def crown(
@@ -68,9 +61,7 @@ def crown(
 
     - [Zhang et al., 2018](https://arxiv.org/abs/1811.00866)
     """
-    method = "crown_ibp"
-    if _INTERMEDIATE.check(intermediate) == "crown":
-        method = "crown"
+    method = crown_method(intermediate)
     return bounds_by(method, model, lower, upper, spec, return_intermediate)
 
 

@@ -20,8 +20,17 @@ from hydra_tf.bounds.trace import Graph
 from hydra_tf.bounds.trace import trace
 from hydra_tf.errors import InputError
 from hydra_tf.registry.bounds import BOUNDS
+from hydra_tf.registry.settings import Choice
 
 Bounds = tuple[Any, ...]
+
+
+_INTERMEDIATE = Choice(
+    name="intermediate",
+    choices=("ibp", "crown"),
+    default="ibp",
+    help="Method that bounds the activations' inputs.",
+)
 
 
 class BoundPropagation:
@@ -90,6 +99,24 @@ class BoundPropagation:
             spec = check_spec(spec, output.shape, self.box.lower)
         return bound(self, spec, upper)
 
+    def interval(self, spec: Any = None, *, upper: bool = True) -> Ends:
+        """Returns the bounds of the method `ibp`."""
+        return self.bound("ibp", spec, upper=upper)
+
+    def crown(
+        self,
+        spec: Any = None,
+        intermediate: str = "ibp",
+        *,
+        upper: bool = True,
+    ) -> Ends:
+        """Returns CROWN's bounds; `intermediate` as in `bounds.crown`."""
+        return self.bound(crown_method(intermediate), spec, upper=upper)
+
+    def symbolic(self, spec: Any = None, *, upper: bool = True) -> Ends:
+        """Returns the bounds of the method `symbolic`."""
+        return self.bound("symbolic", spec, upper=upper)
+
     @full_precision()
     def intermediate(self, method: str) -> dict[str, Ends]:
         """Returns the bounds on every activation's input, by layer.
@@ -134,6 +161,12 @@ class BoundPropagation:
                 self.graph, self.intervals, relax
             )
         return self._refined[relax]
+
+
+def crown_method(intermediate: str) -> str:
+    """Returns the method of CROWN that bounds activations' inputs so."""
+    chosen = _INTERMEDIATE.check(intermediate)
+    return "crown_ibp" if chosen == "ibp" else chosen
 
 
 def bounds_by(
