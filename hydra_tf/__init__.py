@@ -8,14 +8,16 @@ from hydra_tf import export
 from hydra_tf import layers
 from hydra_tf import models
 from hydra_tf import objectives
+from hydra_tf import ops
+from hydra_tf import pruning
 from hydra_tf import schedules
 from hydra_tf import smoothing
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
-from hydra_tf.ops.counts import kept_count
-from hydra_tf.ops.masks import n_of_m_mask
-from hydra_tf.ops.masks import topk_mask
+from hydra_tf.ops import kept_count
+from hydra_tf.ops import n_of_m_mask
+from hydra_tf.ops import topk_mask
 from hydra_tf.pruning import CompressionLoss
 from hydra_tf.pruning import LayerSparsity
 from hydra_tf.pruning import MultiStepPruning
@@ -66,6 +68,8 @@ __all__ = [
     "models",
     "n_of_m_mask",
     "objectives",
+    "ops",
+    "pruning",
     "register_masked_twin",
     "schedules",
     "set_density",

@@ -1,7 +1,6 @@
 """Whole counts meet their target."""
 
 import numpy as np
-import pytest
 from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
@@ -10,14 +9,6 @@ from hypothesis import strategies as st
 from hydra_tf.pruning.counts import cut_in_proportion
 from hydra_tf.pruning.counts import largest_first
 from hydra_tf.pruning.counts import largest_weights_first
-from hydra_tf.pruning.counts import whole
-
-
-@pytest.mark.parametrize("size", [3, 7, 49, 10**6])
-def test_parts_of_a_whole_add_up_to_it(size):
-    for count in (0, 1, size // 2, size):
-        assert whole(count / size * size) == count
-    assert whole(0.999) == 0
 
 
 @given(

@@ -183,7 +183,14 @@ def met(tmp_path_factory, data_dir, dense):
     return folder
 
 
-@pytest.mark.parametrize("rates, done", [("0.3", 1), ("0.18", 1), ("0.18", 3)])
+@pytest.mark.parametrize(
+    "rates, done",
+    [
+        ("0.18", 1),
+        pytest.param("0.3", 1, marks=pytest.mark.slow),
+        pytest.param("0.18", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_prune_phase_ends_with_the_same_network(
     rates, done, whole, met, data_dir, dense, tmp_path, monkeypatch
 ):
@@ -232,7 +239,9 @@ def test_best_epoch_counts_where_the_target_was_met(met):
     "granularity, precision, strategy",
     [
         ("channel", "float32", "mirrored"),
-        ("filter", "mixed_bfloat16", "none"),
+        pytest.param(
+            "filter", "mixed_bfloat16", "none", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_channels_go_through_all_phases(

@@ -35,6 +35,7 @@ def network(folder):
     return keras.saving.load_model(path, compile=False)
 
 
+@pytest.mark.slow
 def test_stopped_between_rounds_ends_with_the_same_network(
     common, tmp_path, monkeypatch, capfd
 ):

@@ -153,7 +153,10 @@ def test_saved_model_is_evaluated_without_bounds(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("objective", ["smoothing", "mixtrain"])
+@pytest.mark.parametrize(
+    "objective",
+    ["smoothing", pytest.param("mixtrain", marks=pytest.mark.slow)],
+)
 def test_other_objectives_run_through_the_pipeline(
     objective, tmp_path, data_dir, capfd
 ):

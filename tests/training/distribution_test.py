@@ -119,6 +119,7 @@ def test_two_replicas_train_like_one_device(phase, objective):
     )
 
 
+@pytest.mark.slow
 def test_two_replicas_train_like_one_device_in_l2():
     objective = madry(threat_model="l2")
     assert_same_training(
@@ -127,7 +128,9 @@ def test_two_replicas_train_like_one_device_in_l2():
     )
 
 
-@pytest.mark.parametrize("phase", ["prune", "finetune"])
+@pytest.mark.parametrize(
+    "phase", ["prune", pytest.param("finetune", marks=pytest.mark.slow)]
+)
 def test_two_replicas_bound_like_one_device(phase):
     # Both epochs have a part of CROWN's margins.
     epsilon = ht.schedules.LinearRamp(0, 3, first=0.0, last=EPSILON)
@@ -161,7 +164,9 @@ def test_replicas_draw_for_mixtrain_together():
 
 # Last batches of 3 images, of which one replica gets 2, and of 1 image, of
 # which one gets none. (Without noise, which is the same in even batches only.)
-@pytest.mark.parametrize("num_images", [7, 5])
+@pytest.mark.parametrize(
+    "num_images", [5, pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_uneven_last_batch_counts_every_image_alike(num_images):
     objective = ht.objectives.FGSM(epsilon=EPSILON)
     assert_same_training(
@@ -222,7 +227,13 @@ def test_batch_norm_trains_and_replicas_agree():
         )
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_mixed_precision_trains_on_two_replicas(policy):
     robust = make_robust(
         two_replicas(), "prune", trades(), normalize=True, policy=policy

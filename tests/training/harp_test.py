@@ -360,7 +360,10 @@ def distributed(strategy, objective):
 
 
 # Of the last batch, of 3 images or of 1, a replica gets fewer or none.
-@pytest.mark.parametrize(("name", "num_images"), [("fgsm", 7), ("ibp", 5)])
+@pytest.mark.parametrize(
+    ("name", "num_images"),
+    [("fgsm", 7), pytest.param("ibp", 5, marks=pytest.mark.slow)],
+)
 def test_two_replicas_compress_like_one_device(name, num_images):
     results = []
     for strategy in (

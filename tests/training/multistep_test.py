@@ -253,7 +253,8 @@ def test_callbacks_are_new_in_every_round():
 
 
 @pytest.mark.parametrize(
-    ("granularity", "learns"), [("weight", "both"), ("channel", None)]
+    ("granularity", "learns"),
+    [("weight", "both"), pytest.param("channel", None, marks=pytest.mark.slow)],
 )
 def test_two_replicas_prune_like_one_device(granularity, learns):
     found = []

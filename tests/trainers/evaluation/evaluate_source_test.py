@@ -59,6 +59,7 @@ def states(folder):
     return sorted(path.name for path in folder.glob(".evaluation-*"))
 
 
+@pytest.mark.slow
 def test_killed_it_resumes_with_the_same_figures(command, tmp_path):
     folder = tmp_path / "killed"
     arguments = (*command, f"--output_dir={folder}")
