@@ -238,10 +238,8 @@ def test_best_epoch_counts_where_the_target_was_met(met):
 @pytest.mark.parametrize(
     "granularity, precision, strategy",
     [
-        ("channel", "float32", "mirrored"),
-        pytest.param(
-            "filter", "mixed_bfloat16", "none", marks=pytest.mark.slow
-        ),
+        pytest.param("channel", "float32", "mirrored", marks=pytest.mark.slow),
+        ("filter", "mixed_bfloat16", "none"),
     ],
 )
 def test_channels_go_through_all_phases(

@@ -209,6 +209,7 @@ def test_killed_and_stopped_runs_end_with_the_same_weights(
     assert not list(checkpoints.glob(".*partial*"))
 
 
+@pytest.mark.slow
 def test_phases_one_by_one_give_the_pipeline_s_network(
     whole, tmp_path, data_dir
 ):

@@ -253,6 +253,7 @@ def test_several_steps_per_execution_on_replicas_are_a_clear_error():
         make_robust(two_replicas(), "plain", trades(), steps_per_execution=2)
 
 
+@pytest.mark.slow
 def test_what_a_strategy_saved_goes_on_without_one(tmp_path):
     distributed = make_robust(two_replicas(), "finetune", trades())
     train_and_evaluate(distributed)
