@@ -302,6 +302,7 @@ def test_n_of_m_keeps_n_of_every_m(data_dir, dense, tmp_path):
     np.testing.assert_array_equal(blocks.sum(axis=3), 2)
 
 
+@pytest.mark.slow
 def test_densities_are_learned_under_bounds_too(data_dir, dense, tmp_path):
     code = binaries.run(
         "prune",

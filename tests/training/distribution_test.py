@@ -151,6 +151,7 @@ def test_uneven_batches_of_bounds_count_every_image_alike():
     )
 
 
+@pytest.mark.slow
 def test_replicas_draw_for_mixtrain_together():
     objective = ht.objectives.MixTrain(
         epsilon=EPSILON, probability=0.5, num_examples=2
