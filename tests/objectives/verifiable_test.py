@@ -133,7 +133,7 @@ def test_every_phase_trains_and_logs_figures(name, phase):
 
 @pytest.mark.parametrize(
     "name",
-    ["crown_ibp", pytest.param("mixtrain", marks=pytest.mark.slow)],
+    ["crown_ibp", "ibp", pytest.param("mixtrain", marks=pytest.mark.slow)],
 )
 def test_compiled_steps_train_alike(name, monkeypatch):
     # Within the branches of a step, whose gradients the steps are part of.
