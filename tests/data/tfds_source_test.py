@@ -1,6 +1,8 @@
 """Finding, preparing and reading datasets; what goes wrong with them."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -112,6 +114,31 @@ def test_digits_are_prepared_in_silence(tmp_path, capfd):
     # No downloads folder, nothing half-written.
     assert os.listdir(tmp_path) == ["digits"]
     assert os.listdir(tmp_path / "digits") == ["1.0.0"]
+
+
+@pytest.mark.slow
+def test_two_processes_may_prepare_the_digits_at_once(tmp_path):
+    program = (
+        "import sys\n"
+        "from hydra_tf import data\n"
+        # It takes long to import, and not everybody needs it.
+        "assert 'tensorflow_datasets' not in sys.modules\n"
+        f"pipe = data.load('digits', 'test', batch_size=9,"
+        f" data_dir={str(tmp_path)!r})\n"
+        "print(pipe.num_examples)\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        out, err = process.communicate(timeout=100)
+        assert out.strip() == "360", err
 
 
 def test_the_loser_of_a_race_uses_what_the_winner_wrote(tmp_path, monkeypatch):

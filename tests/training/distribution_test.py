@@ -110,6 +110,8 @@ def trades(**kwargs):
         ("prune", trades),
         ("finetune", trades),
         ("prune", madry),
+        pytest.param("pretrain", madry, marks=pytest.mark.slow),
+        pytest.param("finetune", madry, marks=pytest.mark.slow),
     ],
 )
 def test_two_replicas_train_like_one_device(phase, objective):
