@@ -35,6 +35,7 @@ from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
 from trainers.terminal import startup
+from trainers.training import own_parts
 from trainers.training.settings import Settings
 from trainers.training.tensorboard import PhaseEvents
 
@@ -110,6 +111,7 @@ class Experiment:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             self._check_prunable(self._first_network, first, epochs, compared)
+            own_parts.check(self._first_network, self.settings)
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
