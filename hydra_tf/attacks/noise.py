@@ -2,9 +2,9 @@
 
 A seed makes noise stateless: row i of a seed's noise is the same on every
 device, whatever the other rows, and under `tf.distribute` each replica takes
-its rows of the noise of the global batch, however that is divided. Without a seed the noise is fresh at
-every call and comes from TensorFlow's global generator, which
-`keras.utils.set_random_seed` seeds.
+its rows of the noise of the global batch, however that is divided. Without a
+seed the noise is fresh at every call and comes from TensorFlow's global
+generator, which `keras.utils.set_random_seed` seeds.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 from flags import evaluation_flags
 from hydra_tf import data
 from hydra_tf import files
+from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from trainers.evaluation import measuring
 from trainers.run import datasets
@@ -48,7 +49,12 @@ def run() -> None:
         checkpoint=source.fingerprint,
         progress=parsed.execution.progress,
     )
-    phase = {**result.to_dict(), "epochs": 0, "seconds": 0.0}
+    phase = {
+        **result.to_dict(),
+        **chance.record(result.to_dict(), labels, info.num_classes),
+        "epochs": 0,
+        "seconds": 0.0,
+    }
     record: dict[str, Any] = {"phases": {_PHASE: phase}}
     if not finished_network.holds_training(folder):
         record |= finished_network.record(parsed, info, source, folder)

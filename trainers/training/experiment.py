@@ -20,6 +20,7 @@ from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
+from hydra_tf.evaluation import chance
 from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
@@ -118,6 +119,8 @@ class Experiment:
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
+        for line in self.settings.unread(epochs):
+            say(line)
 
     def _check_prunable(
         self,
@@ -239,7 +242,13 @@ class Experiment:
         )
         say(f"  {result.summary()}")
         folder.merge_metrics(
-            records.measured(self.settings, phase, result, folder)
+            records.measured(
+                self.settings,
+                phase,
+                result,
+                chance.record(result.to_dict(), labels, self.info.num_classes),
+                folder,
+            )
         )
 
     def finish(
