@@ -95,6 +95,7 @@ TESTED_BY = {
     "trainers/run/networks": "trainers/pipeline",
     "trainers/run/source": "mistakes",
     "trainers/training/experiment": "trainers/pipeline",
+    "trainers/training/own_parts": "mistakes",
     "trainers/training/pipeline": "trainers/pipeline",
     "trainers/training/settings": "flags/objective_flags",
     "trainers/training/single_phase": "trainers/pipeline",

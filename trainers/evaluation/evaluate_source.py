@@ -16,6 +16,7 @@ from trainers.run import finished_network
 from trainers.run import networks
 from trainers.run.folder import RunFolder
 from trainers.terminal import results
+from trainers.training import own_parts
 from trainers.training import settings
 
 _PHASE = "evaluate"
@@ -32,6 +33,7 @@ def run() -> None:
         chosen = dataclasses.replace(chosen, bounds=())
     if chosen.bounds:
         source.check_provable(f"--eval_certify={','.join(chosen.bounds)}")
+    own_parts.check_attacks(source.network, info.image_shape, chosen)
     folder = RunFolder(parsed.run.output_dir)
     folder.open()
     finished_network.write_flags(folder)

@@ -112,7 +112,9 @@ class Experiment:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             self._check_prunable(self._first_network, first, epochs, compared)
-            own_parts.check(self._first_network, self.settings)
+            own_parts.check(
+                self._first_network, self.info.image_shape, self.settings
+            )
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,36 +17,56 @@ from hydra_tf.registry.table import is_own
 from trainers.training.settings import Settings
 
 
-def check(network: keras.Model, settings: Settings) -> None:
-    """Calls what the flags name by `package.module:name`, on two images.
+def check(
+    network: keras.Model, image_shape: Sequence[int], settings: Settings
+) -> None:
+    """Calls the objective and the attacks that are a user's own, on two images.
 
     Args:
         network: The network, of whatever weights.
+        image_shape: Shape of an image.
         settings: What the flags say.
 
     Raises:
         InputError: If a user's code raises, or returns what cannot be used.
     """
-    shape = (2, *network.input_shape[1:])
-    images = np.random.default_rng(0).random(shape, np.float32)
-    # Attacks are shown only what is classified right.
-    labels = np.argmax(network(images), axis=-1)
     if is_own(settings.objective_entry.name):
         robust = training.RobustModel(network, settings.objective)
         robust.compile(run_eagerly=True)
-        own_code.call(robust.test_on_batch, images, labels)
-    attacks = tuple(filter(is_own, settings.evaluation.attacks))
-    if attacks:
-        own_code.call(
-            evaluation.evaluate,
-            network,
-            images,
-            labels,
-            dataclasses.replace(
-                settings.evaluation,
-                attacks=attacks,
-                bounds=(),
-                smoothing=None,
-                num_restarts=1,
-            ),
-        )
+        own_code.call(robust.test_on_batch, *_batch(network, image_shape))
+    check_attacks(network, image_shape, settings.evaluation)
+
+
+def check_attacks(
+    network: Callable[..., Any],
+    image_shape: Sequence[int],
+    settings: evaluation.EvaluationSettings,
+) -> None:
+    """Calls the attacks that are a user's own; see `check`."""
+    attacks = tuple(filter(is_own, settings.attacks))
+    if not attacks:
+        return
+    own_code.call(
+        evaluation.evaluate,
+        network,
+        *_batch(network, image_shape),
+        dataclasses.replace(
+            settings,
+            attacks=attacks,
+            bounds=(),
+            smoothing=None,
+            num_restarts=1,
+        ),
+    )
+
+
+def _batch(
+    network: Callable[..., Any], image_shape: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images with the classes that the network gives them.
+
+    Attacks are shown only what is classified right.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.random((2, *image_shape), np.float32)
+    return images, np.argmax(network(images), axis=-1)

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from flags import phase_flags
 from hydra_tf.progress import say
 from trainers.model_card import card as model_card
 from trainers.run import records
@@ -21,7 +20,6 @@ from trainers.training import settings
 def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
-    phase_flags.check_unused()
     main_method = parsed.pruning.method
     others = [
         name
