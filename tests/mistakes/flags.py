@@ -378,10 +378,6 @@ COMMANDS = {
         f"pipeline {DIGITS} --method=lwm --compare=harp --prune_epochs=0",
         ["--prune_epochs=0", "harp"],
     ),
-    "flags_epochs_of_one_phase_for_the_pipeline": (
-        f"pipeline {DIGITS} --epochs=5",
-        ["--epochs=5", "--pretrain_epochs"],
-    ),
     "flags_warm_up_longer_than_the_phase": (
         f"pretrain {DIGITS} --epochs=2 --warmup_epochs=2",
         ["--warmup_epochs=2 must be less than the 2 epochs"],
@@ -415,7 +411,7 @@ COMMANDS = {
     ),
     "flags_unknown_attack": (
         "evaluate --eval_attacks=pdg",
-        ["--eval_attacks=pdg", "'pgd'"],
+        ["--eval_attacks", "'pdg'", "'pgd'"],
     ),
     # Flags of another method, or of an objective.
     "flags_noise_of_bounds": (
