@@ -63,13 +63,13 @@ def of_pruning(pruning: Pruning) -> list[str]:
     read = {name for one in each for name in one.in_use()}
     if not any(one.density_is_target for one in each):
         read.discard("density")
-    return list(
-        _given(
-            setting.flag_name
-            for setting in methods.SETTINGS
-            if setting.name not in read
-        )
+    unread = _given(
+        setting.flag_name
+        for setting in methods.SETTINGS
+        if setting.name not in read
     )
+    itself = f"--compare={pruning.method}"
+    return [*unread, *([itself] * (pruning.method in pruning.compare))]
 
 
 def _given(names: Iterable[str | None]) -> Iterator[str]:

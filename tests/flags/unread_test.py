@@ -26,6 +26,7 @@ from trainers.training import settings
         ("--pruning_rounds=3 --multistep", ""),
         ("--density=0.3 --allocation=a.json", "--density"),
         ("--density=0.3", ""),
+        ("--method=lwm --compare=lwm,random", "--compare=lwm"),
     ],
 )
 def test_flags_that_nothing_reads_are_named(arguments, names):

@@ -21,11 +21,7 @@ def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
     main_method = parsed.pruning.method
-    others = [
-        name
-        for name in dict.fromkeys(parsed.pruning.compare)
-        if name != main_method
-    ]
+    others = [name for name in parsed.pruning.compare if name != main_method]
     for each in (parsed.pruning, *map(parsed.pruning.with_method, others)):
         settings.check_prune_epochs(
             each, parsed.epochs["prune"], "--prune_epochs"
