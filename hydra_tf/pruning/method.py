@@ -28,6 +28,7 @@ from hydra_tf.pruning.settings import PruningSettings
 from hydra_tf.pruning.settings import shown
 from hydra_tf.registry.allocations import is_file
 from hydra_tf.registry.methods import METHOD
+from hydra_tf.registry.table import is_own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ class Pruning(PruningSettings):
             InputError: If it cannot.
         """
         masked = self.masked_copy(network)
+        if is_own(self.scores) and not self.needs_data:
+            init_scores(masked, self.scores, seed=0)
         if self.learns_densities:
             self._learn_densities(masked)
             CompressionLoss(masked, self.density, self.resource)

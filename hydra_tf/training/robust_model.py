@@ -296,7 +296,11 @@ class RobustModel(keras.Model):
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
-        with tf.GradientTape() as tape, reuse_effective_kernels(self.network):
+        with (
+            tf.GradientTape() as tape,
+            reuse_effective_kernels(self.network),
+            batch.drawn_by_row(),
+        ):
             # The attack has tapes of its own; this one only has to reach the
             # weights through the loss.
             with tape.stop_recording():
@@ -332,7 +336,7 @@ class RobustModel(keras.Model):
         batch = Batch(data)
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
-        with reuse_effective_kernels(self.network):
+        with reuse_effective_kernels(self.network), batch.drawn_by_row():
             if isinstance(attack, Objective):
                 perturbed = attack.perturb(
                     self.network, batch.x, batch.y, seed=seed
