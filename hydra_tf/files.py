@@ -23,6 +23,26 @@ import numpy as np
 from hydra_tf.errors import InputError
 
 
+def as_path(path: str | os.PathLike) -> pathlib.Path:
+    """Returns a path as a user gave it, `~` replaced by the home folder.
+
+    Every path that the library takes passes through here.
+
+    Args:
+        path: A file or folder.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"`{os.fspath(path)}`: there is no such home folder"
+        ) from error
+    except TypeError as error:
+        raise InputError(
+            f"a path must be a text or a pathlib.Path. Received: {path!r}"
+        ) from error
+
+
 @contextlib.contextmanager
 def replacing_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a path whose file becomes `path` when the block ends well.
@@ -42,7 +62,7 @@ def replacing_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         model.save(partial)
     ```
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras, NumPy and matplotlib look at the suffix.
     partial = path.with_name(
@@ -70,7 +90,7 @@ def write_text(path: str | os.PathLike, text: str) -> pathlib.Path:
     """
     with replacing_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
-    return pathlib.Path(path)
+    return as_path(path)
 
 
 def write_json(path: str | os.PathLike, value: object) -> pathlib.Path:
@@ -103,7 +123,7 @@ def read_json(path: str | os.PathLike) -> Any:
         InputError: If it cannot be read.
     """
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return json.loads(as_path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -143,7 +163,7 @@ def replacing_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         tf.saved_model.save(module, str(folder))
     ```
     """
-    path = pathlib.Path(os.path.abspath(path))
+    path = pathlib.Path(os.path.abspath(as_path(path)))
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file, not a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +196,7 @@ def recover_directory(path: str | os.PathLike) -> bool:
     Returns:
         Whether `path` is a folder now.
     """
-    path = pathlib.Path(os.path.abspath(path))
+    path = pathlib.Path(os.path.abspath(as_path(path)))
     previous = path.with_name(f".{path.name}.previous")
     if previous.is_dir():
         if path.exists():

@@ -13,6 +13,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
+from hydra_tf.training.arguments import check_objective
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 
@@ -52,6 +53,7 @@ class Phase:
         registry.EPOCHS.check(self.epochs)
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
+        check_objective(self.objective)
         self.optimizer.check(self.name, self.epochs)
 
     @property

@@ -69,6 +69,7 @@ class PhaseTraining:
         data: The training images.
         kept: The files of the phase, `None` to keep nothing.
         execution: How it is computed and shown.
+        history: An empty list that gets the figures of each epoch.
     """
 
     def __init__(
@@ -77,12 +78,13 @@ class PhaseTraining:
         data: TrainData,
         kept: PhaseCheckpoints | None,
         execution: Execution,
+        history: list[dict[str, float]],
     ) -> None:
         self._phase = phase
         self._data = data
         self._kept = kept
         self._execution = execution
-        self._history: list[dict[str, float]] = []
+        self._history = history
 
     def run(self, network: keras.Model) -> keras.Model:
         """Returns the network after all epochs of the phase.
@@ -187,12 +189,9 @@ class PhaseTraining:
         callbacks.append(FiniteGuard(phase.name, model.network.weights))
         if best is not None:
             callbacks.append(best)
-        if self._kept is not None:
-            callbacks.append(
-                EpochCheckpoint(
-                    self._kept, self._variables, self._history, best
-                )
-            )
+        callbacks.append(
+            EpochCheckpoint(self._kept, self._variables, self._history, best)
+        )
         callbacks.append(
             EpochLines(
                 phase.name,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
 from hydra_tf.pruning.density import check_densities
@@ -82,7 +82,7 @@ def read_densities(
     """
     where = f"`{argument}='{os.fspath(path)}'`"
     try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        content = json.loads(files.as_path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{where} does not exist") from error
     except (OSError, ValueError) as error:
