@@ -26,10 +26,13 @@ from hydra_tf.errors import InputError
 def as_path(path: str | os.PathLike) -> pathlib.Path:
     """Returns a path as a user gave it, `~` replaced by the home folder.
 
-    Every path that the library takes passes through here.
+    Every path that users give the library passes through here.
 
     Args:
         path: A file or folder.
+
+    Raises:
+        InputError: If it is no path.
     """
     try:
         return pathlib.Path(path).expanduser()
@@ -62,7 +65,7 @@ def replacing_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         model.save(partial)
     ```
     """
-    path = as_path(path)
+    path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras, NumPy and matplotlib look at the suffix.
     partial = path.with_name(
@@ -90,7 +93,7 @@ def write_text(path: str | os.PathLike, text: str) -> pathlib.Path:
     """
     with replacing_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
-    return as_path(path)
+    return pathlib.Path(path)
 
 
 def write_json(path: str | os.PathLike, value: object) -> pathlib.Path:
@@ -123,7 +126,7 @@ def read_json(path: str | os.PathLike) -> Any:
         InputError: If it cannot be read.
     """
     try:
-        return json.loads(as_path(path).read_text(encoding="utf-8"))
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -163,7 +166,7 @@ def replacing_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         tf.saved_model.save(module, str(folder))
     ```
     """
-    path = pathlib.Path(os.path.abspath(as_path(path)))
+    path = pathlib.Path(os.path.abspath(path))
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file, not a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +199,7 @@ def recover_directory(path: str | os.PathLike) -> bool:
     Returns:
         Whether `path` is a folder now.
     """
-    path = pathlib.Path(os.path.abspath(as_path(path)))
+    path = pathlib.Path(os.path.abspath(path))
     previous = path.with_name(f".{path.name}.previous")
     if previous.is_dir():
         if path.exists():

@@ -69,8 +69,8 @@ def export_saved_model(
 
     Args:
         model: A model with one input and one output, the logits.
-        path: Folder to write (`~` is the home folder). A SavedModel that is already there is replaced,
-            but stays until the new one is complete.
+        path: Folder to write, `~` for the home folder. A SavedModel that is
+            already there is replaced, but stays until the new one is complete.
         input_shape: Shape of one example, for a model that does not know its
             own, or to fix sizes that it leaves open.
 
@@ -88,6 +88,8 @@ def export_saved_model(
     logits = serve(images=tf.zeros((1, 32, 32, 3)))["logits"]
     ```
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model` must be a Keras model. Received: {model!r}")
     path = files.as_path(path)
     _check_replaceable(path)
     model = _without_masks(model)
@@ -192,6 +194,11 @@ def _example_shape(
                 "for a model that does not know its own"
             )
         return tuple(known[1:])
+    if not isinstance(input_shape, tuple | list):
+        raise InputError(
+            "`input_shape` must be a tuple, such as (height, width, channels). "
+            f"Received: {input_shape!r}"
+        )
     fits = known is None or (
         len(known) == len(input_shape) + 1
         and all(

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hydra_tf import pruning as pruning_methods
+from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.phases import check_phase
@@ -54,6 +55,13 @@ class Phase:
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
         check_objective(self.objective)
+        if self.pruning is not None and not isinstance(
+            self.pruning, pruning_methods.Pruning
+        ):
+            raise InputError(
+                "`pruning` must be a hydra_tf.Pruning. "
+                f"Received: pruning={self.pruning!r}"
+            )
         self.optimizer.check(self.name, self.epochs)
 
     @property

@@ -56,6 +56,8 @@ class Execution:
     callbacks: Sequence[keras.callbacks.Callback] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategy, str):
+            registry.STRATEGY.check(self.strategy)
         registry.STEPS_PER_EXECUTION.check(self.steps_per_execution)
         registry.JIT_COMPILE.check(self.jit_compile)
         registry.PROGRESS.check(self.progress)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import keras
 
-from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
+from hydra_tf.errors import check_known
 from hydra_tf.objectives import Objective
 from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import strip_masks
@@ -183,12 +182,11 @@ def _sorted(settings: dict[str, Any], *kinds: Any) -> list[dict[str, Any]]:
     Raises:
         InputError: If one is a field of none.
     """
-    fields = [{each.name for each in dataclasses.fields(kind)} for kind in kinds]
-    known = set(inspect.signature(prune).parameters).union(*fields)
-    for name in settings:
-        if name not in known:
-            hint = close_matches(name, known - {"settings"})
-            raise InputError(f"`{name}` is no setting of prune. {hint}")
+    fields = [
+        {each.name for each in dataclasses.fields(kind)} for kind in kinds
+    ]
+    own = set(inspect.signature(prune).parameters) - {"settings"}
+    check_known(settings, own.union(*fields))
     return [
         {name: value for name, value in settings.items() if name in names}
         for names in fields

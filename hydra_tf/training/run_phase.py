@@ -176,6 +176,8 @@ def train_phase(
     # What can be checked is, before the folder holds anything.
     if isinstance(network, keras.Layer):
         _check_network(phase, network)
+    if phase.epochs and not callable(train):
+        train = as_train_data(train, phase.seed)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)

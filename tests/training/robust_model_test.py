@@ -616,7 +616,9 @@ def test_evaluate_uses_the_attack_it_is_given(tmp_path):
 
 def test_training_shows_robust_accuracy_of_its_own_attack_only():
     always = {"loss", "natural_ce", "natural_accuracy"}
-    assert set(fit(compiled(objective=ht.objectives.Natural())).history) == always
+    assert (
+        set(fit(compiled(objective=ht.objectives.Natural())).history) == always
+    )
     robust = ht.RobustModel(
         make_network(),
         ht.objectives.Natural(),
