@@ -132,7 +132,7 @@ PYTHON = {
     ),
     "course_objective_is_a_loss": (
         lambda given: prune(given, objective=keras.losses.MeanSquaredError()),
-        ["`objective`", "hydra_tf.objectives", "MeanSquaredError"],
+        ["`objective`", "hydra_tf.objectives", "mean_squared"],
     ),
     "course_network_by_path": (
         lambda given: prune(given, network="network.keras"),
@@ -268,7 +268,7 @@ PYTHON = {
     # evaluate and certify
     "course_evaluate_unknown_setting": (
         lambda given: measure(given, eps=0.1),
-        ["'eps'", "epsilon"],
+        ["`eps`", "'epsilon'"],
     ),
     "course_evaluate_unknown_attack": (
         lambda given: measure(given, attacks=["pgd_50"]),
@@ -282,13 +282,9 @@ PYTHON = {
         lambda given: measure(given, labels=np.eye(3, dtype=int)[given.labels]),
         ["class ind"],
     ),
-    "course_evaluate_labels_from_1": (
-        lambda given: measure(given, labels=given.labels + 1),
-        ["`labels`", "0 to 2", "3"],
-    ),
     "course_evaluate_a_dataset": (
         lambda given: evaluate(given.network(), given.dataset(), None),
-        ["`images`", "array"],
+        ["float images"],
     ),
     "course_evaluate_probabilities": (
         lambda given: measure(given, model=given.network(activation="softmax")),
@@ -313,7 +309,7 @@ PYTHON = {
     ),
     "course_certify_settings_of_evaluate": (
         lambda given: prove(given, epsilon=0.1),
-        ["'epsilon'", "radii"],
+        ["`epsilon`", "radii"],
     ),
     # export_saved_model
     "course_export_a_layer": (
@@ -363,8 +359,8 @@ PYTHON = {
         ["path", "None"],
     ),
     "course_export_home_of_nobody": (
-        lambda given: ht.export_saved_model(given.network(), "~nobody/out"),
-        ["~nobody/out", "home folder"],
+        lambda given: ht.export_saved_model(given.network(), "~no_one/out"),
+        ["~no_one/out", "home folder"],
     ),
 }
 

@@ -17,7 +17,8 @@ def fit(tmp_path):
         if phase is not None:
             ht.set_phase(network, phase)
         robust = ht.RobustModel(network, ht.objectives.Natural())
-        robust.compile(ht.training.SGD(0.1))
+        # A step takes less time than its graph.
+        robust.compile(ht.training.SGD(0.1), run_eagerly=True)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             robust.fit(given.images, given.labels, verbose=0)
@@ -37,8 +38,13 @@ def test_without_a_phase(fit, network):
     assert "no phase" in message and "hydra_tf.set_phase" in message
 
 
-@pytest.mark.parametrize("phase", ["prune", "finetune"])
-def test_scores_of_the_weights_before_they_were_pretrained(phase, fit, network):
+@pytest.mark.parametrize(
+    "phase, method", [("prune", "scaled"), ("finetune", "magnitude")]
+)
+def test_scores_of_the_weights_before_they_were_pretrained(
+    phase, method, fit, network
+):
+    ht.init_scores(network, method)
     assert fit(network, "pretrain") == []
     assert fit(network, "pretrain") == []
     ht.set_density(network, 0.5)
@@ -54,13 +60,12 @@ def test_densities_without_the_phase_that_uses_them(fit, network):
     assert "hydra_tf.set_phase(network, 'prune')" in message
 
 
-@pytest.mark.parametrize("method", ["scaled", "magnitude", "random"])
-def test_nothing_where_no_step_is_forgotten(method, fit, network):
+def test_nothing_where_no_step_is_forgotten(fit, network):
     # Also where the density is set before anything is trained.
     ht.set_density(network, 0.5)
     assert fit(network, "pretrain") == []
-    ht.init_scores(network, method, seed=0)
-    for phase in ("prune", "prune", "finetune", "finetune", "pretrain"):
+    ht.init_scores(network, "scaled")
+    for phase in ("prune", "prune", "finetune", "pretrain"):
         assert fit(network, phase) == [], phase
 
 

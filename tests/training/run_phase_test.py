@@ -70,7 +70,9 @@ def stop_after(epoch):
 
 
 def run(network, phase, train, folder=None, **options):
-    options = {"epochs": 3, "learning_rate": 0.05, "seed": 2} | options
+    if not isinstance(options.get("optimizer"), keras.Optimizer):
+        options = {"learning_rate": 0.05} | options
+    options = {"epochs": 3, "seed": 2} | options
     return ht.training.run_phase(
         network, phase, train, OBJECTIVE, folder=folder, **options
     )
