@@ -44,8 +44,9 @@ class RobustModel(keras.Model):
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;
     the loss comes from the objective. Both `fit` and `evaluate` report
     `loss`, its terms, `natural_accuracy`, `robust_accuracy` on the perturbed
-    images (if images are perturbed: an objective that bounds the network's
-    outputs has no attack), and the objective's own figures.
+    images (if there are some: `Natural`, and objectives that bound the
+    network's outputs, attack nothing), and the objective's own figures. They
+    are cheap, no measurement: see `evaluate`.
 
     In a step, masks and effective kernels are computed once, for attack and
     loss together. The attack runs in inference mode; then the natural and the
