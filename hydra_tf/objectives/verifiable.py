@@ -34,7 +34,6 @@ class VerifiableObjective(Objective):
             clipped, or `None` for no limits.
     """
 
-    perturbs = False
     needs_bounds = True
 
     def __init__(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.errors import check_known
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
@@ -275,6 +276,10 @@ def start_pruning(
     >>> masked.layers[0].density.numpy().item()
     0.5
     """
+    check_known(
+        settings,
+        (each.name for each in dataclasses.fields(Pruning)),
+    )
     pruning = Pruning(method=method, density=density, **settings)  # type: ignore[arg-type]
     return pruning.start(network, data, seed=seed)
 

@@ -25,6 +25,7 @@ from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_labels
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
+from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
@@ -43,8 +44,9 @@ class RobustModel(keras.Model):
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;
     the loss comes from the objective. Both `fit` and `evaluate` report
     `loss`, its terms, `natural_accuracy`, `robust_accuracy` on the perturbed
-    images (if images are perturbed: an objective that bounds the network's
-    outputs has no attack), and the objective's own figures.
+    images (if there are some: `Natural`, and objectives that bound the
+    network's outputs, attack nothing), and the objective's own figures. They
+    are cheap, no measurement: see `evaluate`.
 
     In a step, masks and effective kernels are computed once, for attack and
     loss together. The attack runs in inference mode; then the natural and the
@@ -238,6 +240,7 @@ class RobustModel(keras.Model):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         check_labels(self.network, y)
+        warn_of_forgotten_steps(self.network)
         turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             turns.set_params(callbacks.params)
@@ -250,6 +253,24 @@ class RobustModel(keras.Model):
         )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        """Reports the figures of training on other images, as Keras does.
+
+        Its `robust_accuracy` is that under the attack of training (or
+        `attack`): a few steps from one start, cheap enough for every epoch. It
+        is not the network's robustness, of which it says too much:
+        `hydra_tf.evaluation.evaluate` measures that, by default with PGD of 50
+        steps and 10 restarts.
+
+        Args:
+            x: As for `keras.Model.evaluate`.
+            y: Likewise.
+            *args: Its other arguments.
+            **kwargs: Its other arguments.
+
+        Returns:
+            What `keras.Model.evaluate` returns, `loss`, accuracies and the
+            objective's terms; with `return_dict=True` by name.
+        """
         check_labels(self.network, y)
         return super().evaluate(x, y, *args, **kwargs)
 

@@ -438,7 +438,7 @@ class Experiment:
         name = self.settings.model.source
         if not name:
             return None
-        output = pathlib.Path(self.settings.run.output_dir).resolve()
+        output = files.as_path(self.settings.run.output_dir).resolve()
         # A folder may take in one phase after the other.
         same = pathlib.Path(name).expanduser().resolve() == output
         path = source.find(name, before=phase if same else None)

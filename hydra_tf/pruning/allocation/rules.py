@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
 from hydra_tf.pruning.density import check_densities
@@ -84,7 +84,7 @@ def read_densities(
     where = f"`{argument}='{os.fspath(path)}'`"
     try:
         content = json.loads(
-            pathlib.Path(path).read_text(encoding="utf-8"),
+            files.as_path(path).read_text(encoding="utf-8"),
             object_pairs_hook=functools.partial(_once_each, where),
         )
     except FileNotFoundError as error:
