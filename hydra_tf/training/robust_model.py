@@ -195,6 +195,11 @@ class RobustModel(keras.Model):
                 "`trainable`: call compile() again"
             )
         if self.train_function is None:
+            optimizer = self.optimizer
+            if self.network.built and not optimizer.built:
+                # Otherwise the first trace makes its variables, and TensorFlow
+                # traces the step again.
+                optimizer.build(self.trainable_variables)
             # A network that is built by its first batch was not, in compile.
             self.freeze_pruned_weights()
             if self.compression_state is not None:
