@@ -46,7 +46,7 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    network: keras.Model,
+    model: keras.Model,
     train: Any,
     objective: Objective,
     density: float | None = None,
@@ -72,7 +72,7 @@ def prune(
     have no prune phase to train.
 
     Args:
-        network: Trained Keras model, Functional or Sequential, from images to
+        model: Trained Keras model, Functional or Sequential, from images to
             logits; it is left as it is. A network that has to withstand attacks
             is pretrained for that, by `run_phase(network, "pretrain", ...)`.
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
@@ -121,8 +121,8 @@ def prune(
     )
     pruning = Pruning(method=method, density=density, **of_pruning)  # type: ignore[arg-type]
     execution = Execution(**of_execution)
-    check_network(network)
-    check_arguments(network, objective, None, seed, None)
+    check_network(model)
+    check_arguments(model, objective, None, seed, None)
     phases = {}
     for name, epochs, rate in (
         ("prune", prune_epochs, prune_learning_rate),
@@ -143,7 +143,7 @@ def prune(
             precision=precision,
         )
     data = as_train_data(train, seed)
-    pruning.check(network)
+    pruning.check(model)
     if folder is not None:
         for phase in phases.values():
             kept = PhaseCheckpoints(folder, phase.name)
@@ -152,7 +152,7 @@ def prune(
             kept.check_settings(phase.record())
 
     network = pruning.start(
-        network,
+        model,
         data.dataset() if pruning.needs_data else None,
         seed=seed,
         epochs=phases["prune"].epochs,
