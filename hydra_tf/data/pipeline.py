@@ -8,15 +8,20 @@ and see what an uninterrupted one would see.
 from __future__ import annotations
 
 import abc
+import copy
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The independent random streams of an epoch.
 ORDER_STREAM = 0
@@ -50,7 +55,6 @@ class Pipeline(abc.ABC):
         split: Name of the split.
         num_examples: Number of examples, after `fraction`.
         batch_size: Examples in a batch.
-        steps_per_epoch: Batches in an epoch.
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         class_names: One name per class.
@@ -86,10 +90,13 @@ class Pipeline(abc.ABC):
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.seed = seed
-        batches = self.num_examples / batch_size
-        self.steps_per_epoch = int(
-            math.floor(batches) if drop_remainder else math.ceil(batches)
-        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        batches = self.num_examples / self.batch_size
+        rounded = math.floor if self._drop_remainder else math.ceil
+        return int(rounded(batches))
 
     def __repr__(self) -> str:
         return (
@@ -163,6 +170,26 @@ class Pipeline(abc.ABC):
             )
         return self._first(min(num_examples or len(self), len(self)))
 
+    def subset(self, rows: np.ndarray, *, training: bool = True) -> Self:
+        """Returns a pipeline of some of the examples.
+
+        Args:
+            rows: Their numbers in stored order, increasing, from 0.
+            training: Whether they are shuffled and augmented as these are;
+                otherwise all of them come as they are, in stored order.
+        """
+        part = copy.copy(self)
+        part._take(rows)
+        part.num_examples = len(rows)
+        if not training:
+            part.shuffle, part.augmentation = False, None
+            part._drop_remainder = False
+        return part
+
+    def known_labels(self) -> np.ndarray | None:
+        """Returns all labels where they are in memory, else `None`."""
+        return None
+
     def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         return iter(self.dataset())
 
@@ -172,6 +199,10 @@ class Pipeline(abc.ABC):
     @abc.abstractmethod
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the batches of a dataset of epoch numbers."""
+
+    @abc.abstractmethod
+    def _take(self, rows: np.ndarray) -> None:
+        """Leaves some of the examples; see `subset`."""
 
     @abc.abstractmethod
     def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from hydra_tf import pruning as pruning_methods
+from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.phases import check_phase
@@ -30,6 +31,10 @@ class Phase:
             than its network: multi-step pruning, learned densities.
         seed: Integer >= 0.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        select: `"last"` or `"best"`: the epoch that the phase ends with; the
+            best needs images to validate by.
+        validation_attack: The objective whose `perturb` attacks in validation;
+            by default `hydra_tf.training.validation_attack` of `objective`.
         settings: Further settings to record by name, such as those of the
             data.
 
@@ -45,6 +50,8 @@ class Phase:
     pruning: Any = None
     seed: int = 0
     precision: str = "float32"
+    select: str = "last"
+    validation_attack: Objective | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,6 +59,8 @@ class Phase:
         registry.EPOCHS.check(self.epochs)
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
+        registry.SELECT.check(self.select)
+        _check_attack(self.validation_attack)
         self.optimizer.check(self.name, self.epochs)
 
     @property
@@ -81,6 +90,9 @@ class Phase:
         }
         if self.epochs:
             record |= _describe(self.objective)
+            record["select"] = self.select
+            if self.validation_attack is not None:
+                record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:
             record |= self.pruning.in_use()
         return record | dict(self.settings)
@@ -99,6 +111,15 @@ class Phase:
             train_normalization=getattr(
                 self.pruning, "train_normalization", True
             ),
+        )
+
+
+def _check_attack(attack: Any) -> None:
+    if attack is not None and not isinstance(attack, Objective):
+        raise InputError(
+            "`validation_attack` must be an objective, whose `perturb` "
+            "attacks, such as hydra_tf.objectives.Madry(). Received: "
+            f"validation_attack={attack!r}"
         )
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
+from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -29,6 +30,7 @@ from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
+from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.weights import copy_weights
 
 _JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
@@ -69,6 +71,7 @@ class PhaseTraining:
         data: The training images.
         kept: The files of the phase, `None` to keep nothing.
         execution: How it is computed and shown.
+        validation: The images to validate by, if any.
     """
 
     def __init__(
@@ -77,11 +80,18 @@ class PhaseTraining:
         data: TrainData,
         kept: PhaseCheckpoints | None,
         execution: Execution,
+        validation: TrainData | None = None,
     ) -> None:
+        if execution.steps_per_execution > data.steps_per_epoch:
+            raise InputError(
+                f"`steps_per_execution`={execution.steps_per_execution} must "
+                f"be at most {data.steps_per_epoch}, the steps of an epoch"
+            )
         self._phase = phase
         self._data = data
         self._kept = kept
         self._execution = execution
+        self._validation = validation
         self._history: list[dict[str, float]] = []
 
     def run(self, network: keras.Model) -> keras.Model:
@@ -112,6 +122,10 @@ class PhaseTraining:
                         initial_epoch=first_epoch,
                         epochs=phase.epochs,
                         steps_per_epoch=self._data.steps_per_epoch,
+                        # Keras measures by it between the epochs.
+                        validation_data=None
+                        if self._validation is None
+                        else self._validation.dataset(),
                         callbacks=callbacks,
                         shuffle=False,
                         verbose=0,
@@ -127,9 +141,15 @@ class PhaseTraining:
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
         phase = self._phase
+        attack = None
+        if self._validation is not None:
+            attack = phase.validation_attack or validation_attack(
+                phase.objective
+            )
         model = RobustModel(
             network,
             phase.objective,
+            attack=attack,
             seed=phase.seed,
             compression=prune_phase.compression_of(phase.pruning)
             if phase.learns_densities
@@ -146,13 +166,21 @@ class PhaseTraining:
         return model
 
     def _best_weights(self, model: RobustModel) -> BestWeights | None:
-        """Returns what keeps the best epoch where densities are learned."""
-        if model.compression_state is None:
+        """Returns what keeps the best epoch, where it is the one to end with.
+
+        With learned densities that is one that met their target.
+        """
+        phase = self._phase
+        if phase.select == "last" and model.compression_state is None:
             return None
-        best = BestWeights(
-            # Before that, objectives with a ramp are easier than they will be.
-            start_from_epoch=math.ceil(self._phase.objective.full_from_epoch)
-        )
+        start = 0
+        if self._validation is None:
+            # Before that, objectives with a ramp are easier than they will be;
+            # validation has the full radius from the beginning.
+            start = math.ceil(phase.objective.full_from_epoch)
+        if phase.multistep:
+            start = prune_phase.first_full_epoch(phase.pruning, phase.epochs)
+        best = BestWeights(start_from_epoch=start)
         best.set_model(model)
         return best
 
@@ -199,6 +227,9 @@ class PhaseTraining:
                 phase.epochs,
                 self._data.steps_per_epoch,
                 execution.progress,
+                0
+                if self._validation is None
+                else self._validation.steps_per_epoch,
             )
         )
         return [*callbacks, *execution.callbacks]
