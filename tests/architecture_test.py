@@ -93,9 +93,12 @@ TESTED_BY = {
     "trainers/run/networks": "trainers/pipeline",
     "trainers/run/source": "trainers/bad_input",
     "trainers/training/experiment": "trainers/pipeline",
+    "trainers/training/finishing": "trainers/pipeline",
     "trainers/training/pipeline": "trainers/pipeline",
+    "trainers/training/plotting": "trainers/training/validation",
     "trainers/training/settings": "flags/objective_flags",
     "trainers/training/single_phase": "trainers/pipeline",
+    "trainers/training/starting": "trainers/bad_input",
     "trainers/training/tensorboard": "trainers/pipeline",
 }
 

@@ -55,6 +55,7 @@ class Pipeline(abc.ABC):
         split: Name of the split.
         num_examples: Number of examples, after `fraction`.
         batch_size: Examples in a batch.
+        steps_per_epoch: Batches in an epoch.
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         class_names: One name per class.
@@ -90,13 +91,13 @@ class Pipeline(abc.ABC):
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.seed = seed
+        self.steps_per_epoch = self._steps()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
+    def _steps(self) -> int:
         batches = self.num_examples / self.batch_size
-        rounded = math.floor if self._drop_remainder else math.ceil
-        return int(rounded(batches))
+        return int(
+            math.floor(batches) if self._drop_remainder else math.ceil(batches)
+        )
 
     def __repr__(self) -> str:
         return (
@@ -184,6 +185,7 @@ class Pipeline(abc.ABC):
         if not training:
             part.shuffle, part.augmentation = False, None
             part._drop_remainder = False
+        part.steps_per_epoch = part._steps()
         return part
 
     def known_labels(self) -> np.ndarray | None:

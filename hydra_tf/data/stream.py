@@ -65,7 +65,7 @@ class StreamedPipeline(Pipeline):
         self._block_size = block_size
 
     def _take(self, rows: np.ndarray) -> None:
-        ends = np.flatnonzero(np.diff(rows) != 1) + 1
+        ends: np.ndarray = np.flatnonzero(np.diff(rows) != 1) + 1
         runs = [
             slice(int(run[0]), int(run[-1]) + 1)
             for run in np.split(rows, ends)

@@ -63,10 +63,10 @@ def split_validation(
     else:
         held_out = selection.select_fraction(labels, validation_fraction, seed)
     rest = train.subset(np.setdiff1d(np.arange(len(train)), held_out))
-    if not rest.steps_per_epoch:
+    if len(rest) < train.batch_size:
         raise InputError(
             f"`validation_fraction`={validation_fraction:g} of {len(train)} "
-            f"images leaves {len(rest)} to train on, less than a batch; take "
-            "a smaller one"
+            f"images leaves {len(rest)} to train on, less than a batch of "
+            f"{train.batch_size}; take a smaller one"
         )
     return rest, train.subset(held_out, training=False)

@@ -45,6 +45,7 @@ class Settings:
         pruning: How it is pruned.
         epochs: Epochs of each phase.
         optimizers: Optimiser of each phase.
+        validation: How training is watched.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -60,6 +61,7 @@ class Settings:
     pruning: Pruning
     epochs: dict[str, int]
     optimizers: dict[str, OptimizerSettings]
+    validation: training_flags.ValidationSettings
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -104,6 +106,7 @@ class Settings:
             epochs: Its epochs.
         """
         record = self.data.record()
+        record["validation_fraction"] = self.validation.fraction
         if epochs:
             # In place of the ramps' schedules.
             record |= self.objective_record(phase, epochs)
@@ -131,6 +134,7 @@ def from_flags() -> Settings:
         pruning=pruning_flags.pruning_from_flags(),
         epochs=pipeline_flags.pipeline_from_flags(),
         optimizers=training_flags.optimizers_from_flags(),
+        validation=training_flags.validation_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,
