@@ -7,6 +7,7 @@ import numpy as np
 from hydra_tf.data import selection
 from hydra_tf.data.pipeline import Pipeline
 from hydra_tf.errors import InputError
+from hydra_tf.registry.training import SEED
 from hydra_tf.registry.training import VALIDATION_FRACTION
 
 
@@ -55,7 +56,7 @@ def split_validation(
             "images to validate by. Received: "
             f"validation_fraction={validation_fraction!r}"
         )
-    seed = train.seed if seed is None else seed
+    seed = train.seed if seed is None else SEED.check(seed)
     labels = train.known_labels()
     if labels is None:
         runs = selection.select_run(len(train), validation_fraction, seed)

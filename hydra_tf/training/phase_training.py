@@ -61,6 +61,13 @@ class Execution:
         registry.STEPS_PER_EXECUTION.check(self.steps_per_execution)
         registry.JIT_COMPILE.check(self.jit_compile)
         registry.PROGRESS.check(self.progress)
+        given = self.callbacks
+        each = given if isinstance(given, Sequence) else [None]
+        if not all(isinstance(one, keras.callbacks.Callback) for one in each):
+            raise InputError(
+                "`callbacks` must be a list of keras.callbacks.Callback. "
+                f"Received: callbacks={given!r}"
+            )
 
 
 class PhaseTraining:
