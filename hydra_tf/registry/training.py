@@ -103,7 +103,8 @@ STEPS_PER_EXECUTION = Count(
     name="steps_per_execution",
     default=1,
     lower=1,
-    help="Training steps per call into TensorFlow.",
+    help="Training steps per call into TensorFlow, a divisor of the steps of "
+    "an epoch.",
 )
 JIT_COMPILE = Choice(
     name="jit_compile",

@@ -44,7 +44,7 @@ class Execution:
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`; see `make_strategy`.
         steps_per_execution: Integer >= 1, training steps per call into
-            TensorFlow.
+            TensorFlow, a divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
         progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written
             to stdout.
@@ -69,6 +69,26 @@ class Execution:
                 f"Received: callbacks={given!r}"
             )
 
+    def check_steps(self, steps: int) -> None:
+        """Checks that so many steps are a whole number of calls.
+
+        Keras takes full calls alone: an epoch would have more steps, and the
+        last one too few images.
+
+        Args:
+            steps: Steps of an epoch.
+
+        Raises:
+            InputError: If they are not.
+        """
+        if steps % self.steps_per_execution:
+            below = min(self.steps_per_execution, steps)
+            best = next(n for n in range(below, 0, -1) if steps % n == 0)
+            raise InputError(
+                f"`steps_per_execution`={self.steps_per_execution} must divide "
+                f"{steps}, the steps of an epoch; the next below is {best}"
+            )
+
 
 class PhaseTraining:
     """The training of a network for the epochs of a phase.
@@ -89,11 +109,7 @@ class PhaseTraining:
         execution: Execution,
         validation: TrainData | None = None,
     ) -> None:
-        if execution.steps_per_execution > data.steps_per_epoch:
-            raise InputError(
-                f"`steps_per_execution`={execution.steps_per_execution} must "
-                f"be at most {data.steps_per_epoch}, the steps of an epoch"
-            )
+        execution.check_steps(data.steps_per_epoch)
         self._phase = phase
         self._data = data
         self._kept = kept

@@ -104,7 +104,8 @@ def run_phase(
             several rounds prune among those of the final density.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
-        steps_per_execution: Integer >= 1, steps per call into TensorFlow.
+        steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
+            divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
         callbacks: Keras callbacks; their `model` is a `RobustModel`.
         progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written

@@ -199,7 +199,7 @@ PYTHON = {
     ),
     "validation_more_steps_per_execution_than_steps": (
         lambda given: train(given, steps_per_execution=100),
-        ["`steps_per_execution`=100 must be at most 3"],
+        ["`steps_per_execution`=100 must divide 3"],
     ),
     "validation_seed_below_0": (
         lambda given: train(given, seed=-1),
@@ -338,7 +338,7 @@ COMMANDS = {
     ),
     "validation_more_steps_per_execution_than_steps": (
         _PRETRAIN + "--steps_per_execution=50",
-        ["--steps_per_execution=50 must be at most 2"],
+        ["--steps_per_execution=50 must divide 2", "below is 2"],
     ),
     "validation_seed_in_words": (
         _PRETRAIN + "--seed=lucky",

@@ -275,7 +275,7 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"select": "best"}, "`select`='best' needs `validation`"),
         ({"validation_attack": "pgd"}, "`validation_attack` must be an obj"),
         ({"validation": "digits"}, "`validation` must be a hydra_tf.data"),
-        ({"steps_per_execution": 4}, "`steps_per_execution`=4 .* at most 3"),
+        ({"steps_per_execution": 2}, "`steps_per_execution`=2 .* divide 3.* 1"),
     ],
 )
 def test_mistakes_are_named(options, words, train):

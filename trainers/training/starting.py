@@ -97,11 +97,7 @@ def check_batches(settings: Settings, info: DatasetInfo, replicas: int) -> None:
     steps = max(math.floor(num_train / batch_size), 1)
     if replicas == 1:
         steps = math.ceil(num_train / batch_size)
-    if settings.execution.steps_per_execution > steps:
-        raise InputError(
-            f"--steps_per_execution={settings.execution.steps_per_execution} "
-            f"must be at most {steps}, the steps of an epoch"
-        )
+    settings.execution.check_steps(steps)
 
 
 def check_prunable(
