@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hydra_tf import files
+from hydra_tf.errors import InputError
 
 
 def names(folder: pathlib.Path) -> list[str]:
@@ -159,3 +160,13 @@ def test_directory_size_counts_all_files(tmp_path):
     (tmp_path / "a" / "x").write_bytes(b"123")
     (tmp_path / "y").write_bytes(b"45")
     assert files.directory_size(tmp_path) == 5
+
+
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.as_path("~/run") == tmp_path / "run"
+    assert files.as_path(pathlib.Path("run~")) == pathlib.Path("run~")
+    with pytest.raises(InputError, match="no such home folder"):
+        files.as_path("~nobody_of_this_name/run")
+    with pytest.raises(InputError, match="Received: None"):
+        files.as_path(None)

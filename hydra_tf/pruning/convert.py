@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -113,7 +114,8 @@ def to_masked(
     check_density(density)
     check_granularity(granularity)
     _check_convertible(model)
-    is_excluded = _exclusion(model, exclude)
+    excluded = _excluded_names(exclude)
+    is_excluded = exclude if callable(exclude) else _named(model, excluded)
     num_masked = 0
 
     def is_prunable(layer: keras.layers.Layer) -> bool:
@@ -124,7 +126,7 @@ def to_masked(
         _check_not_masked(model, granularity)
         channels = assign_channels(model, granularity, is_prunable)
     kept_plain = (
-        layers_without_blocks(model, granularity, is_prunable)
+        layers_without_blocks(model, granularity, is_prunable, excluded)
         if is_n_of_m(granularity)
         else set()
     )
@@ -139,7 +141,7 @@ def to_masked(
             return _clone_layer(layer)
         masked_class = _MASKED_CLASSES.get(type(layer))
         if masked_class is None:
-            _check_has_no_kernel(layer)
+            _check_has_no_kernel(layer, excluded)
             return _clone_layer(layer)
         if getattr(layer, "quantization_mode", None) or getattr(
             layer, "lora_enabled", False
@@ -147,7 +149,7 @@ def to_masked(
             raise InputError(
                 f"layer '{layer.name}' is quantised or has LoRA weights and "
                 "can't be masked: convert the plain model, or leave the "
-                f"layer out with `exclude=['{layer.name}']`"
+                f"layer out with `exclude={[*excluded, layer.name]}`"
             )
         num_masked += 1
         config = layer.get_config()
@@ -324,20 +326,22 @@ def _check_convertible(model: Any) -> None:
             )
 
 
-def _exclusion(
-    model: keras.Model, exclude: Exclude
+def _excluded_names(exclude: Exclude) -> list[str]:
+    if exclude is None or callable(exclude):
+        return []
+    return [exclude] if isinstance(exclude, str) else list(exclude)
+
+
+def _named(
+    model: keras.Model, names: Sequence[str]
 ) -> Callable[[keras.layers.Layer], bool]:
-    if exclude is None:
-        return lambda layer: False
-    if callable(exclude):
-        return exclude
-    names = {exclude} if isinstance(exclude, str) else set(exclude)
     known = {layer.name for layer in flatten_layers(model)}
-    for name in names - known:
-        raise InputError(
-            f"`exclude` names '{name}', which is no layer of the model. "
-            f"{close_matches(name, known)}"
-        )
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"`exclude` names '{name}', which is no layer of the model. "
+                f"{close_matches(name, known)}"
+            )
     # With all that lies in nested models of these names.
     excluded = {
         id(inner)
@@ -358,7 +362,9 @@ def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
             )
 
 
-def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
+def _check_has_no_kernel(
+    layer: keras.layers.Layer, excluded: Sequence[str]
+) -> None:
     for inner in flatten_layers(layer):
         if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
             continue
@@ -369,7 +375,8 @@ def _check_has_no_kernel(layer: keras.layers.Layer) -> None:
                     f"layer '{layer.name}' ({type(layer).__name__}) can't be "
                     "masked: no masked layer exists for its weight "
                     f"'{variable.name}' of shape {tuple(variable.shape)}; to "
-                    f"leave the layer as it is, pass `exclude=['{layer.name}']`"
+                    "leave the layer as it is, pass "
+                    f"`exclude={[*excluded, layer.name]}`"
                 )
 
 

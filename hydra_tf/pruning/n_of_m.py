@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ def layers_without_blocks(
     model: keras.Model,
     granularity: str,
     is_prunable: Callable[[Any], bool],
+    excluded: Sequence[str] = (),
 ) -> set[int]:
     """Returns the `id` of the layers that N:M pruning leaves as they are.
 
@@ -26,6 +28,7 @@ def layers_without_blocks(
         model: Built Functional or Sequential model.
         granularity: `"N:M"`.
         is_prunable: Predicate of the layers that would be masked.
+        excluded: Names of layers that are left out already, for the error.
 
     Raises:
         InputError: If M does not divide the input channels of another layer.
@@ -52,6 +55,6 @@ def layers_without_blocks(
             raise InputError(
                 f"`granularity='{granularity}'` needs input channels in blocks "
                 f"of {m}: layer '{call.name}' has {size}; leave it out with "
-                f"`exclude=['{layer.name}']`"
+                f"`exclude={[*excluded, layer.name]}`"
             )
     return left

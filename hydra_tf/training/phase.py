@@ -14,6 +14,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
+from hydra_tf.training.arguments import check_objective
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 
@@ -61,6 +62,14 @@ class Phase:
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
         _check_attack(self.validation_attack)
+        check_objective(self.objective)
+        if self.pruning is not None and not isinstance(
+            self.pruning, pruning_methods.Pruning
+        ):
+            raise InputError(
+                "`pruning` must be a hydra_tf.Pruning. "
+                f"Received: pruning={self.pruning!r}"
+            )
         self.optimizer.check(self.name, self.epochs)
 
     @property

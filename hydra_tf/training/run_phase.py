@@ -16,8 +16,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.checkpoints import PhaseCheckpoints
-from hydra_tf.training.optimizer_settings import GivenOptimizer
-from hydra_tf.training.optimizer_settings import OptimizerSettings
+from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
@@ -128,19 +127,15 @@ def run_phase(
         )
         ```
     """
-    chosen: OptimizerSettings | GivenOptimizer
-    if isinstance(optimizer, keras.Optimizer):
-        chosen = GivenOptimizer(optimizer)
-    else:
-        chosen = OptimizerSettings(
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            warmup_epochs=warmup_epochs,
-            warmup_learning_rate=warmup_learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-        )
+    chosen = as_optimizer_settings(
+        optimizer,
+        learning_rate=learning_rate,
+        lr_schedule=lr_schedule,
+        warmup_epochs=warmup_epochs,
+        warmup_learning_rate=warmup_learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+    )
     return train_phase(
         Phase(
             name=phase,
@@ -178,6 +173,7 @@ def train_phase(
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     execution: Execution | None = None,
+    history: list[dict[str, float]] | None = None,
 ) -> keras.Model:
     """Trains a network for a phase; see `run_phase`.
 
@@ -189,6 +185,8 @@ def train_phase(
         folder: As for `run_phase`.
         overwrite: As for `run_phase`.
         execution: How it is computed and shown.
+        history: A list that gets the figures of each epoch, those of epochs
+            before the phase was resumed included.
 
     Returns:
         The trained network, in float32.
@@ -198,6 +196,22 @@ def train_phase(
             "`select`='best' needs `validation`, images to compare epochs by; "
             "hydra_tf.data.split_validation takes them from the training images"
         )
+    if validation is train:
+        raise InputError(
+            "`validation` must be other images than `train`; take them from "
+            "hydra_tf.data.split_validation"
+        )
+    if history is None:
+        history = []
+    execution = execution or Execution()
+    # What can be checked is, before the folder holds anything.
+    if isinstance(network, keras.Layer):
+        _check_network(phase, network)
+    if phase.epochs and not callable(train):
+        train = as_train_data(train, phase.seed)
+        execution.check_steps(train.steps_per_epoch)
+        if validation is not None and not callable(validation):
+            validation = as_validation_data(validation, train)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
@@ -205,10 +219,11 @@ def train_phase(
             kept.remove()
         kept.begin(_record_of(phase, network, train, validation))
         if kept.is_finished:
+            history[:] = kept.read_history()
             return kept.load_network()
     if not isinstance(network, keras.Layer):
         network = network()
-    _check_network(phase, network)
+        _check_network(phase, network)
     if phase.epochs:
         batches = as_train_data(
             train() if callable(train) else train, phase.seed
@@ -217,7 +232,7 @@ def train_phase(
         if held_out is not None:
             held_out = as_validation_data(held_out, batches)
         network = PhaseTraining(
-            phase, batches, kept, execution or Execution(), held_out
+            phase, batches, kept, execution, history, held_out
         ).run(network)
     else:
         phase.set_phase(network)

@@ -63,7 +63,7 @@ def as_train_data(
     Raises:
         InputError: If it is none of them.
     """
-    if isinstance(train, data.Pipeline):
+    if isinstance(train, data.Pipeline | _Batches):
         return train
     if isinstance(train, tf.data.Dataset):
         return _Batches(train, name)
@@ -90,13 +90,9 @@ def as_validation_data(validation: Any, train: TrainData) -> TrainData:
         train: What is trained on.
 
     Raises:
-        InputError: If it is none of them, or the images that train.
+        InputError: If it is none of them, or its images are augmented or of
+            another shape.
     """
-    if validation is train:
-        raise InputError(
-            "`validation` must be other images than `train`; take them from "
-            "hydra_tf.data.split_validation"
-        )
     if isinstance(validation, data.Pipeline):
         if validation.augmentation is not None:
             raise InputError(

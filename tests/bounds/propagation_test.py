@@ -60,6 +60,19 @@ def test_specifications_of_one_and_of_every_image(network, box, method):
             np.testing.assert_allclose(end[i], ends[i], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_lower_bounds_alone_are_those_of_both(method):
+    network = residual_network(small=True)
+    made = ht.bounds.BoundPropagation(network, *random_box(network))
+    spec = np.random.default_rng(0).normal(size=(1, 2, 4))
+    for given in (spec, None):
+        both, alone = (
+            made.bound(method, given, upper=upper) for upper in (True, False)
+        )
+        np.testing.assert_allclose(alone[0], both[0], rtol=1e-5, atol=1e-5)
+        assert alone[1] is None
+
+
 def test_float64_agrees_with_float32(network, box):
     double = all_bounds(network, [end.astype(np.float64) for end in box])
     assert {end.dtype for end in tf.nest.flatten(double)} == {tf.float64}

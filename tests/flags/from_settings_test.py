@@ -44,7 +44,10 @@ def parse(values, *arguments):
     [
         (EPSILON, "--epsilon=8/255", 8 / 255),
         (EPSILON, "--epsilon=1e-3", 1e-3),
+        (EPSILON, "--epsilon= 1 / 4 ", 0.25),
+        (EPSILON, "--epsilon=0", 0.0),
         (STEPS, "--num_steps=7", 7),
+        (STEPS, f"--num_steps={2**31 - 1}", 2**31 - 1),
         (NORM, "--norm=l2", "l2"),
         (START, "--nostart", False),
         (RATES, "--rates=erk", "erk"),

@@ -1,6 +1,5 @@
 """Settings of training, and of what watches it, that are none."""
 
-import keras
 import numpy as np
 
 import hydra_tf as ht
@@ -32,19 +31,13 @@ def watched(given, validation, **settings):
 
 
 def validate_on_what_trains(given):
-    same = pipeline(given)
+    same = (given.images, given.labels)
     return watched(given, same, data=same)
 
 
 def other_images(given):
     images = np.zeros((4, 8, 8, 1), np.float32)
     return ht.data.from_arrays(images, given.labels[:4], batch_size=4)
-
-
-def save(folder):
-    keras.Sequential(
-        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    ).save(folder / "own.keras")
 
 
 # Name: what is done, given a `Given`; and the words of its error.
@@ -268,21 +261,6 @@ COMMANDS = {
     "validation_epochs_in_words": (
         _PIPELINE + "--prune_epochs=ten",
         ["--prune_epochs", "ten"],
-    ),
-    "validation_no_epochs_to_learn_densities": (
-        _PIPELINE + "--method=harp --prune_epochs=0",
-        ["--prune_epochs=0", "--method=harp", "1 or more"],
-    ),
-    "validation_no_epochs_for_the_method_compared_with": (
-        _PIPELINE + "--method=lwm --compare=harp --prune_epochs=0",
-        ["--prune_epochs=0", "--method=harp"],
-    ),
-    "validation_no_epochs_in_the_phase_alone": (
-        (
-            save,
-            "prune --source={folder}/own.keras --method=harp --epochs=0",
-        ),
-        ["--epochs=0", "--method=harp"],
     ),
     "validation_warm_up_below_0": (
         _PRETRAIN + "--warmup_epochs=-1",

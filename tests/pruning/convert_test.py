@@ -332,6 +332,15 @@ class TestWhatCannotBeConverted:
         masked = ht.to_masked(make(), exclude=["unsupported"])
         assert len(ht.masked_layers(masked)) == 1
 
+    def test_advice_to_exclude_a_layer_names_those_excluded_already(self):
+        model = separable()
+        name = model.layers[-1].name
+        for exclude in (name, [name]):
+            with pytest.raises(
+                InputError, match=rf"`exclude=\['{name}', 'unsupported'\]`$"
+            ):
+                ht.to_masked(model, exclude)
+
     def test_subclassed_model(self):
         model = Subclassed()
         model(networks.images((1, 3)))

@@ -157,6 +157,15 @@ def test_layers_that_are_no_layers_are_found_before_training():
         ht.Pruning(exclude=["frist"]).check(network())
 
 
+def test_advice_to_exclude_a_layer_names_those_excluded_already():
+    pruning = ht.Pruning(granularity="2:5", exclude=["first"])
+    with pytest.raises(
+        InputError,
+        match=r"^`granularity='2:5'` .*`exclude=\['first', 'second'\]`$",
+    ):
+        pruning.check(network())
+
+
 def test_masks_of_another_granularity_are_replaced():
     masked = ht.to_masked(network(), density=0.5)
     copy = ht.Pruning(granularity="channel").masked_copy(masked)

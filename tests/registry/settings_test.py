@@ -8,6 +8,7 @@ from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Numbers
 from hydra_tf.registry.settings import Switch
 
 
@@ -49,6 +50,36 @@ def test_none_is_right_where_it_is_the_default():
     assert Number(name="n", help="", lower=0).check(None) is None
     with pytest.raises(InputError, match="`n` must be a number >= 0"):
         Number(name="n", help="", default=1.0, lower=0).check(None)
+
+
+@pytest.mark.parametrize(
+    "text", ["95", "0", "-0.1", "nan", "inf", "x", "1/0", "", "1/2/3", "1.0001"]
+)
+def test_text_of_no_number_in_range_is_refused(text):
+    number = Number(name="n", help="", lower=0, upper=1, exclude_lower=True)
+    assert number.check(number.parse("1/2")) == 0.5
+    with pytest.raises(InputError, match=r"`n` must be a number in \(0, 1\]"):
+        number.check(number.parse(text))
+
+
+@pytest.mark.parametrize("text", ["1.5", "-1", "", "two", "1e3"])
+def test_text_of_no_whole_number_is_refused(text):
+    count = Count(name="n", help="", default=1)
+    assert count.check(count.parse("0")) == 0
+    with pytest.raises(InputError, match="`n` must be a whole number >= 0"):
+        count.check(count.parse(text))
+
+
+def test_numbers_rise_each_once():
+    numbers = Numbers(name="radii", help="", lower=0)
+    assert numbers.check(numbers.parse("2/255, 0.5,0,1/2")) == (0, 2 / 255, 0.5)
+
+
+@pytest.mark.parametrize("text", ["", "1,,2", "1,-2", "1;2"])
+def test_text_of_other_than_numbers_is_refused(text):
+    numbers = Numbers(name="radii", help="", lower=0)
+    with pytest.raises(InputError, match="`radii` must be numbers, each a"):
+        numbers.check(numbers.parse(text))
 
 
 def test_what_is_known_later_is_not_checked():

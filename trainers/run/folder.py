@@ -50,7 +50,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | pathlib.Path):
-        self.path = pathlib.Path(path)
+        self.path = files.as_path(path)
         self._lock: IO[str] | None = None
 
     @property

@@ -26,6 +26,7 @@ from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
+from hydra_tf.registry import own_code
 from trainers.terminal.messages import in_flags
 
 # As shells have it for a process that a signal ended.
@@ -172,9 +173,12 @@ def _run_guarded(
         # TensorFlow and Keras may turn an interruption into an error.
         if (number := interrupts.received()) is not None:
             _fail_stopped(interrupts.Interrupted(number))
-        if not isinstance(error, InputError):
+        if isinstance(error, InputError):
+            _fail(in_flags(str(error), own_flags), _USAGE_EXIT)
+        blamed = own_code.blame(error)
+        if blamed is None:
             raise
-        _fail(in_flags(str(error), own_flags), _USAGE_EXIT)
+        _fail(str(blamed), _FAILURE_EXIT)
 
 
 def _import_tensorflow() -> None:

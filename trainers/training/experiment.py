@@ -15,6 +15,7 @@ import numpy as np
 from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import training
+from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
 from trainers.evaluation import measuring
@@ -24,6 +25,7 @@ from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
+from trainers.training import own_parts
 from trainers.training import plotting
 from trainers.training import starting
 from trainers.training import tensorboard
@@ -124,10 +126,6 @@ class Experiment:
         """
         self.epochs = dict(epochs)
         methods = [self.pruning(name) for name in (None, *compared)]
-        if epochs == {"prune": 0}:
-            starting.check_learns(0, methods, "epochs")
-        elif len(epochs) > 1:
-            starting.check_learns(self.settings.epochs["prune"], methods)
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
         if (
@@ -139,12 +137,17 @@ class Experiment:
             starting.check_prunable(
                 self._first_network, self.source_path, epochs, methods
             )
+            own_parts.check(
+                self._first_network, self.info.image_shape, self.settings
+            )
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
+        for line in self.settings.unread(epochs):
+            say(line)
 
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
@@ -258,7 +261,13 @@ class Experiment:
         )
         say(f"  {result.summary()}")
         folder.merge_metrics(
-            records.measured(self.settings, phase, result, folder)
+            records.measured(
+                self.settings,
+                phase,
+                result,
+                chance.record(result.to_dict(), labels, self.info.num_classes),
+                folder,
+            )
         )
 
     def _phase(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
+from hydra_tf import files
 from hydra_tf.data import DatasetInfo
 from hydra_tf.errors import InputError
 from hydra_tf.ops import kept_count
@@ -33,7 +34,7 @@ def find_source(settings: Settings, phase: str | None) -> pathlib.Path | None:
     name = settings.model.source
     if not name:
         return None
-    output = pathlib.Path(settings.run.output_dir).resolve()
+    output = files.as_path(settings.run.output_dir).resolve()
     # A folder may take in one phase after the other.
     same = pathlib.Path(name).expanduser().resolve() == output
     path = source.find(name, before=phase if same else None)
@@ -127,24 +128,3 @@ def check_prunable(
         return
     for pruning in {one.learns_densities: one for one in methods}.values():
         pruning.check(network)
-
-
-def check_learns(
-    epochs: int, methods: Sequence[Pruning], flag: str = "prune_epochs"
-) -> None:
-    """Checks that methods that learn densities have epochs to do so.
-
-    Args:
-        epochs: Epochs of the prune phase.
-        methods: Each method of the run.
-        flag: The flag that says how many epochs.
-
-    Raises:
-        InputError: If they have none.
-    """
-    for pruning in methods:
-        if pruning.learns_densities and not epochs:
-            raise InputError(
-                f"--{flag}=0 leaves --method={pruning.method} no epoch to "
-                "learn densities in; give it 1 or more"
-            )

@@ -5,8 +5,11 @@ import sys
 import time
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from flags import preset_flags
+from hydra_tf.registry.table import import_object
 from tests.trainers import binaries
 from trainers.terminal import startup
 
@@ -112,3 +115,21 @@ def test_certify_says_that_recipes_are_of_training():
 def test_binary_knows_how_it_was_started(program, name, typed, monkeypatch):
     monkeypatch.setattr(sys, "argv", [program, "--density=0.1"])
     assert (startup.name(), startup.program()) == (name, typed)
+
+
+def test_failure_of_a_user_s_code_is_one_line(monkeypatch, tmp_path, capfd):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_startup_example.py").write_text("def f():\n    {}[1]\n")
+
+    def main():
+        import_object("own_startup_example:f")()
+
+    monkeypatch.setattr(sys, "argv", ["/x/trainers/prune.py"])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
+        flags.FLAGS.unparse_flags()
+        startup.run(main)
+    assert stop.value.code == 1
+    assert capfd.readouterr().err == (
+        "prune: error: 'own_startup_example:f' raised KeyError: 1 "
+        "(own_startup_example.py, line 2 in f: {}[1])\n"
+    )
