@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flags.from_settings import define
 from flags.from_settings import define_all
+from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ _LEARNING_RATES = {
     phase: define(setting)
     for phase, setting in registry.PHASE_LEARNING_RATES.items()
 }
+_VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
+_SELECT = define(registry.SELECT)
 _SEED = define(registry.SEED)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
@@ -35,6 +38,33 @@ def optimizers_from_flags() -> dict[str, OptimizerSettings]:
         else dataclasses.replace(common, learning_rate=rate.value)
         for phase, rate in _LEARNING_RATES.items()
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationSettings:
+    """What is held out to watch training by, and what it decides.
+
+    Attributes:
+        fraction: Share of the training images.
+        select: `"last"` or `"best"`, the epoch that a phase ends with.
+    """
+
+    fraction: float
+    select: str
+
+
+def validation_from_flags() -> ValidationSettings:
+    """Returns how training is watched.
+
+    Raises:
+        InputError: If the best epoch is asked for with nothing to compare by.
+    """
+    if _SELECT.value == "best" and not _VALIDATION_FRACTION.value:
+        raise InputError(
+            "--select=best needs --validation_fraction, the share of the "
+            "training images to compare epochs by, such as 0.1"
+        )
+    return ValidationSettings(_VALIDATION_FRACTION.value, _SELECT.value)
 
 
 def seed_from_flags() -> int:

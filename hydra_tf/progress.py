@@ -11,6 +11,9 @@ import time
 
 from hydra_tf import text
 
+# Seconds within which the results of one batch are told one by one.
+_AT_ONCE = 0.1
+
 
 def say(line: str) -> None:
     """Writes a line to stdout at once."""
@@ -21,13 +24,18 @@ def say(line: str) -> None:
 class Ticker:
     """One line that counts steps: in place on a terminal, else now and then.
 
+    The time that is left is that of the steps to come at the pace since the
+    first update: what comes before it, such as TensorFlow's tracing, is not
+    done again.
+
     Args:
         label: What is being counted.
         total: Number of steps.
         mode: `"steps"`, `"epochs"` or `"none"`; only the first shows steps on
             a terminal, and the others are silent unless it takes long.
         every: Seconds between two lines where there is no terminal.
-        done: Number of steps that were done before.
+        compiles: Whether the first step compiles, which takes long; it is
+            said at once.
     """
 
     def __init__(
@@ -36,30 +44,37 @@ class Ticker:
         total: int,
         mode: str = "auto",
         every: float = 30.0,
-        done: int = 0,
+        compiles: bool = False,
     ):
         self._label = label
         self._total = max(total, 1)
-        self._done_before = done
         self._terminal = sys.stdout.isatty() and mode in ("auto", "steps")
         self._silent = mode == "none"
         self._every = 0.1 if self._terminal else every
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
+        # Time and steps done, from which the pace is measured.
+        self._first: tuple[float, int] | None = None
         self._shown = False
+        if compiles and not self._silent:
+            self._show(f"  {label}  compiling")
 
     def update(self, done: int, note: str = "") -> None:
         """Shows how many steps are done, if it is time."""
         now = time.monotonic()
+        if self._first is None or now - self._first[0] < _AT_ONCE:
+            self._first = now, done
         if self._silent or now - self._last < self._every:
             return
         self._last = now
-        elapsed = now - self._start
-        done_now = max(done - self._done_before, 1)
-        left = elapsed / done_now * (self._total - done)
-        line = (
-            f"  {self._label}  {done}/{self._total}  {note}  "
-            f"{text.duration(left)} left"
-        )
+        parts = [f"  {self._label}", f"{done}/{self._total}", note]
+        start, done_first = self._first
+        if done > done_first:
+            pace = (now - start) / (done - done_first)
+            left = text.duration(pace * (self._total - done))
+            parts.append(f"{left} left")
+        self._show("  ".join(part for part in parts if part))
+
+    def _show(self, line: str) -> None:
         if self._terminal:
             sys.stdout.write(f"\r\x1b[2K{line}")
             sys.stdout.flush()

@@ -95,10 +95,13 @@ TESTED_BY = {
     "trainers/run/networks": "trainers/pipeline",
     "trainers/run/source": "mistakes",
     "trainers/training/experiment": "trainers/pipeline",
+    "trainers/training/finishing": "trainers/pipeline",
     "trainers/training/own_parts": "mistakes",
     "trainers/training/pipeline": "trainers/pipeline",
+    "trainers/training/plotting": "trainers/training/validation",
     "trainers/training/settings": "flags/objective_flags",
     "trainers/training/single_phase": "trainers/pipeline",
+    "trainers/training/starting": "mistakes",
     "trainers/training/tensorboard": "trainers/pipeline",
 }
 

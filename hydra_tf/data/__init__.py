@@ -10,6 +10,7 @@ from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.data.loading import from_arrays
 from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.validation import split_validation
 from hydra_tf.registry.datasets import DatasetInfo
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "load",
     "names",
     "register",
+    "split_validation",
 ]

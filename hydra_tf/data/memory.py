@@ -39,6 +39,14 @@ class MemoryPipeline(Pipeline):
             self._labels = tf.convert_to_tensor(labels, tf.int32)
         self._decode = decode
 
+    def known_labels(self) -> np.ndarray:
+        return self._labels.numpy()
+
+    def _take(self, rows: np.ndarray) -> None:
+        with tf.device("CPU:0"):
+            self._images = tf.gather(self._images, rows)
+            self._labels = tf.gather(self._labels, rows)
+
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
         return epochs.flat_map(self._index_batches).map(
             self._assemble,

@@ -8,15 +8,20 @@ and see what an uninterrupted one would see.
 from __future__ import annotations
 
 import abc
+import copy
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The independent random streams of an epoch.
 ORDER_STREAM = 0
@@ -86,9 +91,12 @@ class Pipeline(abc.ABC):
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.seed = seed
-        batches = self.num_examples / batch_size
-        self.steps_per_epoch = int(
-            math.floor(batches) if drop_remainder else math.ceil(batches)
+        self.steps_per_epoch = self._steps()
+
+    def _steps(self) -> int:
+        batches = self.num_examples / self.batch_size
+        return int(
+            math.floor(batches) if self._drop_remainder else math.ceil(batches)
         )
 
     def __repr__(self) -> str:
@@ -163,6 +171,27 @@ class Pipeline(abc.ABC):
             )
         return self._first(min(num_examples or len(self), len(self)))
 
+    def subset(self, rows: np.ndarray, *, training: bool = True) -> Self:
+        """Returns a pipeline of some of the examples.
+
+        Args:
+            rows: Their numbers in stored order, increasing, from 0.
+            training: Whether they are shuffled and augmented as these are;
+                otherwise all of them come as they are, in stored order.
+        """
+        part = copy.copy(self)
+        part._take(rows)
+        part.num_examples = len(rows)
+        if not training:
+            part.shuffle, part.augmentation = False, None
+            part._drop_remainder = False
+        part.steps_per_epoch = part._steps()
+        return part
+
+    def known_labels(self) -> np.ndarray | None:
+        """Returns all labels where they are in memory, else `None`."""
+        return None
+
     def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         return iter(self.dataset())
 
@@ -172,6 +201,10 @@ class Pipeline(abc.ABC):
     @abc.abstractmethod
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the batches of a dataset of epoch numbers."""
+
+    @abc.abstractmethod
+    def _take(self, rows: np.ndarray) -> None:
+        """Leaves some of the examples; see `subset`."""
 
     @abc.abstractmethod
     def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -64,6 +64,15 @@ class StreamedPipeline(Pipeline):
         self._parse = parse
         self._block_size = block_size
 
+    def _take(self, rows: np.ndarray) -> None:
+        ends: np.ndarray = np.flatnonzero(np.diff(rows) != 1) + 1
+        runs = [
+            slice(int(run[0]), int(run[-1]) + 1)
+            for run in np.split(rows, ends)
+            if len(run)
+        ]
+        self._shards = take_runs(self._shards, runs)
+
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
         return epochs.flat_map(self._epoch)
 
@@ -194,8 +203,20 @@ def select(
         seed: Integer >= 0.
     """
     num_examples = sum(shard.count for shard in shards)
+    return take_runs(shards, selection.select_run(num_examples, fraction, seed))
+
+
+def take_runs(
+    shards: Sequence[Shard], runs: Sequence[slice]
+) -> tuple[Shard, ...]:
+    """Returns the files of some examples.
+
+    Args:
+        shards: The files of the split.
+        runs: Ranges of rows.
+    """
     chosen = []
-    for run in selection.select_run(num_examples, fraction, seed):
+    for run in runs:
         first = 0  # Row of the shard's first example.
         for shard in shards:
             start = max(run.start, first)

@@ -185,7 +185,7 @@ def _fill(
     """Appends the new rows."""
     smallest = column(settings.certified_radii[0])
     certified = sum(row[smallest] for row in rows)
-    ticker = Ticker("image", count, progress, done=len(rows))
+    ticker = Ticker("image", count, progress, compiles=True)
     try:
         with contextlib.closing(ticker):
             for row in new:

@@ -272,7 +272,7 @@ def _withstood(
         f"{name} attack",
         num_restarts * count,
         progress,
-        done=part["restart"] * count + part["position"],
+        compiles=part["restart"] < num_restarts,
     )
     with contextlib.closing(ticker):
         for restart, position in attack_survivors(
@@ -306,7 +306,12 @@ def _proved(
     """Returns which images bounds prove right within the radius."""
     part = saved.part(f"{name} bounds", proved=np.zeros_like(correct), done=0)
     rows = np.flatnonzero(correct)
-    ticker = Ticker(f"{name} bounds", len(rows), progress, done=part["done"])
+    ticker = Ticker(
+        f"{name} bounds",
+        len(rows),
+        progress,
+        compiles=part["done"] < len(rows),
+    )
     left = rows[part["done"] :]
     with contextlib.closing(ticker):
         for proved in prover.each(images[left], labels[left], settings.epsilon):
@@ -332,7 +337,9 @@ def _smoothed(
         return {}
     part = saved.part("smoothing", predictions=[], radii=[])
     done = len(part["radii"])
-    ticker = Ticker("smoothing", len(labels), progress, done=done)
+    ticker = Ticker(
+        "smoothing", len(labels), progress, compiles=done < len(labels)
+    )
     certificates = (
         smoothing.certify_each(
             network,

@@ -314,9 +314,7 @@ def _radix_threshold(
     return base, in_bucket, remaining
 
 
-def _position_of_nth(
-    flags: tf.Tensor, n: tf.Tensor, block: int
-) -> tf.Tensor:
+def _position_of_nth(flags: tf.Tensor, n: tf.Tensor, block: int) -> tf.Tensor:
     """Returns the index of the `n`-th (from 1) true entry of a bool vector."""
     padding = -tf.size(flags) % block
     counts = tf.pad(tf.cast(flags, tf.int32), [[0, padding]])

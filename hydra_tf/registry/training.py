@@ -107,6 +107,25 @@ PRECISION = Choice(
     choices=("float32", "mixed_bfloat16", "mixed_float16"),
     help="Precision of the computation; kernels and scores stay float32.",
 )
+VALIDATION_FRACTION = Number(
+    name="validation_fraction",
+    default=0.0,
+    lower=0,
+    upper=1,
+    exclude_upper=True,
+    help="Fraction of the training images that do not train, in [0, 1): after "
+    "every epoch the network is measured on them, as they are and under ten "
+    "steps of PGD.",
+)
+SELECT = Choice(
+    name="select",
+    default="last",
+    choices=("last", "best"),
+    help="Which epoch's weights a phase ends with: the last, or the best by "
+    "its certified, else robust accuracy on the images of "
+    "--validation_fraction. Where densities are learned, it is always the "
+    "best that met their target, without validation by accuracy in training.",
+)
 # How a phase is computed, which leaves its result as it is up to rounding.
 STRATEGY = Choice(
     name="strategy",
@@ -119,7 +138,8 @@ STEPS_PER_EXECUTION = Count(
     name="steps_per_execution",
     default=1,
     lower=1,
-    help="Training steps per call into TensorFlow.",
+    help="Training steps per call into TensorFlow, a divisor of the steps of "
+    "an epoch.",
 )
 JIT_COMPILE = Choice(
     name="jit_compile",

@@ -28,6 +28,7 @@ from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.run_phase import run_phase
 from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.strategy import make_strategy
+from hydra_tf.training.validation import validation_attack
 
 __all__ = [
     "SGD",
@@ -57,5 +58,6 @@ __all__ = [
     "ramp_of_phase",
     "run_phase",
     "train_phase",
+    "validation_attack",
     "with_precision",
 ]

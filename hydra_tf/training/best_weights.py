@@ -14,6 +14,8 @@ from hydra_tf.errors import InputError
 
 # What is better known of a network comes first.
 _MONITORS = ("certified_accuracy", "robust_accuracy", "natural_accuracy")
+# Less than any figures.
+_NONE = (-math.inf,)
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -33,7 +35,8 @@ class BestWeights(keras.callbacks.Callback):
         monitor: Name of the log to compare, larger is better. By default
             `certified_accuracy`, `robust_accuracy` or `natural_accuracy`,
             the first that is logged, on the validation data where there is
-            some. (Figures of training follow the schedules of the objective:
+            some; of epochs that are equal in it, those after it decide.
+            (Figures of training follow the schedules of the objective:
             a ramp of epsilon makes its first epochs look better than they are.
             Then count from its end on, or use validation data.)
         is_eligible: Function without arguments that says at the start and the
@@ -66,25 +69,31 @@ class BestWeights(keras.callbacks.Callback):
         self._is_eligible = is_eligible
         self.start_from_epoch = start_from_epoch
         self.epoch: int | None = None
-        self.value = -math.inf
+        # The monitor, and what decides between epochs that are equal in it.
+        self._figures: tuple[float, ...] = _NONE
         self._weights: list[np.ndarray] = []
         self._counted_before = True
+
+    @property
+    def value(self) -> float:
+        """What the monitor was in the best epoch."""
+        return self._figures[0]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._counted_before = self._counts()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        monitor = self._choose_monitor(logs or {})
-        value = float(logs[monitor])
+        monitors = self._choose_monitors(logs or {})
+        found = tuple(float(logs[name]) for name in monitors)
         # A value that is no number is not better than any.
         if (
             epoch >= self.start_from_epoch
-            and value > self.value
+            and found > self._figures
             and self._counts()
-            and (self._counted_before or monitor.startswith("val_"))
+            and (self._counted_before or monitors[0].startswith("val_"))
         ):
             self.epoch = epoch
-            self.value = value
+            self._figures = found
             self._weights = [
                 np.array(weight) for weight in self._network().weights
             ]
@@ -110,7 +119,7 @@ class BestWeights(keras.callbacks.Callback):
             return {}
         return {
             "epoch": np.asarray(self.epoch),
-            "value": np.asarray(self.value),
+            "value": np.asarray(self._figures),
             **{
                 f"weight_{index:05d}": weight
                 for index, weight in enumerate(self._weights)
@@ -127,7 +136,7 @@ class BestWeights(keras.callbacks.Callback):
             InputError: If they are not such a state.
         """
         if not state:
-            self.epoch, self.value, self._weights = None, -math.inf, []
+            self.epoch, self._figures, self._weights = None, _NONE, []
             return
         weights = sorted(name for name in state if name.startswith("weight_"))
         if set(state) != {"epoch", "value", *weights}:
@@ -136,16 +145,20 @@ class BestWeights(keras.callbacks.Callback):
                 f"Received: {', '.join(sorted(state))}"
             )
         self.epoch = int(state["epoch"])
-        self.value = float(state["value"])
+        self._figures = tuple(map(float, np.ravel(state["value"])))
         self._weights = [np.asarray(state[name]) for name in weights]
 
-    def _choose_monitor(self, logs: Mapping[str, Any]) -> str:
-        names = [prefix + name for prefix in ("val_", "") for name in _MONITORS]
+    def _choose_monitors(self, logs: Mapping[str, Any]) -> list[str]:
+        """Returns the log to compare, and those for epochs equal in it."""
+        choices = [
+            [prefix + name for name in _MONITORS] for prefix in ("val_", "")
+        ]
         if self.monitor is not None:
-            names = [self.monitor]
-        for name in names:
-            if name in logs:
-                return name
+            choices = [[self.monitor]]
+        for names in choices:
+            found = [name for name in names if name in logs]
+            if found:
+                return found
         raise InputError(
             f"`monitor` must be a log of training: {', '.join(logs)}. "
             f"Received: monitor={self.monitor!r}"

@@ -25,12 +25,16 @@ _FIGURES = {
 class EpochLines(keras.callbacks.Callback):
     """Writes a line per epoch with the time that is left.
 
+    That time is measured without what is not done again: in the first step of
+    training, and in that of validation, TensorFlow compiles, which is said.
+
     Args:
         phase: Name of the phase.
         epochs: Number of its epochs.
         steps: Number of steps in an epoch.
         mode: `"steps"`, `"epochs"`, `"auto"` (steps on a terminal, else epochs)
             or `"none"`.
+        validation_steps: Number of steps of the validation after an epoch.
     """
 
     def __init__(
@@ -39,61 +43,141 @@ class EpochLines(keras.callbacks.Callback):
         epochs: int,
         steps: int,
         mode: str,
+        validation_steps: int = 0,
     ):
         super().__init__()
         self._phase = phase
         self._epochs = epochs
         self._steps = steps
         self._mode = mode
-        self._first_epoch: int | None = None
-        self._start = self._epoch_start = 0.0
+        self._validation_steps = validation_steps
+        self._epoch = 0
+        self._epoch_start = 0.0
+        self._training = _Pace()
+        self._validation = _Pace()
+        # Checkpoints, images for TensorBoard, rounds of pruning.
+        self._between = _Pace()
+        self._last_step = 0.0
         self._ticker: Ticker | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
         self._epoch_start = time.monotonic()
-        if self._first_epoch is None:
-            self._first_epoch, self._start = epoch, self._epoch_start
-        self._ticker = Ticker(
-            f"{self._label(epoch)}  step", self._steps, self._mode
-        )
+        self._between.update(1)
+        self._ticker = self._start(self._training, "step", self._steps)
 
     def on_train_batch_end(self, batch, logs=None):
+        self._last_step = self._training.update(batch + 1)
         if self._ticker is not None:
             self._ticker.update(batch + 1, f"loss {float(logs['loss']):.4f}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_test_begin(self, logs=None):
+        self._close()
+        self._ticker = self._start(
+            self._validation, "validation step", self._validation_steps
+        )
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._last_step = self._validation.update(batch + 1)
         if self._ticker is not None:
-            self._ticker.close()
+            self._ticker.update(batch + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._close()
+        self._between.start(self._last_step)
         if self._mode == "none":
             return
-        now = time.monotonic()
-        done = epoch + 1 - (self._first_epoch or 0)
-        left = (now - self._start) / done * (self._epochs - epoch - 1)
+        logs = logs or {}
         figures = [
-            f"{self._word(name)} {text.percent(float(logs[name])):>7}"
-            for name in _FIGURES
-            if name in (logs or {})
+            f"{word} {text.percent(float(logs[name])):>7}"
+            for name, word in self._figures()
+            if name in logs
         ]
-        if "epsilon" in (logs or {}):
+        if "epsilon" in logs:
             # Of objectives that let the radius grow.
             figures.append(f"epsilon {float(logs['epsilon']):.4f}")
-        if "density" in (logs or {}):
+        if "density" in logs:
             figures.append(f"density {float(logs['density']):.4f}")
+        seconds = time.monotonic() - self._epoch_start
+        left = self._seconds_left(epoch)
         say(
-            f"  {self._label(epoch)}  loss {float(logs['loss']):7.4f}  "
-            f"{'  '.join(figures)}  {now - self._epoch_start:5.1f} s"
+            f"  {self._label()}  loss {float(logs['loss']):7.4f}  "
+            f"{'  '.join(figures)}  {seconds:5.1f} s"
             + (f"  {text.duration(left)} left" if left else "")
         )
 
-    def _word(self, name: str) -> str:
-        objective = getattr(self.model, "objective", None)
-        if name == "robust_accuracy" and isinstance(
-            objective, RandomizedSmoothing
-        ):
-            # Noise is no attack.
-            return "noisy"
-        return _FIGURES[name]
+    def _start(self, pace: _Pace, what: str, steps: int) -> Ticker:
+        """Starts to count steps, the first of all of which compiles."""
+        compiles = not pace.started
+        pace.start(time.monotonic())
+        return Ticker(
+            f"{self._label()}  {what}", steps, self._mode, compiles=compiles
+        )
 
-    def _label(self, epoch: int) -> str:
+    def _close(self) -> None:
+        if self._ticker is not None:
+            self._ticker.close()
+        self._ticker = None
+
+    def _seconds_left(self, epoch: int) -> float | None:
+        """Returns the time of the epochs to come, `None` before it is known."""
+        training = self._training.seconds(self._steps)
+        validation = self._validation.seconds(self._validation_steps)
+        if training is None or validation is None:
+            return None
+        between = self._between.seconds(1) or 0.0
+        return (training + validation + between) * (self._epochs - epoch - 1)
+
+    def _figures(self) -> list[tuple[str, str]]:
+        """Returns the names of figures, each with what it is called here."""
+        words = dict(_FIGURES)
+        objective = getattr(self.model, "objective", None)
+        if isinstance(objective, RandomizedSmoothing):
+            # Noise is no attack.
+            words["robust_accuracy"] = "noisy"
+        return [
+            (prefix + name, shown + word)
+            for prefix, shown in (("", ""), ("val_", "val "))
+            for name, word in words.items()
+        ]
+
+    def _label(self) -> str:
         width = len(str(self._epochs))
-        return f"{self._phase} {epoch + 1:{width}d}/{self._epochs}"
+        return f"{self._phase} {self._epoch + 1:{width}d}/{self._epochs}"
+
+
+class _Pace:
+    """The time that steps take, without the first of all, which compiles.
+
+    Attributes:
+        started: Whether there was a first step, or is one under way.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self._seconds = 0.0
+        self._steps = 0
+        # Where the step under way began, and how many were done by then.
+        self._since: tuple[float, int] | None = None
+
+    def start(self, now: float) -> None:
+        """Starts to count from 0."""
+        self._since = (now, 0) if self.started else None
+        self.started = True
+
+    def update(self, done: int) -> float:
+        """Takes note of how many steps are done; returns the time."""
+        now = time.monotonic()
+        if self._since is not None:
+            self._seconds += now - self._since[0]
+            self._steps += done - self._since[1]
+        self._since = now, done
+        return now
+
+    def seconds(self, steps: int) -> float | None:
+        """Returns what so many steps take, `None` before it is known."""
+        if not steps:
+            return 0.0
+        if not self._steps:
+            return None
+        return self._seconds / self._steps * steps

@@ -32,6 +32,10 @@ class Phase:
             than its network: multi-step pruning, learned densities.
         seed: Integer >= 0.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        select: `"last"` or `"best"`: the epoch that the phase ends with; the
+            best needs images to validate by.
+        validation_attack: The objective whose `perturb` attacks in validation;
+            by default `hydra_tf.training.validation_attack` of `objective`.
         settings: Further settings to record by name, such as those of the
             data.
 
@@ -47,6 +51,8 @@ class Phase:
     pruning: Any = None
     seed: int = 0
     precision: str = "float32"
+    select: str = "last"
+    validation_attack: Objective | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +60,8 @@ class Phase:
         registry.EPOCHS.check(self.epochs)
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
+        registry.SELECT.check(self.select)
+        _check_attack(self.validation_attack)
         check_objective(self.objective)
         if self.pruning is not None and not isinstance(
             self.pruning, pruning_methods.Pruning
@@ -91,6 +99,9 @@ class Phase:
         }
         if self.epochs:
             record |= _describe(self.objective)
+            record["select"] = self.select
+            if self.validation_attack is not None:
+                record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:
             record |= self.pruning.in_use()
         return record | dict(self.settings)
@@ -109,6 +120,15 @@ class Phase:
             train_normalization=getattr(
                 self.pruning, "train_normalization", True
             ),
+        )
+
+
+def _check_attack(attack: Any) -> None:
+    if attack is not None and not isinstance(attack, Objective):
+        raise InputError(
+            "`validation_attack` must be an objective, whose `perturb` "
+            "attacks, such as hydra_tf.objectives.Madry(). Received: "
+            f"validation_attack={attack!r}"
         )
 
 

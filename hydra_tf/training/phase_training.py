@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
+from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -29,6 +30,7 @@ from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
+from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.weights import copy_weights
 
 _JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
@@ -42,7 +44,7 @@ class Execution:
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`; see `make_strategy`.
         steps_per_execution: Integer >= 1, training steps per call into
-            TensorFlow.
+            TensorFlow, a divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
         progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written
             to stdout.
@@ -61,6 +63,33 @@ class Execution:
         registry.STEPS_PER_EXECUTION.check(self.steps_per_execution)
         registry.JIT_COMPILE.check(self.jit_compile)
         registry.PROGRESS.check(self.progress)
+        given = self.callbacks
+        each = given if isinstance(given, Sequence) else [None]
+        if not all(isinstance(one, keras.callbacks.Callback) for one in each):
+            raise InputError(
+                "`callbacks` must be a list of keras.callbacks.Callback. "
+                f"Received: callbacks={given!r}"
+            )
+
+    def check_steps(self, steps: int) -> None:
+        """Checks that so many steps are a whole number of calls.
+
+        Keras takes full calls alone: an epoch would have more steps, and the
+        last one too few images.
+
+        Args:
+            steps: Steps of an epoch.
+
+        Raises:
+            InputError: If they are not.
+        """
+        if steps % self.steps_per_execution:
+            below = min(self.steps_per_execution, steps)
+            best = next(n for n in range(below, 0, -1) if steps % n == 0)
+            raise InputError(
+                f"`steps_per_execution`={self.steps_per_execution} must divide "
+                f"{steps}, the steps of an epoch; the next below is {best}"
+            )
 
 
 class PhaseTraining:
@@ -72,6 +101,7 @@ class PhaseTraining:
         kept: The files of the phase, `None` to keep nothing.
         execution: How it is computed and shown.
         history: An empty list that gets the figures of each epoch.
+        validation: The images to validate by, if any.
     """
 
     def __init__(
@@ -81,11 +111,14 @@ class PhaseTraining:
         kept: PhaseCheckpoints | None,
         execution: Execution,
         history: list[dict[str, float]],
+        validation: TrainData | None = None,
     ) -> None:
+        execution.check_steps(data.steps_per_epoch)
         self._phase = phase
         self._data = data
         self._kept = kept
         self._execution = execution
+        self._validation = validation
         self._history = history
 
     def run(self, network: keras.Model) -> keras.Model:
@@ -116,6 +149,10 @@ class PhaseTraining:
                         initial_epoch=first_epoch,
                         epochs=phase.epochs,
                         steps_per_epoch=self._data.steps_per_epoch,
+                        # Keras measures by it between the epochs.
+                        validation_data=None
+                        if self._validation is None
+                        else self._validation.dataset(),
                         callbacks=callbacks,
                         shuffle=False,
                         verbose=0,
@@ -131,9 +168,15 @@ class PhaseTraining:
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
         phase = self._phase
+        attack = None
+        if self._validation is not None:
+            attack = phase.validation_attack or validation_attack(
+                phase.objective
+            )
         model = RobustModel(
             network,
             phase.objective,
+            attack=attack,
             seed=phase.seed,
             compression=prune_phase.compression_of(phase.pruning)
             if phase.learns_densities
@@ -150,13 +193,21 @@ class PhaseTraining:
         return model
 
     def _best_weights(self, model: RobustModel) -> BestWeights | None:
-        """Returns what keeps the best epoch where densities are learned."""
-        if model.compression_state is None:
+        """Returns what keeps the best epoch, where it is the one to end with.
+
+        With learned densities that is one that met their target.
+        """
+        phase = self._phase
+        if phase.select == "last" and model.compression_state is None:
             return None
-        best = BestWeights(
-            # Before that, objectives with a ramp are easier than they will be.
-            start_from_epoch=math.ceil(self._phase.objective.full_from_epoch)
-        )
+        start = 0
+        if self._validation is None:
+            # Before that, objectives with a ramp are easier than they will be;
+            # validation has the full radius from the beginning.
+            start = math.ceil(phase.objective.full_from_epoch)
+        if phase.multistep:
+            start = prune_phase.first_full_epoch(phase.pruning, phase.epochs)
+        best = BestWeights(start_from_epoch=start)
         best.set_model(model)
         return best
 
@@ -200,6 +251,9 @@ class PhaseTraining:
                 phase.epochs,
                 self._data.steps_per_epoch,
                 execution.progress,
+                0
+                if self._validation is None
+                else self._validation.steps_per_epoch,
             )
         )
         return [*callbacks, *execution.callbacks]

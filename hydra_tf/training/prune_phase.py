@@ -29,6 +29,25 @@ def compression_of(pruning: Pruning) -> Compression:
     )
 
 
+def first_full_epoch(pruning: Pruning, epochs: int) -> int:
+    """Returns the first epoch, from 0, of the density that rounds lead to.
+
+    Args:
+        pruning: A multi-step method.
+        epochs: Epochs of the phase, over which the rounds are spread.
+    """
+    schedule = pruning.round_schedule(epochs)
+    rounds = {
+        epoch: float(sparsity)
+        for epoch in range(epochs)
+        for should_prune, sparsity in [schedule(epoch)]
+        if bool(should_prune)
+    }
+    # They are sums in float32.
+    full = max(rounds.values()) - 1e-6
+    return min(epoch for epoch, each in rounds.items() if each >= full)
+
+
 def rounds_of(
     pruning: Pruning,
     model: RobustModel,

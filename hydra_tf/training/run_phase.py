@@ -22,6 +22,7 @@ from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
 from hydra_tf.training.precision import with_precision
 from hydra_tf.training.train_data import as_train_data
+from hydra_tf.training.train_data import as_validation_data
 from hydra_tf.training.weights import fingerprint
 
 
@@ -43,6 +44,9 @@ def run_phase(
     weight_decay: float = 1e-4,
     seed: int = 0,
     precision: str = "float32",
+    validation: Any = None,
+    validation_attack: Objective | None = None,
+    select: str = "last",
     strategy: str | tf.distribute.Strategy | None = None,
     steps_per_execution: int = 1,
     jit_compile: str = "auto",
@@ -59,8 +63,8 @@ def run_phase(
     weights as a phase that was never stopped. History and settings are JSON
     files beside it.
 
-    A phase with learned densities ends with the weights of its best epoch and
-    whole counts within the target.
+    A phase with learned densities ends with the weights of its best epoch (on
+    `validation`, if there is some) and whole counts within the target.
 
     Args:
         network: Keras model from images to logits, which is trained in place
@@ -87,9 +91,20 @@ def run_phase(
         weight_decay: Float >= 0.
         seed: Integer >= 0 from which all random numbers of the phase follow.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        validation: Images and labels that do not train, given as `train` is,
+            such as those of `hydra_tf.data.split_validation`. After every epoch
+            the network is measured on them, natural and attacked; the figures
+            have names in `val_`, as those of Keras.
+        validation_attack: The objective whose `perturb` attacks in validation.
+            By default `hydra_tf.training.validation_attack`: ten steps of PGD
+            within the radius of `objective`.
+        select: `"last"` or `"best"`, the epoch whose weights the phase ends
+            with: best by certified, else robust accuracy on `validation`, where
+            several rounds prune among those of the final density.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
-        steps_per_execution: Integer >= 1, steps per call into TensorFlow.
+        steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
+            divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
         callbacks: Keras callbacks; their `model` is a `RobustModel`.
         progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written
@@ -130,10 +145,13 @@ def run_phase(
             pruning=pruning,
             seed=seed,
             precision=precision,
+            select=select,
+            validation_attack=validation_attack,
             settings=settings or {},
         ),
         network,
         train,
+        validation=validation,
         folder=folder,
         overwrite=overwrite,
         execution=Execution(
@@ -151,6 +169,7 @@ def train_phase(
     network: keras.Model | Callable[[], keras.Model],
     train: Any,
     *,
+    validation: Any = None,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     execution: Execution | None = None,
@@ -162,6 +181,7 @@ def train_phase(
         phase: The phase.
         network: As for `run_phase`.
         train: As for `run_phase`.
+        validation: As for `run_phase`, or a function that returns it.
         folder: As for `run_phase`.
         overwrite: As for `run_phase`.
         execution: How it is computed and shown.
@@ -171,19 +191,33 @@ def train_phase(
     Returns:
         The trained network, in float32.
     """
+    if phase.select == "best" and validation is None:
+        raise InputError(
+            "`select`='best' needs `validation`, images to compare epochs by; "
+            "hydra_tf.data.split_validation takes them from the training images"
+        )
+    if validation is train:
+        raise InputError(
+            "`validation` must be other images than `train`; take them from "
+            "hydra_tf.data.split_validation"
+        )
     if history is None:
         history = []
+    execution = execution or Execution()
     # What can be checked is, before the folder holds anything.
     if isinstance(network, keras.Layer):
         _check_network(phase, network)
     if phase.epochs and not callable(train):
         train = as_train_data(train, phase.seed)
+        execution.check_steps(train.steps_per_epoch)
+        if validation is not None and not callable(validation):
+            validation = as_validation_data(validation, train)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
         if overwrite:
             kept.remove()
-        kept.begin(_record_of(phase, network, train))
+        kept.begin(_record_of(phase, network, train, validation))
         if kept.is_finished:
             history[:] = kept.read_history()
             return kept.load_network()
@@ -194,8 +228,11 @@ def train_phase(
         batches = as_train_data(
             train() if callable(train) else train, phase.seed
         )
+        held_out = validation() if callable(validation) else validation
+        if held_out is not None:
+            held_out = as_validation_data(held_out, batches)
         network = PhaseTraining(
-            phase, batches, kept, execution or Execution(), history
+            phase, batches, kept, execution, history, held_out
         ).run(network)
     else:
         phase.set_phase(network)
@@ -207,7 +244,9 @@ def train_phase(
     return network
 
 
-def _record_of(phase: Phase, network: Any, train: Any) -> dict[str, Any]:
+def _record_of(
+    phase: Phase, network: Any, train: Any, validation: Any
+) -> dict[str, Any]:
     """Returns the record of a training, network and data included.
 
     Those that a function would make are not made for it.
@@ -218,6 +257,8 @@ def _record_of(phase: Phase, network: Any, train: Any) -> dict[str, Any]:
     if isinstance(train, data.Pipeline):
         record.setdefault("batch_size", train.batch_size)
         record.setdefault("num_examples", train.num_examples)
+    if isinstance(validation, data.Pipeline):
+        record.setdefault("validation_examples", validation.num_examples)
     return record
 
 

@@ -31,12 +31,12 @@ class TrainData(Protocol):
 class _Batches:
     """The batches of a `tf.data.Dataset`, the same for each epoch."""
 
-    def __init__(self, batches: tf.data.Dataset) -> None:
+    def __init__(self, batches: tf.data.Dataset, name: str) -> None:
         self._batches = batches
         self.steps_per_epoch = int(batches.cardinality())
         if self.steps_per_epoch < 1:
             raise InputError(
-                "`train` must be a dataset of a known number of batches; "
+                f"`{name}` must be a dataset of a known number of batches; "
                 "apply tf.data.experimental.assert_cardinality. "
                 f"Received: cardinality={self.steps_per_epoch}"
             )
@@ -48,13 +48,17 @@ class _Batches:
         return self._batches.repeat(num_epochs)
 
 
-def as_train_data(train: Any, seed: int) -> TrainData:
+def as_train_data(
+    train: Any, seed: int, name: str = "train", training: bool = True
+) -> TrainData:
     """Returns training images and labels as epochs of batches.
 
     Args:
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
-            pair of arrays, which are shuffled and put into batches of 128.
+            pair of arrays, which are put into batches of 128.
         seed: Seed of the order of arrays.
+        name: The argument that it was given as.
+        training: Whether arrays are shuffled.
 
     Raises:
         InputError: If it is none of them.
@@ -62,13 +66,45 @@ def as_train_data(train: Any, seed: int) -> TrainData:
     if isinstance(train, data.Pipeline | _Batches):
         return train
     if isinstance(train, tf.data.Dataset):
-        return _Batches(train)
+        return _Batches(train, name)
     if isinstance(train, tuple | list) and len(train) == 2:
         images, labels = train
         return data.from_arrays(
-            images, labels, batch_size=_BATCH_SIZE, seed=seed
+            images,
+            labels,
+            batch_size=_BATCH_SIZE,
+            training=training,
+            seed=seed,
         )
     raise InputError(
-        "`train` must be a hydra_tf.data.Pipeline, a tf.data.Dataset of "
+        f"`{name}` must be a hydra_tf.data.Pipeline, a tf.data.Dataset of "
         f"batches or a pair of arrays. Received: {type(train).__name__}"
     )
+
+
+def as_validation_data(validation: Any, train: TrainData) -> TrainData:
+    """Returns images and labels to validate by, as one epoch of batches.
+
+    Args:
+        validation: As for `as_train_data`; arrays stay in their order.
+        train: What is trained on.
+
+    Raises:
+        InputError: If it is none of them, or its images are augmented or of
+            another shape.
+    """
+    if isinstance(validation, data.Pipeline):
+        if validation.augmentation is not None:
+            raise InputError(
+                "`validation` must not be augmented; load it with "
+                "training=False, or take it from hydra_tf.data.split_validation"
+            )
+        if (
+            isinstance(train, data.Pipeline)
+            and validation.image_shape != train.image_shape
+        ):
+            raise InputError(
+                f"`validation` must hold images of shape {train.image_shape}, "
+                f"as `train` does. Received: shape {validation.image_shape}"
+            )
+    return as_train_data(validation, seed=0, name="validation", training=False)

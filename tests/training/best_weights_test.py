@@ -51,6 +51,20 @@ def test_the_first_of_the_best_epochs_comes_back():
     assert model.weight == 1.0
 
 
+def test_natural_accuracy_decides_between_equals():
+    best = BestWeights()
+    best.set_model(FakeModel())
+    for epoch, natural in enumerate([0.1, 0.3, 0.2]):
+        logs = {"robust_accuracy": 0.1, "natural_accuracy": natural}
+        best.on_epoch_end(epoch, logs)
+    assert (best.epoch, best.value) == (1, 0.1)
+    resumed = BestWeights()
+    resumed.set_model(FakeModel())
+    resumed.set_state(best.get_state())
+    resumed.on_epoch_end(3, logs)
+    assert (resumed.epoch, resumed.value) == (1, 0.1)
+
+
 def test_only_epochs_that_reached_the_target_count():
     best = BestWeights()
     model = run(best, [0.9, 0.3, 0.8, 0.4], [False, True, False, True])

@@ -278,3 +278,38 @@ def test_what_a_strategy_saved_goes_on_without_one(tmp_path):
         atol=1e-6,
     )
     assert_same_training(distributed, loaded)
+
+
+@pytest.mark.slow
+def test_validation_between_epochs_counts_every_image_on_two_replicas():
+    images = np.random.default_rng(0).random((70, 4, 4, 1), np.float32)
+    whole = ht.data.from_arrays(
+        images, np.arange(70) % 3, batch_size=16, drop_remainder=True
+    )
+    train, validation = ht.data.split_validation(whole, 0.3)
+    logs = []
+    network = ht.training.run_phase(
+        keras.Sequential(
+            [
+                keras.Input((4, 4, 1)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3),
+            ]
+        ),
+        "pretrain",
+        train,
+        ht.objectives.FGSM(epsilon=0.1),
+        epochs=1,
+        validation=validation,
+        strategy=two_replicas(),
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, each: logs.append(each)
+            )
+        ],
+    )
+    # 16 and 5 of them.
+    images, labels = validation.arrays()
+    right = np.argmax(network.predict(images, verbose=0), -1) == labels
+    assert len(right) == 21
+    assert logs[0]["val_natural_accuracy"] == pytest.approx(right.mean())

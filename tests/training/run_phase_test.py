@@ -128,6 +128,107 @@ def test_other_settings_are_refused_unless_overwriting(
     run(model(), "pretrain", train, tmp_path, **changed)
 
 
+@pytest.fixture(scope="module")
+def parts(train):
+    """Images that train, and others to validate by."""
+    return ht.data.split_validation(train, 0.25)
+
+
+@pytest.mark.parametrize(
+    "phase", ["pretrain", pytest.param("prune", marks=pytest.mark.slow)]
+)
+def test_best_epoch_is_that_of_validation_also_after_a_stop(
+    phase, parts, tmp_path
+):
+    make = masked if phase == "prune" else model
+    options = {"validation": parts[1], "select": "best", "epochs": 4}
+    # So high that the figures rise and fall.
+    options |= {"learning_rate": 2.0, "lr_schedule": "constant"}
+    weights = []
+
+    def keep(epoch, logs):
+        weights.append([np.array(each) for each in trained.weights])
+
+    trained = make()
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=keep)
+    whole = run(
+        trained,
+        phase,
+        parts[0],
+        tmp_path / "a",
+        callbacks=[callback],
+        **options,
+    )
+    with pytest.raises(interrupts.Interrupted):
+        run(
+            make(),
+            phase,
+            parts[0],
+            tmp_path / "b",
+            callbacks=[stop_after(2)],
+            **options,
+        )
+    assert_equal(whole, run(make(), phase, parts[0], tmp_path / "b", **options))
+    one, other = (
+        ht.training.PhaseCheckpoints(tmp_path / name, phase).read_history()
+        for name in "ab"
+    )
+    for epoch in (*one, *other):
+        del epoch["seconds"]
+    assert one == other
+    figures = [epoch["val_robust_accuracy"] for epoch in one]
+    best = int(np.argmax(figures))
+    assert best < 3
+    assert one[-1]["best_epoch"] == best + 1
+    for weight, expected in zip(whole.weights, weights[best], strict=True):
+        if not weight.path.endswith("/mask"):
+            np.testing.assert_array_equal(weight, expected)
+
+
+def test_validation_leaves_the_training_as_it_is(parts, tmp_path):
+    train, validation = parts
+    plain = run(model(), "pretrain", train, epochs=2)
+    watched = run(
+        model(), "pretrain", train, tmp_path, epochs=2, validation=validation
+    )
+    assert_equal(plain, watched)
+    kept = ht.training.PhaseCheckpoints(tmp_path, "pretrain")
+    last = kept.read_history()[-1]
+    images, labels = validation.arrays()
+    right = np.argmax(watched.predict(images, verbose=0), -1) == labels
+    assert last["val_natural_accuracy"] == pytest.approx(right.mean())
+    attacked = ht.attacks.pgd(
+        watched,
+        images,
+        labels,
+        epsilon=OBJECTIVE.epsilon,
+        step_size=OBJECTIVE.epsilon / 4,
+        num_steps=10,
+        seed=0,
+    )
+    right = np.argmax(watched.predict(attacked, verbose=0), -1) == labels
+    assert last["val_robust_accuracy"] == pytest.approx(right.mean(), abs=0.1)
+    assert "best_epoch" not in last
+
+
+def test_best_epoch_of_rounds_is_one_of_the_final_density(parts, tmp_path):
+    pruning = ht.Pruning(method="lwm", density=0.1, multistep=True, rounds=2)
+    network = run(
+        pruning.start(model(), epochs=4),
+        "prune",
+        parts[0],
+        tmp_path,
+        epochs=4,
+        pruning=pruning,
+        validation=parts[1],
+        select="best",
+    )
+    # Its rounds are in the epochs 1 and 3.
+    kept = ht.training.PhaseCheckpoints(tmp_path, "prune")
+    assert kept.read_history()[-1]["best_epoch"] >= 3
+    assert ht.sparsity_report(network).density == pytest.approx(0.1, abs=0.02)
+
+
 def test_another_network_is_refused_to_resume(train, tmp_path):
     run(masked(), "prune", train, tmp_path, epochs=0)
     other = masked()
@@ -172,6 +273,11 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"precision": "float16"}, "`precision` must be"),
         ({"strategy": "tpu"}, "`strategy` must be"),
         ({"progress": "all"}, "`progress` must be"),
+        ({"select": "first"}, "`select` must be"),
+        ({"select": "best"}, "`select`='best' needs `validation`"),
+        ({"validation_attack": "pgd"}, "`validation_attack` must be an obj"),
+        ({"validation": "digits"}, "`validation` must be a hydra_tf.data"),
+        ({"steps_per_execution": 2}, "`steps_per_execution`=2 .* divide 3.* 1"),
         ({"train": [1, 2, 3]}, "`train` must be .*pair of arrays"),
         ({"pruning": "hydra"}, "`pruning` must be a hydra_tf.Pruning"),
         (

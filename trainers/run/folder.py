@@ -6,6 +6,7 @@ compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 saved_model/                          the network for serving
 densities.png                         what each layer of it keeps
+learning_curves.png                   accuracies in training and validation
 certify.tsv  certify.png              what is proved of each test image
 flags.txt  metrics.json  README.md
 ```
@@ -32,6 +33,7 @@ _ENTRIES = (
     "saved_model",
     "shrunk.keras",
     "densities.png",
+    "learning_curves.png",
     "certify.tsv",
     "certify.png",
     "flags.txt",
@@ -70,6 +72,10 @@ class RunFolder:
     @property
     def density_plot(self) -> pathlib.Path:
         return self.path / "densities.png"
+
+    @property
+    def learning_curves(self) -> pathlib.Path:
+        return self.path / "learning_curves.png"
 
     @property
     def shrunk(self) -> pathlib.Path:

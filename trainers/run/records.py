@@ -67,10 +67,12 @@ def measured(
         folder: The folder, with the phase's history and network.
     """
     history = folder.phase(phase).read_history()
+    best = history[-1].get("best_epoch") if history else None
     entry = {
         **result.to_dict(),
         **at_chance,
         "epochs": len(history),
+        **({} if best is None else {"best_epoch": int(best)}),
         "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "checkpoint": source.fingerprint(folder.finished(phase)),
@@ -116,6 +118,8 @@ def run(
         **choice,
         **settings.optimizers[phase].record(phase),
         "seed": settings.seed,
+        "validation_fraction": settings.validation.fraction,
+        "select": settings.validation.select,
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION
@@ -216,14 +220,19 @@ def _ratio(part: int | None, whole: int | None) -> float | None:
 
 
 def dataset(
-    info: DatasetInfo, train: Pipeline, fraction: float, num_evaluated: int
+    info: DatasetInfo,
+    train: Pipeline,
+    validation: Pipeline | None,
+    fraction: float,
+    num_evaluated: int,
 ) -> dict[str, Any]:
     """Returns what a run was trained and measured on.
 
     Args:
         info: The data set.
         train: The training images.
-        fraction: The share of them that was taken.
+        validation: Those of them that were held out, if any.
+        fraction: The share of the training images that was taken.
         num_evaluated: Number of test images.
     """
     return {
@@ -232,6 +241,7 @@ def dataset(
         "num_classes": info.num_classes,
         "fraction": fraction,
         "num_train": train.num_examples,
+        "num_validation": 0 if validation is None else len(validation),
         "num_test": info.num_test,
         "num_evaluated": num_evaluated,
         "augmented": train.augmentation is not None,

@@ -1,11 +1,9 @@
-"""A run from its flags to its folder: phases, figures, exports."""
+"""A run: its data, its networks, and its phases from wherever they stopped."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
-import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -14,31 +12,24 @@ from typing import Any
 import keras
 import numpy as np
 
-from flags import pruning_flags
 from hydra_tf import data
-from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import training
-from hydra_tf.errors import InputError
 from hydra_tf.evaluation import chance
-from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
-from hydra_tf.registry.objectives import NUM_STEPS
 from trainers.evaluation import measuring
-from trainers.model_card import card as model_card
-from trainers.plots import densities as density_plot
 from trainers.run import datasets
 from trainers.run import environment
-from trainers.run import networks
 from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
-from trainers.terminal import startup
 from trainers.training import own_parts
+from trainers.training import plotting
+from trainers.training import starting
+from trainers.training import tensorboard
 from trainers.training.settings import Settings
-from trainers.training.tensorboard import PhaseEvents
 
 
 class Experiment:
@@ -50,27 +41,58 @@ class Experiment:
     Args:
         settings: What the flags say.
         phase: The only phase of the run; `None` if it has several.
+
+    Attributes:
+        settings: What the flags say.
+        info: What is fixed about the data set.
+        source_path: The file of `--source`, if given.
+        strategy: The devices.
+        folder: The run's folder.
+        epochs: The phases of the run, each with its epochs.
+        worked: Whether anything was done that was not done before.
     """
 
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
         self.info = data.info(settings.data.dataset)
-        self.source_path = self._find_source(phase)
+        self.source_path = starting.find_source(settings, phase)
         self.strategy = training.make_strategy(settings.execution.strategy)
-        self._check_batch_size()
+        starting.check_batches(
+            settings, self.info, self.strategy.num_replicas_in_sync
+        )
         self.folder = RunFolder(settings.run.output_dir)
         self.worked = False
-        self._epochs: dict[str, int] = {}
+        self.epochs: dict[str, int] = {}
         self._first_network: keras.Model | None = None
 
-    @functools.cached_property
+    @property
+    def title(self) -> str:
+        """What plots call the run."""
+        return f"{self.settings.model.model or 'network'} on {self.info.name}"
+
+    @property
     def train_data(self) -> data.Pipeline:
         """The training images."""
+        return self._train_and_validation[0]
+
+    @property
+    def validation_data(self) -> data.Pipeline | None:
+        """The images of `--validation_fraction`, if there are any."""
+        return self._train_and_validation[1]
+
+    @functools.cached_property
+    def _train_and_validation(
+        self,
+    ) -> tuple[data.Pipeline, data.Pipeline | None]:
         say(f"reading {self.settings.data.dataset}")
-        return self.settings.data.train(
+        whole = self.settings.data.train(
             self.settings.seed,
             drop_remainder=self.strategy.num_replicas_in_sync > 1,
         )
+        fraction = self.settings.validation.fraction
+        if not fraction:
+            return whole, None
+        return data.split_validation(whole, fraction)
 
     @functools.cached_property
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +124,8 @@ class Experiment:
                 the folder holds a run of other settings. Then nothing was
                 written.
         """
-        self._epochs = dict(epochs)
+        self.epochs = dict(epochs)
+        methods = [self.pruning(name) for name in (None, *compared)]
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
         if (
@@ -111,7 +134,9 @@ class Experiment:
         ):
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
-            self._check_prunable(self._first_network, first, epochs, compared)
+            starting.check_prunable(
+                self._first_network, self.source_path, epochs, methods
+            )
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
@@ -124,26 +149,6 @@ class Experiment:
         for line in self.settings.unread(epochs):
             say(line)
 
-    def _check_prunable(
-        self,
-        network: keras.Model,
-        first: str,
-        epochs: Mapping[str, int],
-        compared: Sequence[str],
-    ) -> None:
-        """Checks that a network has the masks it needs, or can get them."""
-        if first == "finetune" and not networks.is_masked(network):
-            raise InputError(
-                f"--source={self.source_path} holds a network without masks; "
-                f"prune it first with `{startup.program('prune')}`, or train "
-                f"all its weights with `{startup.program('pretrain')}`"
-            )
-        if "prune" not in epochs:
-            return
-        each = [self.pruning(name) for name in (None, *compared)]
-        for pruning in {one.learns_densities: one for one in each}.values():
-            pruning.check(network)
-
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
 
@@ -154,6 +159,9 @@ class Experiment:
         """
         network, self._first_network = self._first_network, None
         return self._make_first_network() if network is None else network
+
+    def _make_first_network(self) -> keras.Model:
+        return starting.make_network(self.settings, self.source_path, self.info)
 
     def start_pruning(
         self, network: keras.Model, epochs: int, method: str | None = None
@@ -206,11 +214,17 @@ class Experiment:
 
         callbacks = []
         if epochs:
-            callbacks.append(self._events(settings, folder))
-        return training.train_phase(
+            callbacks.append(
+                tensorboard.events_of(
+                    settings, self.settings, folder, *self.test_arrays
+                )
+            )
+        validates = bool(self.settings.validation.fraction)
+        network = training.train_phase(
             settings,
             begin,
             lambda: self.train_data,
+            validation=(lambda: self.validation_data) if validates else None,
             folder=folder.path,
             execution=dataclasses.replace(
                 self.settings.execution,
@@ -218,6 +232,9 @@ class Experiment:
                 callbacks=callbacks,
             ),
         )
+        if self.worked:
+            plotting.plot_learning_curves(folder, self.title)
+        return network
 
     def measure(
         self,
@@ -253,124 +270,6 @@ class Experiment:
             )
         )
 
-    def finish(
-        self,
-        phase: str,
-        network: keras.Model,
-        *,
-        method: str | None = None,
-        folder: RunFolder | None = None,
-    ) -> None:
-        """Exports a network and completes the folder's record.
-
-        Args:
-            phase: The last phase, whose network it is.
-            network: The network.
-            method: Pruning method, if not that of the flags.
-            folder: Folder to write to, if not the run's.
-        """
-        folder = folder or self.folder
-        if folder is not self.folder:
-            files.write_text(
-                folder.flagfile,
-                as_flagfile(
-                    environment.command(),
-                    **pruning_flags.as_flags(vars(self.pruning(method))),
-                    compare=[],
-                    output_dir=str(folder.path),
-                ),
-            )
-        digest = source.fingerprint(folder.finished(phase))
-        artifacts = folder.read_metrics().get("artifacts", {})
-        if (
-            not self.worked
-            and files.recover_directory(folder.saved_model)
-            and artifacts.get("exported_checkpoint") == digest
-            and folder.readme.is_file()
-            and folder.density_plot.is_file() == (phase != "pretrain")
-        ):
-            return
-        self.worked = True
-        exported = export.export_saved_model(network, folder.saved_model)
-        sparsity = networks.sparsity(network)
-        choice = self.pruning(method)
-        if "prune" in self._epochs and choice.learns_densities:
-            sparsity["learned"] = records.compression(
-                choice, sparsity, folder.phase("prune").read_history()
-            )
-        plots = {}
-        if phase != "pretrain":
-            plots["densities"] = self._plot_densities(folder, sparsity, method)
-        metrics = folder.merge_metrics(
-            {
-                "run": records.run(
-                    self.settings,
-                    phase,
-                    self._epochs,
-                    self._choice(phase, method, sparsity["density"]),
-                    self.strategy.num_replicas_in_sync,
-                    folder,
-                ),
-                "sparsity": sparsity,
-                "artifacts": {
-                    "saved_model": {
-                        **exported.to_dict(),
-                        "path": folder.saved_model.name,
-                    },
-                    **plots,
-                    "checkpoints": folder.describe_checkpoints(),
-                    "exported_checkpoint": digest,
-                },
-                "environment": environment.describe(),
-                "dataset": records.dataset(
-                    self.info,
-                    self.train_data,
-                    self.settings.data.fraction,
-                    len(self.test_arrays[1]),
-                ),
-            }
-        )
-        model_card.write(folder.path, metrics)
-
-    def unpruned_size(self, network: keras.Model) -> dict[str, Any]:
-        """Returns the size that a network has as a SavedModel."""
-        known = self.folder.read_metrics().get("artifacts", {})
-        if "unpruned" not in known:
-            with tempfile.TemporaryDirectory() as temporary:
-                exported = export.export_saved_model(
-                    network, pathlib.Path(temporary) / "saved_model"
-                )
-            known["unpruned"] = {
-                "bytes": exported.bytes,
-                "compressed_bytes": exported.compressed_bytes,
-            }
-            self.folder.merge_metrics({"artifacts": known})
-        return known["unpruned"]
-
-    def _plot_densities(
-        self, folder: RunFolder, sparsity: dict[str, Any], method: str | None
-    ) -> dict[str, Any]:
-        """Draws what each layer keeps, and returns the record of that."""
-        settings = self.pruning(method)
-        model = self.settings.model.model or "network"
-        words = [f"{model} on {self.info.name}"]
-        target = None
-        if list(self._epochs) != ["finetune"]:
-            words.append(settings.method)
-            # A file has each layer's density, and the target no part.
-            if settings.density_is_target:
-                target = settings.density
-        density_plot.write(
-            folder.density_plot,
-            sparsity,
-            target,
-            ", ".join(words),
-        )
-        return {
-            "path": folder.density_plot.name,
-            "bytes": folder.density_plot.stat().st_size,
-        }
-
     def _phase(
         self,
         name: str,
@@ -387,6 +286,13 @@ class Experiment:
             start: What it starts from, for its record.
         """
         settings = self.settings
+        validation_attack = None
+        if settings.validation.fraction:
+            validation_attack = training.validation_attack(
+                settings.objective,
+                settings.attack["epsilon"],
+                settings.attack["threat_model"],
+            )
         return training.Phase(
             name=name,
             epochs=epochs,
@@ -395,59 +301,10 @@ class Experiment:
             pruning=None if name == "pretrain" else self.pruning(method),
             seed=settings.seed,
             precision=settings.model.precision,
+            select=settings.validation.select,
+            validation_attack=validation_attack,
             settings=settings.record(name, epochs) | dict(start or {}),
         )
-
-    def _events(self, phase: training.Phase, folder: RunFolder) -> PhaseEvents:
-        """Returns what shows a phase in TensorBoard."""
-        count = self.settings.run.tensorboard_images
-        images, labels = self.test_arrays
-        return PhaseEvents(
-            folder.events / phase.name,
-            images[:count],
-            labels[:count],
-            self._attack(),
-            phase.seed,
-            densities_change=phase.learns_densities or phase.multistep,
-        )
-
-    def _attack(self) -> dict[str, Any]:
-        """Returns the attack of training, or one within its radius."""
-        objective, attack = self.settings.objective, self.settings.attack
-        step_size, num_steps = attack["epsilon"] / 4, NUM_STEPS.default
-        if isinstance(objective, AdversarialObjective):
-            step_size, num_steps = objective.step_size, objective.num_steps
-        return {
-            "epsilon": attack["epsilon"],
-            "threat_model": attack["threat_model"],
-            "step_size": step_size,
-            "num_steps": num_steps,
-        }
-
-    def _make_first_network(self) -> keras.Model:
-        return source.load_or_create(
-            self.source_path,
-            self.settings.model.model,
-            self.info,
-            self.settings.seed,
-            self.settings.bounds_needed_by,
-        )
-
-    def _find_source(self, phase: str | None) -> pathlib.Path | None:
-        """Returns the file of `--source`, if given."""
-        name = self.settings.model.source
-        if not name:
-            return None
-        output = files.as_path(self.settings.run.output_dir).resolve()
-        # A folder may take in one phase after the other.
-        same = pathlib.Path(name).expanduser().resolve() == output
-        path = source.find(name, before=phase if same else None)
-        if self.settings.run.overwrite and output in path.resolve().parents:
-            raise InputError(
-                f"--overwrite would remove --source={name}; name another "
-                "--output_dir"
-            )
-        return path
 
     def _announce(self, phase: str, epochs: int, pruning: Pruning) -> None:
         settings = self.settings
@@ -459,27 +316,9 @@ class Experiment:
                 f"on {self.train_data.num_examples} images of "
                 f"{settings.data.dataset}"
             )
+            if self.validation_data is not None:
+                text += f", {len(self.validation_data)} more to validate"
         # What is finetuned alone was chosen where it starts from.
-        if phase != "pretrain" and list(self._epochs) != ["finetune"]:
+        if phase != "pretrain" and list(self.epochs) != ["finetune"]:
             text += f" ({pruning.method}, density {pruning.density:g})"
         say(text)
-
-    def _check_batch_size(self) -> None:
-        replicas = self.strategy.num_replicas_in_sync
-        batch_size = self.settings.data.batch_size
-        if batch_size % replicas:
-            raise InputError(
-                f"--batch_size={batch_size} must be a multiple of {replicas}, "
-                "the number of devices"
-            )
-
-    def _choice(
-        self, phase: str, method: str | None, density: float
-    ) -> dict[str, Any]:
-        """Returns how the weights were chosen, for `metrics.json`."""
-        if list(self._epochs) == ["finetune"]:
-            # That was decided where it starts from.
-            return {"density": density}
-        if phase == "pretrain":
-            return {}
-        return pruning_flags.as_flags(self.pruning(method).in_use())

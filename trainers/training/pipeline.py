@@ -14,6 +14,7 @@ from trainers.run import source
 from trainers.run.folder import RunFolder
 from trainers.terminal import results
 from trainers.training import experiment
+from trainers.training import finishing
 from trainers.training import settings
 
 
@@ -29,7 +30,7 @@ def run() -> None:
     run = experiment.Experiment(parsed)
     run.begin(_epochs(run), others)
     pretrained = _pretrain(run)
-    unpruned_size = run.unpruned_size(pretrained)
+    unpruned_size = finishing.unpruned_size(run, pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
     table = {
         "before pruning": records.compared(
@@ -64,6 +65,8 @@ def run() -> None:
     for method in others:
         say(f"  of {method}: {run.folder.comparison(method).saved_model}")
     say(f"Densities:    {run.folder.density_plot}")
+    if run.folder.learning_curves.is_file():
+        say(f"Validation:   {run.folder.learning_curves}")
     say(f"All figures:  {run.folder.metrics}")
     say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
 
@@ -134,5 +137,5 @@ def _prune_and_finetune(
         )
         run.measure("finetune", network, folder=folder)
         last = "finetune"
-    run.finish(last, network, **where)
+    finishing.finish(run, last, network, **where)
     return last

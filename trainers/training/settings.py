@@ -48,6 +48,7 @@ class Settings:
         pruning: How it is pruned.
         epochs: Epochs of each phase.
         optimizers: Optimiser of each phase.
+        validation: How training is watched.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -63,6 +64,7 @@ class Settings:
     pruning: Pruning
     epochs: dict[str, int]
     optimizers: dict[str, OptimizerSettings]
+    validation: training_flags.ValidationSettings
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -107,6 +109,7 @@ class Settings:
             epochs: Its epochs.
         """
         record = self.data.record()
+        record["validation_fraction"] = self.validation.fraction
         if epochs:
             # In place of the ramps' schedules.
             record |= self.objective_record(phase, epochs)
@@ -166,6 +169,7 @@ def from_flags() -> Settings:
         pruning=pruning_flags.pruning_from_flags(),
         epochs=pipeline_flags.pipeline_from_flags(),
         optimizers=training_flags.optimizers_from_flags(),
+        validation=training_flags.validation_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,

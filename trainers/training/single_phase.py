@@ -8,6 +8,7 @@ from hydra_tf.progress import say
 from trainers.run import source
 from trainers.terminal import results
 from trainers.training import experiment
+from trainers.training import finishing
 from trainers.training import settings
 
 
@@ -38,7 +39,7 @@ def run(phase: str) -> None:
         origin=source.fingerprint(run.source_path) if run.source_path else None,
     )
     run.measure(phase, network)
-    run.finish(phase, network)
+    finishing.finish(run, phase, network)
     if not run.worked:
         say(f"{run.folder.path}: finished before; nothing to do")
     metrics = run.folder.read_metrics()
@@ -53,6 +54,8 @@ def run(phase: str) -> None:
     say(f"SavedModel: {run.folder.saved_model}")
     if run.folder.density_plot.is_file():
         say(f"Densities: {run.folder.density_plot}")
+    if run.folder.learning_curves.is_file():
+        say(f"Validation: {run.folder.learning_curves}")
     say(f"All figures: {run.folder.metrics}")
 
 

@@ -12,13 +12,24 @@ import tensorflow as tf
 
 from hydra_tf import attacks
 from hydra_tf import pruning
+from hydra_tf import training
+from hydra_tf.objectives import AdversarialObjective
+from hydra_tf.registry.objectives import NUM_STEPS
+from trainers.run.folder import RunFolder
+from trainers.training.settings import Settings
 
+# Of the logs of validation.
+_PREFIX = "val_"
 # Thumbnails below this height are hard to see.
 _MIN_HEIGHT = 64
 
 
 class PhaseEvents(keras.callbacks.Callback):
     """Writes figures and adversarial examples after every epoch.
+
+    Figures of validation are a run of their own, in the sub-folder
+    `validation`, as those of Keras' TensorBoard callback: under the same names,
+    so that they are drawn with those of training.
 
     An image shows, from left to right, a test image, what the attack makes of
     it, and the difference, stretched so that epsilon is black or white.
@@ -49,15 +60,20 @@ class PhaseEvents(keras.callbacks.Callback):
         self._seed = seed
         self._densities_change = densities_change
         self._writer: Any = None
+        self._validation_writer: Any = None
         self._attack: Any = None
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def on_epoch_end(self, epoch, logs=None):
-        step = epoch + 1
+        step, logs = epoch + 1, dict(logs or {})
+        self._write_validation(
+            step,
+            {name: logs.pop(name) for name in [*logs] if _validates(name)},
+        )
         with self._writer.as_default(step=step):
-            for name, value in (logs or {}).items():
+            for name, value in logs.items():
                 # Perhaps of FLOPs; that of weights comes below.
                 name = "compression_density" if name == "density" else name
                 tf.summary.scalar(name, float(value))
@@ -75,6 +91,21 @@ class PhaseEvents(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._writer.close()
+        if self._validation_writer is not None:
+            self._validation_writer.close()
+
+    def _write_validation(self, step: int, logs: Mapping[str, Any]) -> None:
+        """Writes the figures of validation, if there are any."""
+        if not logs:
+            return
+        if self._validation_writer is None:
+            self._validation_writer = tf.summary.create_file_writer(
+                str(self._folder / "validation")
+            )
+        with self._validation_writer.as_default(step=step):
+            for name, value in logs.items():
+                tf.summary.scalar(name.removeprefix(_PREFIX), float(value))
+        self._validation_writer.flush()
 
     def _write_densities(self) -> None:
         """Writes what is kept, of each layer where that changes."""
@@ -114,6 +145,51 @@ class PhaseEvents(keras.callbacks.Callback):
                 )
             )
         return self._attack(images, labels)
+
+
+def events_of(
+    phase: training.Phase,
+    settings: Settings,
+    folder: RunFolder,
+    images: np.ndarray,
+    labels: np.ndarray,
+) -> PhaseEvents:
+    """Returns what shows a phase in TensorBoard.
+
+    Args:
+        phase: The phase.
+        settings: What the flags say.
+        folder: The folder of the run.
+        images: Test images.
+        labels: Their classes.
+    """
+    count = settings.run.tensorboard_images
+    return PhaseEvents(
+        folder.events / phase.name,
+        images[:count],
+        labels[:count],
+        _attack_of(settings),
+        phase.seed,
+        densities_change=phase.learns_densities or phase.multistep,
+    )
+
+
+def _attack_of(settings: Settings) -> dict[str, Any]:
+    """Returns the attack of training, or one within its radius."""
+    objective, attack = settings.objective, settings.attack
+    step_size, num_steps = attack["epsilon"] / 4, NUM_STEPS.default
+    if isinstance(objective, AdversarialObjective):
+        step_size, num_steps = objective.step_size, objective.num_steps
+    return {
+        "epsilon": attack["epsilon"],
+        "threat_model": attack["threat_model"],
+        "step_size": step_size,
+        "num_steps": num_steps,
+    }
+
+
+def _validates(name: str) -> bool:
+    return name.startswith(_PREFIX)
 
 
 def _density(network: keras.Model) -> float:
