@@ -88,7 +88,7 @@ def kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
 
 @functools.cache
 def _traced_count(dtype: tf.DType) -> Callable[..., tf.Tensor]:
-    """Returns the count as one function for the dozens of masks of a network."""
+    """Returns the count as one function, for dozens of masks."""
 
     @tf.function(
         input_signature=[
