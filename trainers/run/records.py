@@ -33,8 +33,10 @@ def is_measured(
     if entry is None:
         return False
     return (
-        entry["num_examples"] == num_examples
-        and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
+        "natural_accuracy" in entry
+        and entry.get("num_examples") == num_examples
+        and entry.get("checkpoint")
+        == source.fingerprint(folder.finished(phase))
         and settings.evaluation.matches(entry)
     )
 
@@ -56,7 +58,7 @@ def measured(
     history = folder.phase(phase).read_history()
     entry = {
         **result.to_dict(),
-        "epochs": len(history),
+        "epochs": history[-1]["epoch"] if history else 0,
         "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "checkpoint": source.fingerprint(folder.finished(phase)),

@@ -105,7 +105,7 @@ class Experiment:
         first = next(iter(epochs))
         if (
             self.settings.run.overwrite
-            or not self.folder.finished(first).is_file()
+            or not self.folder.phase(first).is_finished
         ):
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
@@ -113,6 +113,10 @@ class Experiment:
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
+        for folder in (self.folder, *map(self.folder.comparison, compared)):
+            folder.read_metrics()
+            for phase in phases:
+                folder.phase(phase.name).check()
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
@@ -268,9 +272,12 @@ class Experiment:
                 ),
             )
         digest = source.fingerprint(folder.finished(phase))
-        artifacts = folder.read_metrics().get("artifacts", {})
+        metrics = folder.read_metrics()
+        artifacts = metrics.get("artifacts", {})
         if (
             not self.worked
+            and {"sparsity", "artifacts"} <= metrics.keys()
+            and "saved_model" in artifacts
             and files.recover_directory(folder.saved_model)
             and artifacts.get("exported_checkpoint") == digest
             and folder.readme.is_file()

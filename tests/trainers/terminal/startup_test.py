@@ -71,7 +71,7 @@ def test_certify_has_flags_of_its_own():
         (["--method=hidra"], "Did you mean 'hydra'?"),
         (["stray"], "unexpected argument 'stray'"),
         (["--flagfile=/nowhere.flags"], "/nowhere.flags: there is no such"),
-        (["--flagfile=/"], "Is a directory: '/'"),
+        (["--flagfile=/"], "--flagfile=/: cannot be read: Is a directory"),
         (["--preset=digits_dem"], "did you mean --preset=digits_demo or"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
