@@ -139,12 +139,9 @@ class RunFolder:
             InputError: If the path cannot be a run's folder, holds other
                 things, or another process is writing to it.
         """
+        self.check(overwrite=overwrite)
         flag = f"--output_dir={self.path}"
-        if os.path.exists(self.path) and not self.path.is_dir():
-            raise InputError(f"{flag} is a file; name a folder")
-        files.check_writable(self.path, "output_dir")
         with files.naming(self.path):
-            self._check_entries(flag)
             self.path.mkdir(parents=True, exist_ok=True)
             lock = open(self.path / ".lock", "a")  # noqa: SIM115
         try:
@@ -165,23 +162,35 @@ class RunFolder:
             self._clear()
         files.clear_partial(self.path, below=True)
 
-    def _check_entries(self, flag: str) -> None:
-        """Raises `InputError` if the folder holds what no run has written."""
+    def check(self, *, overwrite: bool = False) -> None:
+        """Checks that the folder can be taken, and writes nothing.
+
+        Args:
+            overwrite: Whether what an earlier run left will be removed.
+
+        Raises:
+            InputError: If it cannot be written, or holds what no run wrote.
+        """
+        flag = f"--output_dir={self.path}"
+        if os.path.exists(self.path) and not self.path.is_dir():
+            raise InputError(f"{flag} is a file; name a folder")
+        files.check_writable(self.path, "output_dir")
         if not self.path.is_dir():
             return
-        visible = {
-            entry.name: entry
-            for entry in self.path.iterdir()
-            if not entry.name.startswith(".")
-        }
+        with files.naming(self.path, "read"):
+            visible = {
+                entry.name: entry.is_dir()
+                for entry in self.path.iterdir()
+                if not entry.name.startswith(".")
+            }
         if visible and not visible.keys() & set(_ENTRIES):
             raise InputError(
                 f"{flag} holds files that are no run of these programs; "
                 "name a new or an empty folder"
             )
         for name in visible.keys() & set(_ENTRIES):
-            wanted = "folder" if name in _FOLDERS else "file"
-            if visible[name].is_dir() != (wanted == "folder"):
+            if visible[name] != (name in _FOLDERS):
+                wanted = "folder" if name in _FOLDERS else "file"
                 raise InputError(
                     f"{flag} holds {name} that is no {wanted}, as that of a "
                     "run is; rename it, or name another folder"
@@ -189,6 +198,9 @@ class RunFolder:
         for name in ("checkpoints", "compare"):
             files.check_writable(self.path / name, "output_dir")
         export.check_replaceable(self.saved_model)
+        if not overwrite:
+            # Not only when figures are added to it, perhaps after hours.
+            self.read_metrics()
 
     def describe_checkpoints(self) -> dict[str, dict[str, Any]]:
         """Returns where each finished phase's network is, and how large."""

@@ -11,6 +11,7 @@ import functools
 import itertools
 import os
 import pathlib
+import re
 import sys
 import sysconfig
 import tempfile
@@ -186,7 +187,11 @@ def _of_the_system(error: Exception) -> str | None:
         return None
     if path is not None and _is_own(os.fsdecode(path)):
         return None
-    return f"{path or 'a file'} cannot be used: {os.strerror(number)}"
+    reason = os.strerror(number)
+    if path is None and (match := re.search(rf"(\S+); {reason}", str(error))):
+        # In the messages of TensorFlow.
+        path = match[1]
+    return f"{path or 'a file'} cannot be used: {reason}"
 
 
 def _is_own(path: str) -> bool:

@@ -101,22 +101,20 @@ class Experiment:
                 written.
         """
         self._epochs = dict(epochs)
+        overwrite = self.settings.run.overwrite
+        self.folder.check(overwrite=overwrite)
+        for folder in (self.folder, *map(self.folder.comparison, compared)):
+            for name in () if overwrite else epochs:
+                folder.phase(name).check()
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
-        if (
-            self.settings.run.overwrite
-            or not self.folder.phase(first).is_finished
-        ):
+        if overwrite or not self.folder.phase(first).is_finished:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             self._check_prunable(self._first_network, first, epochs, compared)
-        self.folder.open(overwrite=self.settings.run.overwrite)
+        self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
-        for folder in (self.folder, *map(self.folder.comparison, compared)):
-            folder.read_metrics()
-            for phase in phases:
-                folder.phase(phase.name).check()
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
