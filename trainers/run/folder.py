@@ -26,6 +26,7 @@ from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.phases import PHASES
 from hydra_tf.training import PhaseCheckpoints
+from trainers.run.metrics_shape import METRICS
 
 _FOLDERS = ("checkpoints", "compare", "events", "saved_model")
 _FILES = (
@@ -38,32 +39,6 @@ _FILES = (
     "README.md",
 )
 _ENTRIES = (*_FOLDERS, *_FILES)
-
-_PHASE = {
-    "natural_accuracy?": float,
-    "robust_accuracy?": {str: float},
-    "certified_accuracy?": {str: float},
-    "attacks?": {str: {"epsilon": float, "threat_model": str, str: object}},
-    "certification?": {str: dict},
-    "num_examples?": int,
-    "epochs?": int,
-    "seconds?": float,
-    "history?": [{str: float}],
-    "checkpoint?": str,
-}
-_METRICS = {
-    "phases?": {str: _PHASE},
-    "attacks?": {str: dict},
-    "certification?": {str: dict},
-    "artifacts?": {
-        "unpruned?": {"bytes": int, "compressed_bytes": int},
-        "saved_model?": {"bytes": int, "compressed_bytes": int},
-        "exported_checkpoint?": str,
-    },
-    "sparsity?": {"density": float},
-    # A shrunk network's section may be empty.
-    str: (dict, None),
-}
 
 
 class RunFolder:
@@ -216,7 +191,7 @@ class RunFolder:
     def read_metrics(self) -> dict[str, Any]:
         """Returns the content of `metrics.json`, empty if there is none."""
         metrics = files.read_json(
-            self.metrics, _METRICS, "delete it, and networks are measured again"
+            self.metrics, METRICS, "delete it, and networks are measured again"
         )
         return metrics or {}
 
