@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FlagValues()
 
+# What only one kind of method reads.
+_OF_SMOOTHING = ("sigma", "n0", "n", "alpha", "seed")
+_OF_BOUNDS = ("dtype",)
+
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
@@ -125,7 +129,14 @@ def _certification() -> CertificationSettings:
     from hydra_tf.evaluation import CertificationSettings
 
     values = {name: flag.value for name, flag in _CERTIFICATION.items()}
-    if values["method"] == SMOOTHING:
+    smooths = values["method"] == SMOOTHING
+    for name in _OF_BOUNDS if smooths else _OF_SMOOTHING:
+        if _CERTIFICATION[name].present:
+            raise flags.ValidationError(
+                f"flag --{name}: is of {'bounds' if smooths else SMOOTHING}; "
+                f"--method={values['method']} does not read it"
+            )
+    if smooths:
         if _EPSILONS.value is not None:
             raise flags.ValidationError(
                 "flag --epsilons: is of bounds; smoothing certifies L2 radii, "

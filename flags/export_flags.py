@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from absl import flags
+
 from flags.from_settings import define
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Switch
@@ -37,7 +39,16 @@ class ExportSettings:
 
 
 def export_from_flags() -> ExportSettings:
-    """Returns the settings that the parsed flags stand for."""
+    """Returns the settings that the parsed flags stand for.
+
+    Raises:
+        flags.ValidationError: If one is of --shrink, which is not given.
+    """
+    if _SHRINK_BATCH_SIZE.present and not _SHRINK.value:
+        raise flags.ValidationError(
+            f"flag --shrink_batch_size={_SHRINK_BATCH_SIZE.value}: is of "
+            "--shrink; give that, too"
+        )
     return ExportSettings(
         shrink=_SHRINK.value, shrink_batch_size=_SHRINK_BATCH_SIZE.value
     )

@@ -42,6 +42,7 @@ _OWN_SETTINGS = flags.DEFINE_string(
     "Further arguments of --objective, name=value separated by commas; for "
     "one's own, those that have no flag.",
 )
+NAMES = tuple(_SETTINGS)
 # What the evaluation takes from training unless it has flags of its own.
 _OF_EVALUATION = (EPSILON, THREAT_MODEL, SIGMA)
 
@@ -75,9 +76,13 @@ def objective_from_flags() -> Objective:
         if setting.flag_name in _SETTINGS
         and _SETTINGS[setting.flag_name].value is not None
     }
-    objective = objectives.create(
-        entry.name, **arguments | _own_settings(entry)
-    )
+    own = _own_settings(entry)
+    for name in own.keys() & arguments.keys():
+        raise InputError(
+            f"--objective_settings={_OWN_SETTINGS.value}: {name!r} is given by "
+            f"--{entry.setting(name).flag_name}, too; give it once"
+        )
+    objective = objectives.create(entry.name, **arguments, **own)
     measured = attack_from_flags(objective)
     check_radius("epsilon", measured["epsilon"], measured["threat_model"])
     return objective
@@ -131,9 +136,11 @@ def _own_settings(entry: ObjectiveEntry) -> dict[str, Any]:
         if not part.strip():
             continue
         try:
-            setting = entry.setting(name)
             if not equals:
                 raise InputError(f"{part!r} must be of the form name=value")
+            setting = entry.setting(name)
+            if name in settings:
+                raise InputError(f"{name!r} is given twice")
             settings[name] = setting.check(setting.parse(text))
         except InputError as error:
             flag = f"--objective_settings={given}"

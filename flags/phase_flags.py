@@ -17,6 +17,15 @@ _EPOCHS = define(
 )
 
 
+def name(phase: str) -> str:
+    """Returns the flag that gives the epochs of a phase that runs alone.
+
+    Args:
+        phase: Name of the phase.
+    """
+    return f"--{phase}_epochs" if _EPOCHS.value is None else "--epochs"
+
+
 def epochs_from_flags(phase: str, epochs: dict[str, int]) -> int:
     """Returns the epochs of a phase that runs alone.
 

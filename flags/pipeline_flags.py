@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 from flags.from_settings import define
-from hydra_tf.registry.settings import Count
+from hydra_tf.registry.training import PHASE_EPOCHS
 
-_EPOCHS = {
-    phase: define(Count(name=f"{phase}_epochs", default=default, help=help))
-    for phase, default, help in (
-        (
-            "pretrain",
-            100,
-            "Epochs of pretraining; not used where --source gives the network.",
-        ),
-        (
-            "prune",
-            20,
-            "Epochs of pruning; none for methods that do not train, such as "
-            "lwm, random and snip without --multistep.",
-        ),
-        (
-            "finetune",
-            100,
-            "Epochs of finetuning. With 0 the pruned network is the result, as "
-            "in the search for robust sub-networks.",
-        ),
-    )
-}
+_EPOCHS = {phase: define(setting) for phase, setting in PHASE_EPOCHS.items()}
 
 
 def pipeline_from_flags() -> dict[str, int]:

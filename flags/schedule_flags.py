@@ -55,6 +55,7 @@ _LENGTHS = define_all(
         ),
     )
 )
+NAMES = (RAMP.flag_name, _START.name, *_LENGTHS)
 
 
 @dataclasses.dataclass(frozen=True)

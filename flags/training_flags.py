@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from flags.from_settings import define
 from flags.from_settings import define_all
-from hydra_tf.phases import PHASES
 from hydra_tf.registry import training as registry
 
 if TYPE_CHECKING:
@@ -16,15 +15,8 @@ if TYPE_CHECKING:
 
 _OPTIMIZER = define_all(registry.OPTIMIZER)
 _LEARNING_RATES = {
-    phase: define(
-        dataclasses.replace(
-            registry.LEARNING_RATE,
-            name=f"{phase}_learning_rate",
-            help=f"Peak learning rate of the {phase} phase. By default "
-            "--learning_rate, or the recipe's.",
-        )
-    )
-    for phase in PHASES
+    phase: define(setting)
+    for phase, setting in registry.PHASE_LEARNING_RATES.items()
 }
 _SEED = define(registry.SEED)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))

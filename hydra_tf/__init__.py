@@ -40,6 +40,7 @@ from hydra_tf.pruning import start_pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.pruning import to_masked
 from hydra_tf.training import RobustModel
+from hydra_tf.training import prune
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ __all__ = [
     "n_of_m_mask",
     "objectives",
     "ops",
+    "prune",
     "pruning",
     "register_masked_twin",
     "schedules",

@@ -32,6 +32,21 @@ class ContradictionError(RuntimeError):
     """An attack found what a proof excludes; the message says which."""
 
 
+def check_known(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises `InputError` for the first setting that there is not.
+
+    Args:
+        names: What the user gave by keyword.
+        known: All the valid names.
+    """
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"there is no setting `{name}`. {close_matches(name, known)}"
+            )
+
+
 def close_matches(name: str, choices: Iterable[str]) -> str:
     """Returns `"Did you mean 'a' or 'b'?"`, or the list of all choices.
 

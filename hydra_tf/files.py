@@ -145,6 +145,29 @@ def clear_partial(
             _remove(path)
 
 
+def as_path(path: str | os.PathLike) -> pathlib.Path:
+    """Returns a path as a user gave it, `~` replaced by the home folder.
+
+    Every path that users give the library passes through here.
+
+    Args:
+        path: A file or folder.
+
+    Raises:
+        InputError: If it is no path.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"`{os.fspath(path)}`: there is no such home folder"
+        ) from error
+    except TypeError as error:
+        raise InputError(
+            f"a path must be a text or a pathlib.Path. Received: {path!r}"
+        ) from error
+
+
 @contextlib.contextmanager
 def replacing_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a path whose file becomes `path` when the block ends well.

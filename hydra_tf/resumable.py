@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pathlib
 import zlib
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -42,7 +41,7 @@ class ResumableTable:
         columns: Mapping[str, Callable[[str], Any]],
         settings: Mapping[str, Any],
     ):
-        self.path = pathlib.Path(path)
+        self.path = files.as_path(path)
         self._columns = dict(columns)
         self._settings = dict(settings)
         self._ready = False

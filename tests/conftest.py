@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import pytest
@@ -28,3 +29,15 @@ def _strategies_of_their_own(monkeypatch):
     monkeypatch.setattr(
         tf.distribute.MirroredStrategy, "_collective_key_base", next(_key_bases)
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _short_collections():
+    """Keeps what a module leaves behind out of later garbage collections.
+
+    TensorFlow's caches hold millions of objects after some hundred tests, and
+    each full collection would pass through all of them, for seconds.
+    """
+    yield
+    gc.collect()
+    gc.freeze()

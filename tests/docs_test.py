@@ -75,9 +75,21 @@ def run(arguments: list[str], folder: pathlib.Path) -> str:
     return result.stdout
 
 
-def test_readme_shows_the_library_in_fifteen_lines():
-    lines = python_code("readme").splitlines()
-    assert 0 < len([line for line in lines if line]) <= 15
+def test_readme_takes_a_model_of_ones_own_to_a_savedmodel_in_twelve_lines():
+    code = python_code("readme")
+    lines = code.splitlines()
+    assert 0 < len([line for line in lines if line]) <= 12
+    for step in ("keras.Sequential", "ht.prune", "evaluate(", "export_saved"):
+        assert step in code, step
+
+
+def with_one_epoch(code: str) -> str:
+    code = re.sub(r"\bepochs=\d+", "epochs=1", code)
+    return re.sub(
+        r"(\bht\.prune\([^()]*)\)",
+        r"\1, prune_epochs=1, finetune_epochs=1)",
+        code,
+    )
 
 
 def test_python_runs_with_one_epoch(tmp_path):
@@ -85,10 +97,13 @@ def test_python_runs_with_one_epoch(tmp_path):
     # full, as slow tests.
     quick = [name for name in WITH_PYTHON if name in ("readme", "extending")]
     for name in quick:
-        code = re.sub(r"\bepochs=\d+", "epochs=1", python_code(name))
+        code = with_one_epoch(python_code(name))
         (tmp_path / f"guide_{name}.py").write_text(code)
     names = [f"guide_{name}.py" for name in quick]
-    run(["-c", f"import runpy\nfor f in {names}: runpy.run_path(f)"], tmp_path)
+    output = run(
+        ["-c", f"import runpy\nfor f in {names}: runpy.run_path(f)"], tmp_path
+    )
+    assert "robust under pgd, Linf 0.1, 50 steps, 10 restarts" in output
     assert (tmp_path / "digits_pruned" / "saved_model.pb").is_file()
 
 

@@ -274,3 +274,13 @@ def test_json_that_is_none_is_refused(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(InputError, match="can't decode byte 0xff"):
         files.read_json(path)
+
+
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.as_path("~/run") == tmp_path / "run"
+    assert files.as_path(pathlib.Path("run~")) == pathlib.Path("run~")
+    with pytest.raises(InputError, match="no such home folder"):
+        files.as_path("~nobody_of_this_name/run")
+    with pytest.raises(InputError, match="Received: None"):
+        files.as_path(None)

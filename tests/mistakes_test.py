@@ -60,8 +60,8 @@ def test_binary_answers_in_one_line(case, tmp_path, capfd):
     code = binaries.run(
         name,
         "--dataset=digits",
-        "--fraction=0.1",
-        "--eval_examples=10",
+        # Flags of training, which the certification does not know.
+        *(["--fraction=0.1", "--eval_examples=10"] * (name != "certify")),
         f"--data_dir={tmp_path}",
         f"--output_dir={tmp_path / 'run'}",
         *arguments,

@@ -2,9 +2,9 @@
 
 A seed makes noise stateless: row i of a seed's noise is the same on every
 device, whatever the other rows, and under `tf.distribute` each replica takes
-its rows of the noise of the global batch. Without a seed the noise is fresh at
-every call and comes from TensorFlow's global generator, which
-`keras.utils.set_random_seed` seeds.
+its rows of the noise of the global batch, however that is divided. Without a
+seed the noise is fresh at every call and comes from TensorFlow's global
+generator, which `keras.utils.set_random_seed` seeds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.ops.global_batch import part_of
 from hydra_tf.ops.loops import map_in_order
 
 Seed: TypeAlias = "int | tf.Tensor | None"
@@ -139,8 +140,7 @@ def _rows(
 
     Philox turns a key and a counter into random numbers: the rows are had
     without those before them. Without `indices`, each replica takes its rows
-    of the global batch; all replicas must have equally many, as they do when
-    the global batch divides by their number.
+    of the global batch; see `hydra_tf.ops.global_batch`.
 
     Args:
         operation: One of TensorFlow's that take a key and a counter.
@@ -163,9 +163,7 @@ def _rows(
 
     padded = steps * _NUMBERS_PER_STEP
     if indices is None:
-        context = tf.distribute.get_replica_context()
-        replica = 0 if context is None else context.replica_id_in_sync_group
-        noise = draw(tf.cast(replica, tf.int32) * rows, [rows, padded])
+        noise = draw(part_of(rows).first, [rows, padded])
     else:
         (noise,) = map_in_order(
             lambda index: (draw(index, [padded]),),

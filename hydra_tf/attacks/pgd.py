@@ -95,7 +95,7 @@ def pgd(
         clip: Smallest and largest value of an image.
         seed: None for fresh noise at every call, an integer or an int32 tensor
             of shape `(2,)` for noise that only depends on it, whatever the
-            number of replicas that share the global batch in equal parts.
+            number of replicas that share the global batch.
         indices: Integers of shape `(batch,)`, by default 0, 1 and so on: the
             indices of the images where `x` is part of a larger set. With a
             seed, an image's noise depends on seed, restart and index alone.

@@ -82,7 +82,7 @@ def certify(
     print(certified)
     ```
     """
-    settings = changed(settings or CertificationSettings(), changes)
+    settings = changed(settings, CertificationSettings, changes)
     images, labels = checked_data(images, labels)
     network = as_exported(model)
     prover = None

@@ -21,7 +21,7 @@ from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.restarts import attack_survivors
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
+from hydra_tf.errors import check_known
 from hydra_tf.evaluation import contradictions
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.network import checked_data
@@ -98,7 +98,7 @@ def evaluate(
     print(measured)
     ```
     """
-    settings = changed(settings or EvaluationSettings(), changes)
+    settings = changed(settings, EvaluationSettings, changes)
     images, labels = checked_data(images, labels)
     network = as_exported(model)
     provers = {
@@ -150,18 +150,27 @@ def evaluate(
     )
 
 
-def changed(settings: _Settings, changes: dict[str, Any]) -> _Settings:
+def changed(
+    settings: _Settings | None, kind: type[_Settings], changes: dict[str, Any]
+) -> _Settings:
     """Returns settings with some fields replaced.
 
+    Args:
+        settings: The settings, `None` for the defaults.
+        kind: Their class.
+        changes: The fields to replace, by name.
+
     Raises:
-        InputError: If there is no such field, or a value is out of range.
+        InputError: If the settings are others, there is no such field, or a
+            value is out of range.
     """
-    known = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
-    for name in changes:
-        if name not in known:
-            raise InputError(
-                f"there is no setting {name!r}. {close_matches(name, known)}"
-            )
+    if settings is None:
+        settings = kind()
+    if not isinstance(settings, kind):
+        raise InputError(
+            f"`settings` must be of {kind.__name__}. Received: {settings!r}"
+        )
+    check_known(changes, (each.name for each in dataclasses.fields(settings)))  # type: ignore[arg-type]
     return dataclasses.replace(settings, **changes)  # type: ignore[type-var]
 
 

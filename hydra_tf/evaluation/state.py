@@ -47,7 +47,7 @@ class State:
     def __init__(
         self, path: str | os.PathLike | None, settings: Mapping[str, Any]
     ):
-        self._path = None if path is None else pathlib.Path(path)
+        self._path = None if path is None else files.as_path(path)
         self._settings = json.loads(json.dumps(settings))
         self._parts: dict[str, dict[str, Any]] = {}
         self._seconds = 0.0

@@ -55,21 +55,22 @@ def export_saved_model(
     outputs are float32, and the batch size is free. The signatures are
 
     * `serving_default`: `images`, float32 `(batch, height, width, channels)`
-      in [0, 1], to `logits`, float32 `(batch, classes)`;
+      in [0, 1], to `logits`, float32 `(batch, classes)`. A model whose input is
+      of integers takes these;
     * `serving_bytes`: `image_bytes`, strings `(batch,)`, each an encoded PNG,
       JPEG, GIF (first frame) or BMP, to `logits`. An image of another size
       than the model's is resized, bilinear with antialiasing; the measured
       accuracies hold for images that need no resizing. REST clients of
-      TensorFlow Serving send `{"b64": ...}`. Only for models of images with
-      1, 3 or 4 channels.
+      TensorFlow Serving send `{"b64": ...}`. Only for models of float images
+      with 1, 3 or 4 channels.
 
     The variables are kept under `weights`, by their Keras paths:
     `tf.saved_model.load(path).weights["conv2d/kernel"]`.
 
     Args:
         model: A model with one input and one output, the logits.
-        path: Folder to write. A SavedModel that is already there is replaced,
-            but stays until the new one is complete.
+        path: Folder to write, `~` for the home folder. A SavedModel that is
+            already there is replaced, but stays until the new one is complete.
         input_shape: Shape of one example, for a model that does not know its
             own, or to fix sizes that it leaves open.
 
@@ -88,13 +89,17 @@ def export_saved_model(
     logits = serve(images=tf.zeros((1, 32, 32, 3)))["logits"]
     ```
     """
-    path = pathlib.Path(path)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model` must be a Keras model. Received: {model!r}")
+    path = files.as_path(path)
     check_replaceable(path)
     model = _without_masks(model)
     shape = _example_shape(model, input_shape)
 
+    dtype = _input_dtype(model)
+
     # A symbolic call: it builds a model that has not been called yet.
-    outputs = model(keras.KerasTensor((None, *shape)), training=False)
+    outputs = model(keras.KerasTensor((None, *shape), dtype), training=False)
     if not isinstance(outputs, keras.KerasTensor):
         raise InputError(
             "`model` must have a single output, the logits. "
@@ -107,10 +112,10 @@ def export_saved_model(
 
     signatures = {
         "serving_default": tf.function(serve_images).get_concrete_function(
-            tf.TensorSpec((None, *shape), tf.float32, "images")
+            tf.TensorSpec((None, *shape), dtype, "images")
         )
     }
-    if len(shape) == 3 and shape[-1] in (1, 3, 4):
+    if dtype == "float32" and len(shape) == 3 and shape[-1] in (1, 3, 4):
         decode = _decoder(shape)
 
         def serve_bytes(image_bytes):
@@ -128,8 +133,10 @@ def export_saved_model(
         )
     else:
         logging.info(
-            "No serving_bytes signature: inputs of shape %s are no images.",
+            "No serving_bytes signature: inputs of shape %s and type %s are "
+            "no images.",
             shape,
+            dtype,
         )
 
     module = tf.Module()
@@ -197,6 +204,11 @@ def _example_shape(
                 "for a model that does not know its own"
             )
         return tuple(known[1:])
+    if not isinstance(input_shape, tuple | list):
+        raise InputError(
+            "`input_shape` must be a tuple, such as (height, width, channels). "
+            f"Received: {input_shape!r}"
+        )
     fits = known is None or (
         len(known) == len(input_shape) + 1
         and all(
@@ -210,6 +222,13 @@ def _example_shape(
             f"Received: {tuple(input_shape)}"
         )
     return tuple(input_shape)
+
+
+def _input_dtype(model: keras.Model) -> str:
+    """Returns the type of a model's input; that of any floats is float32."""
+    inputs = getattr(model, "inputs", None)
+    dtype = inputs[0].dtype if inputs else "float32"
+    return "float32" if keras.backend.is_float_dtype(dtype) else dtype
 
 
 def _decoder(

@@ -12,6 +12,7 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.models import parts
+from hydra_tf.registry import own_code
 from hydra_tf.registry.models import MODELS
 from hydra_tf.registry.table import import_object
 
@@ -101,7 +102,7 @@ def _call(
             f"Model {name!r} must be a function of (input_shape, num_classes); "
             f"it cannot be called so: {error}."
         ) from error
-    model = function(shape, num_classes)
+    model = own_code.call(function, shape, num_classes)
     if not isinstance(model, keras.Model):
         raise InputError(
             f"Model {name!r} must return a keras.Model. "

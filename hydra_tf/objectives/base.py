@@ -64,15 +64,19 @@ class Objective:
             one (a class attribute).
         figure_names: The same of its figures.
         perturbs: Whether `perturb` attacks, so that accuracy on its images is
-            worth a log as `robust_accuracy` (a class attribute).
+            worth a log as `robust_accuracy` (a class attribute); by default,
+            whether the class has a `perturb` of its own.
     """
 
     term_names: tuple[str, ...] = ()
     figure_names: tuple[str, ...] = ()
-    perturbs: bool = True
+    perturbs: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "perturbs" not in vars(cls):
+            # On the images as they are, accuracy would be the natural one.
+            cls.perturbs = cls.perturb is not Objective.perturb
         writer = next(
             each
             for each in cls.__mro__

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
+from hydra_tf.registry import own_code
 from hydra_tf.registry.objectives import OBJECTIVES
 
 register = OBJECTIVES.register
@@ -47,4 +48,4 @@ def create(name: str, **settings: Any) -> Objective:
         inspect.signature(objective_class).bind(**settings)
     except TypeError as error:
         raise InputError(f"objective {name!r}: {error}") from error
-    return objective_class(**settings)
+    return own_code.call(objective_class, **settings)

@@ -19,6 +19,8 @@ from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.verifiable import VerifiableObjective
 from hydra_tf.objectives.verifiable import certified_share
 from hydra_tf.objectives.verifiable import margin_cross_entropy
+from hydra_tf.ops.global_batch import Part
+from hydra_tf.ops.global_batch import part_of
 from hydra_tf.registry.objectives import NUM_EXAMPLES
 from hydra_tf.registry.objectives import PROBABILITY
 from hydra_tf.registry.objectives import SYMBOLIC_WEIGHT
@@ -43,7 +45,8 @@ class MixTrain(VerifiableObjective):
     intervals allow, mean over `num_examples` images drawn from the batch with
     replacement; in the other steps it is the first term alone, and the bounds
     are not computed. In evaluation every batch has both terms, with the weight
-    as it ends. Under a strategy each replica draws that many images.
+    as it ends. Under a strategy the replicas together draw what one device
+    would, and each bounds those images that it has.
 
     Loss terms: `natural_ce`, and `robust_ce`, which includes the weight.
     Figures: `certified_accuracy` of the images drawn (0 if none was in an
@@ -114,7 +117,8 @@ class MixTrain(VerifiableObjective):
         Args:
             seed: The seed of the loss: None for fresh numbers at every
                 call, otherwise all that they depend on.
-            num_images: Integer scalar, size of the batch.
+            num_images: Integer scalar, size of the batch, that of all replicas
+                together.
 
         Returns:
             A boolean, and int32 positions in the batch, `(num_examples,)`.
@@ -142,9 +146,11 @@ class MixTrain(VerifiableObjective):
         """See `Objective.losses`; `drawn` replaces what `draw` returns."""
         epsilon = value_at(self._epsilon, epoch)
         weight = value_at(self._symbolic_weight, epoch)
-        is_used, positions = drawn or self.draw(seed, tf.shape(x)[0])
+        part = part_of(tf.shape(x)[0])
+        is_used, positions = drawn or self.draw(seed, part.total)
         if not training:
             is_used = True
+        positions, weights = _drawn_from(part, positions)
 
         def symbolic() -> tuple[tf.Tensor, tf.Tensor]:
             propagation, spec = self.propagation(
@@ -154,7 +160,10 @@ class MixTrain(VerifiableObjective):
                 epsilon,
             )
             margins, _ = propagation.bound("symbolic", spec, upper=False)
-            return margin_cross_entropy(margins), certified_share(margins)
+            return (
+                margin_cross_entropy(margins, weights),
+                certified_share(margins, weights),
+            )
 
         def nothing() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.constant(0.0), tf.constant(0.0)
@@ -178,6 +187,28 @@ class MixTrain(VerifiableObjective):
             },
             natural_logits=natural,
         )
+
+
+def _drawn_from(
+    part: Part, positions: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the rows drawn from a replica's part, and their weights.
+
+    Means of replicas are added by their share of the global batch. An image
+    that another replica has is replaced, which keeps the shape, and has the
+    weight 0.
+
+    Args:
+        part: The rows of the replica.
+        positions: What was drawn from the global batch.
+    """
+    rows = positions - part.first
+    is_here = (rows >= 0) & (rows < part.rows)
+    weights = tf.math.divide_no_nan(
+        tf.cast(tf.where(is_here, part.total, 0), tf.float32),
+        tf.cast(part.rows * tf.size(positions), tf.float32),
+    )
+    return tf.where(is_here, rows, 0), weights
 
 
 def _uniform(

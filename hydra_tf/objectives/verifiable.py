@@ -34,7 +34,6 @@ class VerifiableObjective(Objective):
             clipped, or `None` for no limits.
     """
 
-    perturbs = False
     needs_bounds = True
 
     def __init__(
@@ -89,7 +88,9 @@ class VerifiableObjective(Objective):
         return bounds.BoundPropagation(network, lower, upper), spec
 
 
-def margin_cross_entropy(margins: tf.Tensor) -> tf.Tensor:
+def margin_cross_entropy(
+    margins: tf.Tensor, weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Returns the cross-entropy of the worst logits, mean over the batch.
 
     These logits are 0 for the label and minus the margin for each other class.
@@ -97,13 +98,27 @@ def margin_cross_entropy(margins: tf.Tensor) -> tf.Tensor:
     Args:
         margins: Float tensor `(batch, classes - 1)`, lower bounds on the
             label's logit minus the others.
+        weights: Float32 tensor `(batch,)`, weights in the sum over the batch
+            that takes the place of the mean.
     """
     worst = tf.pad(-margins, [[0, 0], [1, 0]])
-    loss = tf.reduce_mean(tf.reduce_logsumexp(worst, axis=-1))
-    return tf.cast(loss, tf.float32)
+    return _mean(tf.reduce_logsumexp(worst, axis=-1), weights)
 
 
-def certified_share(margins: tf.Tensor) -> tf.Tensor:
-    """Returns the share of the images whose margins are all above zero."""
-    certified = tf.reduce_all(margins > 0, axis=-1)
-    return tf.reduce_mean(tf.cast(certified, tf.float32))
+def certified_share(
+    margins: tf.Tensor, weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns the share of the images whose margins are all above zero.
+
+    Args:
+        margins: See `margin_cross_entropy`.
+        weights: See `margin_cross_entropy`.
+    """
+    return _mean(tf.reduce_all(margins > 0, axis=-1), weights)
+
+
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    values = tf.cast(values, tf.float32)
+    if weights is None:
+        return tf.reduce_mean(values)
+    return tf.reduce_sum(weights * values)

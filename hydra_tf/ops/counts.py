@@ -7,7 +7,9 @@ What lies within that error of a whole number is that number.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,17 +83,35 @@ def kept_count_of_tensor(density: tf.Tensor, size: int) -> tf.Tensor:
     """
     if tf.executing_eagerly():
         return tf.constant(kept_count(density.numpy(), size))
-    assertion = tf.debugging.Assert(
-        tf.logical_and(density > 0, density <= 1),
-        ["`density` must be in (0, 1]. Received:", density],
+    return _traced_count(density.dtype)(density, tf.cast(size, tf.float64))
+
+
+@functools.cache
+def _traced_count(dtype: tf.DType) -> Callable[..., tf.Tensor]:
+    """Returns the count as one function for the dozens of masks of a network."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], dtype),
+            tf.TensorSpec([], tf.float64),
+        ],
+        autograph=False,
+        experimental_attributes={"_noinline": True},
     )
-    with tf.control_dependencies([assertion] if assertion is not None else []):
-        product = tf.cast(density, tf.float64) * size
-    nearest = tf.round(product)
-    tolerance = _tolerance(product, size, density.dtype.as_numpy_dtype)
-    is_whole = tf.abs(product - nearest) <= tolerance
-    count = tf.where(is_whole, nearest, tf.math.ceil(product))
-    return tf.clip_by_value(tf.cast(count, tf.int32), 1, size)
+    def count_of(density, size):
+        assertion = tf.debugging.Assert(
+            tf.logical_and(density > 0, density <= 1),
+            ["`density` must be in (0, 1]. Received:", density],
+        )
+        with tf.control_dependencies([assertion]):
+            product = tf.cast(density, tf.float64) * size
+        nearest = tf.round(product)
+        tolerance = _tolerance(product, size, dtype.as_numpy_dtype)
+        is_whole = tf.abs(product - nearest) <= tolerance
+        count = tf.where(is_whole, nearest, tf.math.ceil(product))
+        return tf.cast(tf.clip_by_value(count, 1.0, size), tf.int32)
+
+    return count_of
 
 
 def keeps_one(density: float, size: int) -> bool:

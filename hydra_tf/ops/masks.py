@@ -9,6 +9,7 @@ scores, at any density, with static shapes (XLA compiles it) and no sort.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,10 @@ _LEVELS = {
     tf.bfloat16: (tf.int16, (15,)),
     tf.float16: (tf.int16, (15,)),
 }
+
+
+# Least length of the blocks that cumulative sums run over.
+_BLOCK = 256
 
 
 def topk_mask(scores: Any, density: Any) -> tf.Tensor:
@@ -189,8 +194,41 @@ def _straight_through_mask_of_density(scores: tf.Tensor, density: tf.Tensor):
 
 def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     """Zeros, and ones where a score is among the `kept` largest magnitudes."""
+    # Cumulative sums run over blocks, then inside one: fast everywhere.
+    block = max(_BLOCK, 2 ** (scores.shape.num_elements().bit_length() // 2))
+    select = _select_of_vector
+    if not tf.executing_eagerly():
+        select = _traced_selection(scores.dtype, block)
+    mask = select(tf.reshape(scores, [-1]), kept, block)
+    return tf.reshape(mask, scores.shape)
+
+
+@functools.cache
+def _traced_selection(dtype: tf.DType, block: int) -> Callable[..., tf.Tensor]:
+    """Returns the selection as one function for vectors of any length.
+
+    A network has dozens of masks: this one is traced, and optimised, once.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], dtype),
+            tf.TensorSpec([], tf.int32),
+        ],
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
+    def select(scores, kept):
+        return _select_of_vector(scores, kept, block)
+
+    return lambda scores, kept, _: select(scores, kept)
+
+
+def _select_of_vector(
+    scores: tf.Tensor, kept: tf.Tensor, block: int
+) -> tf.Tensor:
     _, levels = _LEVELS[scores.dtype]
-    bits, one = _magnitude_bits(tf.reshape(scores, [-1]))
+    bits, one = _magnitude_bits(scores)
     threshold, num_ties, num_ties_kept = _radix_threshold(bits, kept, levels)
 
     def keep_all_ties():
@@ -198,14 +236,13 @@ def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
 
     def keep_first_ties():
         tied = tf.equal(bits, threshold)
-        last = _position_of_nth(tied, num_ties_kept)
+        last = _position_of_nth(tied, num_ties_kept, block)
         return (bits > threshold) | (tied & (tf.range(tf.size(bits)) <= last))
 
     selected = tf.cond(
         tf.equal(num_ties, num_ties_kept), keep_all_ties, keep_first_ties
     )
-    mask = tf.where(selected, one, tf.zeros([], scores.dtype))
-    return tf.reshape(mask, scores.shape)
+    return tf.where(selected, one, tf.zeros([], scores.dtype))
 
 
 def _magnitude_bits(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -277,16 +314,13 @@ def _radix_threshold(
     return base, in_bucket, remaining
 
 
-# Cumulative sums run over blocks, then inside one block: fast everywhere.
-_BLOCK = 256
-
-
-def _position_of_nth(flags: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+def _position_of_nth(
+    flags: tf.Tensor, n: tf.Tensor, block: int
+) -> tf.Tensor:
     """Returns the index of the `n`-th (from 1) true entry of a bool vector."""
-    size = flags.shape.num_elements()
-    block_size = max(_BLOCK, math.isqrt(size))
-    counts = tf.pad(tf.cast(flags, tf.int32), [[0, -size % block_size]])
-    blocks = tf.reshape(counts, [-1, block_size])
+    padding = -tf.size(flags) % block
+    counts = tf.pad(tf.cast(flags, tf.int32), [[0, padding]])
+    blocks = tf.reshape(counts, [-1, block])
     return _nth_of_blocks(blocks, n, from_top=False)[0]
 
 

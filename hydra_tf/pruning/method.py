@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.errors import check_known
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
@@ -28,6 +29,7 @@ from hydra_tf.pruning.settings import PruningSettings
 from hydra_tf.pruning.settings import shown
 from hydra_tf.registry.allocations import is_file
 from hydra_tf.registry.methods import METHOD
+from hydra_tf.registry.table import is_own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,8 @@ class Pruning(PruningSettings):
             InputError: If it cannot.
         """
         masked = self.masked_copy(network)
+        if is_own(self.scores) and not self.needs_data:
+            init_scores(masked, self.scores, seed=0)
         if self.learns_densities:
             self._learn_densities(masked)
             CompressionLoss(masked, self.density, self.resource)
@@ -272,6 +276,10 @@ def start_pruning(
     >>> masked.layers[0].density.numpy().item()
     0.5
     """
+    check_known(
+        settings,
+        (each.name for each in dataclasses.fields(Pruning)),
+    )
     pruning = Pruning(method=method, density=density, **settings)  # type: ignore[arg-type]
     return pruning.start(network, data, seed=seed)
 

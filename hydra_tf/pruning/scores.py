@@ -18,6 +18,7 @@ from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
+from hydra_tf.registry import own_code
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.scores import SCORES
 
@@ -72,9 +73,11 @@ def init_scores(
     groups = channel_groups(model)
     entry = SCORES.entry(method)
     batch = first_batch(data) if entry.needs_data else None
-    scores = entry.load()(model, groups, seed=seed, data=batch)
-    for group, value in zip(groups, scores, strict=True):
-        group.leader.scores.assign(value)
+    scores = own_code.call(entry.load(), model, groups, seed=seed, data=batch)
+    variables = [group.leader.scores for group in groups]
+    values = _checked(scores, variables, method)
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def check_method(method: Any, name: str = "method", data: Any = None) -> None:
@@ -93,6 +96,26 @@ def check_method(method: Any, name: str = "method", data: Any = None) -> None:
         raise InputError(
             f"method '{method}' needs one batch: data=(images, labels)"
         )
+
+
+def _checked(
+    scores: Any, variables: Sequence[keras.Variable], method: str
+) -> list[np.ndarray]:
+    """Returns scores that fit; a user's own may not."""
+    shapes = [tuple(variable.shape) for variable in variables]
+    try:
+        values = [np.asarray(each, np.float32) for each in scores]
+    except (TypeError, ValueError):
+        values = []
+    if [value.shape for value in values] != shapes:
+        raise InputError(
+            f"the scores {method!r} must be a list of one tensor for each "
+            f"group of layers, of shapes {shapes}. Received: "
+            f"{[value.shape for value in values] or type(scores).__name__}"
+        )
+    if not all(np.all(np.isfinite(value)) for value in values):
+        raise InputError(f"the scores {method!r} must be finite numbers")
+    return values
 
 
 def first_batch(data: Any, batch_size: int | None = None) -> Any:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.registry import own_code
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Setting
@@ -263,10 +264,10 @@ def import_object(path: str) -> Any:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"{path!r}: module {module_name!r} cannot be imported ({error})"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise own_code.import_failure(path, error) from error
+    if not module_name.startswith("hydra_tf."):
+        own_code.remember(path)
     found = module
     for part in name.split("."):
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
@@ -60,6 +62,39 @@ OPTIMIZER = (
     ),
 )
 EPOCHS = Count(name="epochs", help="Epochs of the phase.")
+# Those of the usual course.
+PHASE_EPOCHS = {
+    phase: Count(name=f"{phase}_epochs", default=default, help=help)
+    for phase, default, help in (
+        (
+            "pretrain",
+            100,
+            "Epochs of pretraining; not used where --source gives the network.",
+        ),
+        (
+            "prune",
+            20,
+            "Epochs of pruning; none for methods that do not train, such as "
+            "lwm, random and snip without --multistep.",
+        ),
+        (
+            "finetune",
+            100,
+            "Epochs of finetuning. With 0 the pruned network is the result, as "
+            "in the search for robust sub-networks.",
+        ),
+    )
+}
+# In place of LEARNING_RATE, for one phase of several.
+PHASE_LEARNING_RATES = {
+    phase: dataclasses.replace(
+        LEARNING_RATE,
+        name=f"{phase}_learning_rate",
+        help=f"Peak learning rate of the {phase} phase. By default "
+        "--learning_rate, or the recipe's.",
+    )
+    for phase in PHASE_EPOCHS
+}
 SEED = Count(
     name="seed",
     default=0,

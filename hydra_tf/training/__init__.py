@@ -20,6 +20,8 @@ from hydra_tf.training.optimizers import RMSprop
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.precision import with_precision
+from hydra_tf.training.prune import Pruned
+from hydra_tf.training.prune import prune
 from hydra_tf.training.recipes import peak_learning_rate
 from hydra_tf.training.recipes import ramp_of_phase
 from hydra_tf.training.robust_model import RobustModel
@@ -41,6 +43,7 @@ __all__ = [
     "OptimizerSettings",
     "Phase",
     "PhaseCheckpoints",
+    "Pruned",
     "RMSprop",
     "Ramp",
     "RobustModel",
@@ -50,6 +53,7 @@ __all__ = [
     "learning_rate",
     "make_strategy",
     "peak_learning_rate",
+    "prune",
     "ramp_of_phase",
     "run_phase",
     "train_phase",

@@ -27,6 +27,19 @@ def check_network(network: Any) -> None:
         )
 
 
+def check_objective(objective: Any) -> None:
+    """Raises `InputError` unless a value is an objective.
+
+    Args:
+        objective: The argument `objective`.
+    """
+    if not isinstance(objective, Objective):
+        raise InputError(
+            "`objective` must be a hydra_tf.objectives.Objective, or derived "
+            f"from it. Received: {objective!r}"
+        )
+
+
 def check_arguments(
     network: keras.Model,
     objective: Any,
@@ -44,11 +57,7 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
-    if not isinstance(objective, Objective):
-        raise InputError(
-            "`objective` must be a hydra_tf.objectives.Objective, or derived "
-            f"from it. Received: {objective!r}"
-        )
+    check_objective(objective)
     if not (attack is None or callable(attack)):
         raise InputError(
             "`attack` must be an objective, or a callable "

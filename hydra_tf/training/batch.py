@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
+from hydra_tf.ops import global_batch
 
 
 class Batch:
@@ -31,15 +33,22 @@ class Batch:
         self.x, self.y = _images_and_labels(data)
         self.rows = tf.shape(self.x)[0]
         self.share: float | tf.Tensor = 1.0
+        self._part: global_batch.Part | None = None
         replica = tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync == 1:
             return
-        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, self.rows)
-        self.share = tf.cast(self.rows / total, tf.float32)
+        self._part = global_batch.divided(self.rows)
+        self.share = tf.cast(self.rows / self._part.total, tf.float32)
         spare = replica.all_gather(self.x[:1], axis=0)
         num_spare = tf.cast(tf.equal(self.rows, 0), tf.int32)
         self.x = tf.concat([self.x, spare[:num_spare]], axis=0)
         self.y = tf.pad(self.y, [[0, num_spare]])
+
+    def drawn_by_row(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which replicas draw what one device would."""
+        if self._part is None:
+            return contextlib.nullcontext()
+        return global_batch.taken(self._part)
 
 
 def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -42,7 +42,7 @@ class PhaseCheckpoints:
     """
 
     def __init__(self, folder: str | os.PathLike, phase: str):
-        self.folder = pathlib.Path(folder).expanduser()
+        self.folder = files.as_path(folder)
         self.phase = phase
 
     @property
@@ -341,7 +341,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
     count, so that being killed between the two does no harm.
 
     Args:
-        kept: The files of the phase.
+        kept: The files of the phase; `None` for a history in memory alone.
         variables: All that has to be kept.
         history: Figures of the epochs so far; is appended to.
         best: What holds the weights of the best epoch, if anything does. It
@@ -350,7 +350,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     def __init__(
         self,
-        kept: PhaseCheckpoints,
+        kept: PhaseCheckpoints | None,
         variables: list[keras.Variable],
         history: list[dict[str, float]],
         best: BestWeights | None = None,
@@ -369,12 +369,12 @@ class EpochCheckpoint(keras.callbacks.Callback):
         figures = {key: float(value) for key, value in (logs or {}).items()}
         figures["epoch"] = epoch + 1
         figures["seconds"] = round(time.monotonic() - self._start, 3)
-        further: dict[str, np.ndarray] = {}
-        if self._best is not None:
-            further = self._best.get_state()
-            if self._best.epoch is not None:
-                figures["best_epoch"] = self._best.epoch + 1
+        if self._best is not None and self._best.epoch is not None:
+            figures["best_epoch"] = self._best.epoch + 1
         self._history.append(figures)
+        if self._kept is None:
+            return
+        further = {} if self._best is None else self._best.get_state()
         self._kept.write_history(self._history)
         save_state(self._kept.state, self._variables, epoch + 1, further)
 

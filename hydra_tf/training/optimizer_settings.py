@@ -112,6 +112,30 @@ class OptimizerSettings:
         )
 
 
+def as_optimizer_settings(
+    optimizer: str | keras.Optimizer, **settings: Any
+) -> OptimizerSettings | GivenOptimizer:
+    """Returns an optimiser by name with its settings, or one that is given.
+
+    Args:
+        optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser.
+        **settings: The other arguments of `OptimizerSettings`.
+
+    Raises:
+        InputError: If a setting is out of range, or given beside a Keras
+            optimiser, which has its own.
+    """
+    if not isinstance(optimizer, keras.Optimizer):
+        return OptimizerSettings(optimizer=optimizer, **settings)
+    for name, value in settings.items():
+        if value != getattr(OptimizerSettings, name):
+            raise InputError(
+                f"`{name}`={value} has no effect beside a Keras optimiser: "
+                f"give it to {type(optimizer).__name__}, or name the optimiser"
+            )
+    return GivenOptimizer(optimizer)
+
+
 @dataclasses.dataclass(frozen=True)
 class GivenOptimizer:
     """A Keras optimiser that a user has made, learning rate and all.

@@ -9,10 +9,12 @@ from typing import Any
 import keras
 
 from hydra_tf import pruning as pruning_methods
+from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
+from hydra_tf.training.arguments import check_objective
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 
@@ -52,6 +54,14 @@ class Phase:
         registry.EPOCHS.check(self.epochs)
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
+        check_objective(self.objective)
+        if self.pruning is not None and not isinstance(
+            self.pruning, pruning_methods.Pruning
+        ):
+            raise InputError(
+                "`pruning` must be a hydra_tf.Pruning. "
+                f"Received: pruning={self.pruning!r}"
+            )
         self.optimizer.check(self.name, self.epochs)
 
     @property

@@ -57,6 +57,8 @@ class Execution:
     callbacks: Sequence[keras.callbacks.Callback] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategy, str):
+            registry.STRATEGY.check(self.strategy)
         registry.STEPS_PER_EXECUTION.check(self.steps_per_execution)
         registry.JIT_COMPILE.check(self.jit_compile)
         registry.PROGRESS.check(self.progress)
@@ -70,6 +72,7 @@ class PhaseTraining:
         data: The training images.
         kept: The files of the phase, `None` to keep nothing.
         execution: How it is computed and shown.
+        history: An empty list that gets the figures of each epoch.
     """
 
     def __init__(
@@ -78,12 +81,13 @@ class PhaseTraining:
         data: TrainData,
         kept: PhaseCheckpoints | None,
         execution: Execution,
+        history: list[dict[str, float]],
     ) -> None:
         self._phase = phase
         self._data = data
         self._kept = kept
         self._execution = execution
-        self._history: list[dict[str, float]] = []
+        self._history = history
 
     def run(self, network: keras.Model) -> keras.Model:
         """Returns the network after all epochs of the phase.
@@ -195,12 +199,9 @@ class PhaseTraining:
         callbacks.append(FiniteGuard(phase.name, model.network.weights))
         if best is not None:
             callbacks.append(best)
-        if self._kept is not None:
-            callbacks.append(
-                EpochCheckpoint(
-                    self._kept, self._variables, self._history, best
-                )
-            )
+        callbacks.append(
+            EpochCheckpoint(self._kept, self._variables, self._history, best)
+        )
         callbacks.append(
             EpochLines(
                 phase.name,

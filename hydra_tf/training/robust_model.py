@@ -25,6 +25,7 @@ from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_labels
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
+from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
@@ -43,8 +44,9 @@ class RobustModel(keras.Model):
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;
     the loss comes from the objective. Both `fit` and `evaluate` report
     `loss`, its terms, `natural_accuracy`, `robust_accuracy` on the perturbed
-    images (if images are perturbed: an objective that bounds the network's
-    outputs has no attack), and the objective's own figures.
+    images (if there are some: `Natural`, and objectives that bound the
+    network's outputs, attack nothing), and the objective's own figures. They
+    are cheap, no measurement: see `evaluate`.
 
     In a step, masks and effective kernels are computed once, for attack and
     loss together. The attack runs in inference mode; then the natural and the
@@ -193,6 +195,11 @@ class RobustModel(keras.Model):
                 "`trainable`: call compile() again"
             )
         if self.train_function is None:
+            optimizer = self.optimizer
+            if self.network.built and not optimizer.built:
+                # Otherwise the first trace makes its variables, and TensorFlow
+                # traces the step again.
+                optimizer.build(self.trainable_variables)
             # A network that is built by its first batch was not, in compile.
             self.freeze_pruned_weights()
             if self.compression_state is not None:
@@ -238,6 +245,7 @@ class RobustModel(keras.Model):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         check_labels(self.network, y)
+        warn_of_forgotten_steps(self.network)
         turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             turns.set_params(callbacks.params)
@@ -250,6 +258,24 @@ class RobustModel(keras.Model):
         )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        """Reports the figures of training on other images, as Keras does.
+
+        Its `robust_accuracy` is that under the attack of training (or
+        `attack`): a few steps from one start, cheap enough for every epoch. It
+        is not the network's robustness, of which it says too much:
+        `hydra_tf.evaluation.evaluate` measures that, by default with PGD of 50
+        steps and 10 restarts.
+
+        Args:
+            x: As for `keras.Model.evaluate`.
+            y: Likewise.
+            *args: Its other arguments.
+            **kwargs: Its other arguments.
+
+        Returns:
+            What `keras.Model.evaluate` returns, `loss`, accuracies and the
+            objective's terms; with `return_dict=True` by name.
+        """
         check_labels(self.network, y)
         return super().evaluate(x, y, *args, **kwargs)
 
@@ -296,7 +322,11 @@ class RobustModel(keras.Model):
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
-        with tf.GradientTape() as tape, reuse_effective_kernels(self.network):
+        with (
+            tf.GradientTape() as tape,
+            reuse_effective_kernels(self.network),
+            batch.drawn_by_row(),
+        ):
             # The attack has tapes of its own; this one only has to reach the
             # weights through the loss.
             with tape.stop_recording():
@@ -332,7 +362,7 @@ class RobustModel(keras.Model):
         batch = Batch(data)
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
-        with reuse_effective_kernels(self.network):
+        with reuse_effective_kernels(self.network), batch.drawn_by_row():
             if isinstance(attack, Objective):
                 perturbed = attack.perturb(
                     self.network, batch.x, batch.y, seed=seed

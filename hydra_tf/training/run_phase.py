@@ -17,8 +17,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.checkpoints import check_savable
-from hydra_tf.training.optimizer_settings import GivenOptimizer
-from hydra_tf.training.optimizer_settings import OptimizerSettings
+from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
@@ -117,19 +116,15 @@ def run_phase(
         )
         ```
     """
-    chosen: OptimizerSettings | GivenOptimizer
-    if isinstance(optimizer, keras.Optimizer):
-        chosen = GivenOptimizer(optimizer)
-    else:
-        chosen = OptimizerSettings(
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            warmup_epochs=warmup_epochs,
-            warmup_learning_rate=warmup_learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-        )
+    chosen = as_optimizer_settings(
+        optimizer,
+        learning_rate=learning_rate,
+        lr_schedule=lr_schedule,
+        warmup_epochs=warmup_epochs,
+        warmup_learning_rate=warmup_learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+    )
     return train_phase(
         Phase(
             name=phase,
@@ -163,6 +158,7 @@ def train_phase(
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     execution: Execution | None = None,
+    history: list[dict[str, float]] | None = None,
 ) -> keras.Model:
     """Trains a network for a phase; see `run_phase`.
 
@@ -173,10 +169,19 @@ def train_phase(
         folder: As for `run_phase`.
         overwrite: As for `run_phase`.
         execution: How it is computed and shown.
+        history: A list that gets the figures of each epoch, those of epochs
+            before the phase was resumed included.
 
     Returns:
         The trained network, in float32.
     """
+    if history is None:
+        history = []
+    # What can be checked is, before the folder holds anything.
+    if isinstance(network, keras.Layer):
+        _check_network(phase, network)
+    if phase.epochs and not callable(train):
+        train = as_train_data(train, phase.seed)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
@@ -184,10 +189,11 @@ def train_phase(
             kept.remove()
         kept.begin(_record_of(phase, network, train))
         if kept.is_finished:
+            history[:] = kept.read_history()
             return kept.load_network()
     if not isinstance(network, keras.Layer):
         network = network()
-    _check_network(phase, network)
+        _check_network(phase, network)
     if kept is not None:
         check_savable(network)
     if phase.epochs:
@@ -195,7 +201,7 @@ def train_phase(
             train() if callable(train) else train, phase.seed
         )
         network = PhaseTraining(
-            phase, batches, kept, execution or Execution()
+            phase, batches, kept, execution or Execution(), history
         ).run(network)
     else:
         phase.set_phase(network)

@@ -59,7 +59,7 @@ def as_train_data(train: Any, seed: int) -> TrainData:
     Raises:
         InputError: If it is none of them.
     """
-    if isinstance(train, data.Pipeline):
+    if isinstance(train, data.Pipeline | _Batches):
         return train
     if isinstance(train, tf.data.Dataset):
         return _Batches(train)

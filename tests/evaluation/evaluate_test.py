@@ -303,7 +303,7 @@ def test_wrong_bounds_stop_the_evaluation(monkeypatch):
     ("changes", "message"),
     [
         ({"attacks": ["pdg"]}, "Did you mean 'pgd'"),
-        ({"attack": ["pgd"]}, "no setting 'attack'. Did you mean 'attacks'"),
+        ({"attack": ["pgd"]}, "no setting `attack`. Did you mean 'attacks'"),
         ({"attacks": ["cleverhans_cw_l2"]}, "needs `threat_model`=l2"),
         ({"bounds": ["ipb"]}, "`bounds` must be a list of names out of 'ibp'"),
         ({"bounds": ["ibp"]}, "bounds need the graph of a network"),

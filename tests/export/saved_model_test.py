@@ -232,6 +232,29 @@ def test_models_of_vectors_have_no_bytes_signature(tmp_path):
     assert list(loaded.signatures) == ["serving_default"]
 
 
+def test_models_of_integers_take_integers(tmp_path):
+    inputs = keras.Input((5,), dtype="int32")
+    outputs = keras.layers.Dense(2)(
+        keras.layers.Flatten()(keras.layers.Embedding(9, 3)(inputs))
+    )
+    model = keras.Model(inputs, outputs)
+    info = export_saved_model(model, tmp_path / "model")
+    assert info.signatures == ("serving_default",)
+    indices = np.arange(10, dtype=np.int32).reshape(2, 5) % 9
+    np.testing.assert_allclose(
+        serve(info.path, "serving_default", images=tf.constant(indices)),
+        model(indices),
+        rtol=1e-6,
+    )
+
+
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    info = export_saved_model(network(), "~/model")
+    assert info.path == str(tmp_path / "model")
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+
+
 def test_open_sizes_stay_open_or_are_fixed_by_the_caller(tmp_path):
     model = network(shape=(None, None, 3))
     export_saved_model(model, tmp_path / "open")

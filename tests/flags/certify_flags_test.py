@@ -42,10 +42,16 @@ def test_smoothing_has_radii_of_its_own():
     [
         (["--radii=0.5"], "--radii: is of smoothing"),
         (["--method=smoothing", "--epsilons=0.1"], "--epsilons: is of bounds"),
+        (["--sigma=0.5"], "--sigma: is of smoothing"),
+        (["--n=9", "--method=ibp"], "--n: .*--method=ibp does not read"),
+        (
+            ["--method=smoothing", "--dtype=float64"],
+            "--dtype: is of bounds",
+        ),
         (["--source="], "--source: is required"),
         (["--output_dir="], "--output_dir: is required"),
     ],
-    ids=["radii", "epsilons", "source", "output_dir"],
+    ids=["radii", "epsilons", "sigma", "n", "dtype", "source", "output_dir"],
 )
 def test_flag_of_the_other_method_or_missing_is_named(arguments, words):
     with pytest.raises(flags.ValidationError, match=words):

@@ -245,6 +245,19 @@ def test_an_objective_may_override_only_the_attack(model):
     assert OnlyAttack.from_config(objective.get_config()).radius == 0.2
 
 
+def test_only_an_objective_with_an_attack_perturbs():
+    class Mixed(objectives.Natural):
+        perturb = objectives.FGSM.perturb
+
+    class Sampling(objectives.FGSM):
+        perturbs = False
+
+    assert objectives.FGSM().perturbs and objectives.TRADES().perturbs
+    assert objectives.RandomizedSmoothing().perturbs and Mixed().perturbs
+    assert not objectives.Natural().perturbs
+    assert not objectives.CROWNIBP().perturbs and not Sampling().perturbs
+
+
 def test_settings_of_the_parent_are_part_of_the_config():
     class Louder(objectives.TRADES):
         def __init__(self, *, volume, **settings):

@@ -98,6 +98,30 @@ def test_metrics_hold_every_figure_and_its_conditions(whole):
     assert record["artifacts"]["saved_model"]["bytes"] > 0
 
 
+def test_metrics_and_card_hold_the_table_of_methods(whole):
+    record = metrics(whole)
+    other = metrics(whole / "compare" / "lwm")
+    table = record["comparison"]
+    assert list(table) == ["before pruning", "hydra", "lwm"]
+    for method, phases in (("hydra", record), ("lwm", other)):
+        entry, result = table[method], phases["phases"]["finetune"]
+        assert entry["natural_accuracy"] == result["natural_accuracy"]
+        assert entry["robust_accuracy"] == result["robust_accuracy"]
+        assert entry["density"] == phases["sparsity"]["density"]
+        size = phases["artifacts"]["saved_model"]["bytes"]
+        assert entry["saved_model"]["bytes"] == size
+    card = (whole / "README.md").read_text()
+    assert "## Methods compared" in card and "| lwm, density 0.2 |" in card
+    assert "comparison" not in other
+
+
+def test_metrics_say_what_is_at_chance_level(whole):
+    for phase in metrics(whole)["phases"].values():
+        # The most frequent class of the first 40 test images.
+        assert 0.1 <= phase["chance_level"] <= 0.3
+        assert set(phase["not_above_chance"]) <= {"natural_accuracy", "pgd"}
+
+
 def test_exactly_the_density_is_left(whole):
     sparsity = metrics(whole)["sparsity"]
     # ceil(0.2 n) of each layer's n weights.

@@ -153,28 +153,34 @@ def test_uneven_batches_of_bounds_count_every_image_alike():
     )
 
 
-@pytest.mark.slow
-def test_replicas_draw_for_mixtrain_together():
-    objective = ht.objectives.MixTrain(
-        epsilon=EPSILON, probability=0.5, num_examples=2
+def mixtrain():
+    return ht.objectives.MixTrain(
+        epsilon=EPSILON, symbolic_weight=0.5, probability=0.5, num_examples=3
     )
-    robust = make_robust(two_replicas(), "prune", objective, normalize=True)
-    logs, values = train_and_evaluate(robust)
-    assert np.all(np.isfinite([*logs.values(), *values.values()]))
-    assert 0 <= logs["certified_accuracy"] <= 1
-    assert logs["epsilon"] == pytest.approx(EPSILON)
 
 
 # Last batches of 3 images, of which one replica gets 2, and of 1 image, of
-# which one gets none. (Without noise, which is the same in even batches only.)
+# which one gets none; noise and draws follow the row in the whole batch.
 @pytest.mark.parametrize(
-    "num_images", [5, pytest.param(7, marks=pytest.mark.slow)]
+    ("objective", "phase", "num_images"),
+    [
+        (mixtrain, "prune", 7),
+        pytest.param(mixtrain, "plain", 8, marks=pytest.mark.slow),
+        pytest.param(mixtrain, "finetune", 5, marks=pytest.mark.slow),
+        (madry, "plain", 5),
+        pytest.param(trades, "plain", 7, marks=pytest.mark.slow),
+        pytest.param(
+            ht.objectives.RandomizedSmoothing,
+            "plain",
+            7,
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
-def test_uneven_last_batch_counts_every_image_alike(num_images):
-    objective = ht.objectives.FGSM(epsilon=EPSILON)
+def test_replicas_draw_what_one_device_would(objective, phase, num_images):
     assert_same_training(
-        make_robust(one_device(), "plain", objective),
-        make_robust(two_replicas(), "plain", objective),
+        make_robust(one_device(), phase, objective()),
+        make_robust(two_replicas(), phase, objective()),
         num_images,
     )
 

@@ -210,7 +210,6 @@ def test_replicas_share_the_clock():
         "loss",
         "natural_ce",
         "natural_accuracy",
-        "robust_accuracy",
         "epoch",
         "half_accuracy",
     }

@@ -72,7 +72,9 @@ def stop_after(epoch):
 
 
 def run(network, phase, train, folder=None, **options):
-    options = {"epochs": 3, "learning_rate": 0.05, "seed": 2} | options
+    if not isinstance(options.get("optimizer"), keras.Optimizer):
+        options = {"learning_rate": 0.05} | options
+    options = {"epochs": 3, "seed": 2} | options
     return ht.training.run_phase(
         network, phase, train, OBJECTIVE, folder=folder, **options
     )
@@ -172,12 +174,19 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"precision": "float16"}, "`precision` must be"),
         ({"strategy": "tpu"}, "`strategy` must be"),
         ({"progress": "all"}, "`progress` must be"),
+        ({"train": [1, 2, 3]}, "`train` must be .*pair of arrays"),
+        ({"pruning": "hydra"}, "`pruning` must be a hydra_tf.Pruning"),
+        (
+            {"optimizer": keras.optimizers.SGD(0.1), "learning_rate": 0.1},
+            "`learning_rate`=0.1 has no effect beside a Keras optimiser",
+        ),
     ],
 )
-def test_mistakes_are_named(options, words, train):
-    options = {"phase": "pretrain"} | options
+def test_mistakes_are_named(options, words, train, tmp_path):
+    options = {"phase": "pretrain", "train": train} | options
     with pytest.raises(InputError, match=words):
-        run(model(), options.pop("phase"), train, **options)
+        run(model(), folder=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_diverged_training_stops(train):

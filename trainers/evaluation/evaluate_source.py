@@ -8,6 +8,7 @@ from typing import Any
 from flags import evaluation_flags
 from hydra_tf import data
 from hydra_tf import files
+from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from trainers.evaluation import measuring
 from trainers.run import datasets
@@ -15,6 +16,7 @@ from trainers.run import finished_network
 from trainers.run import networks
 from trainers.run.folder import RunFolder
 from trainers.terminal import results
+from trainers.training import own_parts
 from trainers.training import settings
 
 _PHASE = "evaluate"
@@ -31,6 +33,7 @@ def run() -> None:
         chosen = dataclasses.replace(chosen, bounds=())
     if chosen.bounds:
         source.check_provable(f"--eval_certify={','.join(chosen.bounds)}")
+    own_parts.check_attacks(source.network, info.image_shape, chosen)
     folder = RunFolder(parsed.run.output_dir)
     folder.open()
     finished_network.write_flags(folder)
@@ -48,7 +51,12 @@ def run() -> None:
         checkpoint=source.fingerprint,
         progress=parsed.execution.progress,
     )
-    phase = {**result.to_dict(), "epochs": 0, "seconds": 0.0}
+    phase = {
+        **result.to_dict(),
+        **chance.record(result.to_dict(), labels, info.num_classes),
+        "epochs": 0,
+        "seconds": 0.0,
+    }
     record: dict[str, Any] = {"phases": {_PHASE: phase}}
     if not finished_network.holds_training(folder):
         record |= finished_network.record(parsed, info, source, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import pathlib
 from collections.abc import Iterable
@@ -12,8 +11,13 @@ from typing import Any
 from hydra_tf import files
 from hydra_tf import text
 from trainers.model_card import meanings
+from trainers.model_card import results_section
 from trainers.model_card import shrink_section
 from trainers.model_card import sparsity_section
+from trainers.model_card.entries import as_mapping
+from trainers.model_card.entries import result as result_of
+from trainers.model_card.entries import section
+from trainers.model_card.entries import without_none
 from trainers.terminal import startup
 
 
@@ -38,8 +42,9 @@ def model_card(
 
     Args:
         metrics: Mapping with the sections `run`, `dataset`, `phases`,
-            `attacks`, `sparsity`, `shrink`, `artifacts` and `environment`.
-            Sections and entries that are missing or `None` are left out.
+            `attacks`, `sparsity`, `shrink`, `artifacts`, `environment` and
+            `comparison`; sections and entries that are missing or `None` are
+            left out.
         folder: The run's folder; paths inside it are shown relative to it.
 
     Example:
@@ -47,19 +52,20 @@ def model_card(
     >>> card.splitlines()[0]
     '# digits'
     """
-    metrics = _without_none(metrics)
-    run = _section(metrics, "run")
+    metrics = without_none(metrics)
+    run = section(metrics, "run")
     title = run.get("name") or run.get("model") or "A pruned network"
     sections = [
         f"# {title}",
         _summary(metrics),
-        _results(metrics),
+        results_section.write(metrics),
+        results_section.write_comparison(metrics),
         _making(metrics),
         sparsity_section.write(
-            _section(metrics, "sparsity"),
-            shrunk=bool(_section(metrics, "shrink")),
+            section(metrics, "sparsity"),
+            shrunk=bool(section(metrics, "shrink")),
         ),
-        shrink_section.write(_section(metrics, "shrink")),
+        shrink_section.write(section(metrics, "shrink")),
         _artifacts(metrics, folder),
         _usage(metrics),
         _limits(metrics),
@@ -70,8 +76,8 @@ def model_card(
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
-    run, data = _section(metrics, "run"), _section(metrics, "dataset")
-    sparsity = _section(metrics, "sparsity")
+    run, data = section(metrics, "run"), section(metrics, "dataset")
+    sparsity = section(metrics, "sparsity")
     model = f"`{run['model']}`" if run.get("model") else "an image classifier"
     dataset = data.get("name") or run.get("dataset")
     prose = f"This folder holds {model}"
@@ -80,119 +86,31 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     if density is not None and density < 1:
         prose += f" and pruned to {text.percent(density)} of its weights"
     prose += ", with what was measured on the way."
-    result = _result(metrics)
+    result = result_of(metrics)
     natural = result.get("natural_accuracy")
     if natural is not None:
         prose += (
             f" It classifies {text.percent(natural)} of the test images right"
         )
-        robust = _section(result, "robust_accuracy")
+        robust = section(result, "robust_accuracy")
         if robust:
             prose += ", and " + ", ".join(
                 f"{text.percent(value)} under attack by {name}"
                 for name, value in robust.items()
             )
-        certified = _section(result, "certified_accuracy")
+        certified = section(result, "certified_accuracy")
         if certified:
             prose += "; proved right are " + ", ".join(
                 f"{text.percent(value)} by {name}"
                 for name, value in certified.items()
             )
         prose += "."
+    if result.get("not_above_chance"):
+        prose += (
+            " **Some of that is no better than chance, as the table of results "
+            "says.**"
+        )
     return prose + " All figures are in `metrics.json`."
-
-
-def _results(metrics: Mapping[str, Any]) -> str:
-    phases = _section(metrics, "phases")
-    if not phases:
-        return ""
-    attacks, proofs = (
-        list(
-            dict.fromkeys(
-                name
-                for phase in phases.values()
-                for name in _section(phase, section)
-            )
-        )
-        for section in ("robust_accuracy", "certified_accuracy")
-    )
-    rows = []
-    for name, phase in phases.items():
-        robust = _section(phase, "robust_accuracy")
-        certified = _section(phase, "certified_accuracy")
-        rows.append(
-            [
-                meanings.PHASES.get(name, name),
-                text.percent(phase.get("natural_accuracy")),
-                *(text.percent(robust.get(attack)) for attack in attacks),
-                *(text.percent(certified.get(proof)) for proof in proofs),
-                text.number(phase.get("num_examples")),
-                text.number(phase.get("epochs")),
-                text.duration(phase.get("seconds")),
-            ]
-        )
-    header = [
-        "after phase",
-        "natural accuracy",
-        *(f"robust accuracy, {attack}" for attack in attacks),
-        *(f"certified accuracy, {proof}" for proof in proofs),
-        "test images",
-        "epochs",
-        "training time",
-    ]
-    parts = ["## Results", text.markdown_table(header, rows)]
-    described = [
-        _measure(name, settings, meanings.of_attack(name))
-        for name, settings in _section(metrics, "attacks").items()
-    ]
-    if described:
-        parts.append("The attacks:\n\n" + "\n".join(described))
-    proved = [
-        _measure(name, settings, meanings.of_proof(name))
-        for name, settings in _section(metrics, "certification").items()
-    ]
-    if proved:
-        parts.append("The proofs:\n\n" + "\n".join(proved))
-    uncertainty = _uncertainty(_result(metrics))
-    if uncertainty:
-        parts.append(uncertainty)
-    return "\n\n".join(parts)
-
-
-def _measure(name: str, settings: Mapping[str, Any], meaning: str) -> str:
-    """Returns the list item that describes an attack or a proof."""
-    settings = dict(settings)
-    words = [meaning] if meaning else []
-    threat_model = settings.pop("threat_model", None)
-    if threat_model is not None:
-        words.append(meanings.THREAT_MODELS.get(threat_model, threat_model))
-    for key in ("epsilon", "step_size"):
-        if key in settings:
-            value = text.radius(settings.pop(key))
-            words.append(f"{key.replace('_', ' ')} {value}")
-    for key, value in settings.items():
-        words.append(f"{key.removeprefix('num_').replace('_', ' ')} {value}")
-    return f"- **{name}**: {', '.join(words) or 'settings not recorded'}"
-
-
-def _uncertainty(result: Mapping[str, Any]) -> str:
-    """Says how far a figure may be off because the test set is finite."""
-    count, share = result.get("num_examples"), result.get("natural_accuracy")
-    shares = [
-        share,
-        *_section(result, "robust_accuracy").values(),
-        *_section(result, "certified_accuracy").values(),
-    ]
-    shares = [each for each in shares if each is not None]
-    if not count or not shares:
-        return ""
-    widest = max(each * (1 - each) for each in shares)
-    points = 100 * 1.96 * math.sqrt(widest / count)
-    return (
-        f"Measured on {count:,} images, a figure may differ by up to about "
-        f"{points:.1f} points from that on many more (95 % confidence), the "
-        "variation between training runs not counted."
-    )
 
 
 def _density(value: float, run: Mapping[str, Any]) -> str:
@@ -204,14 +122,25 @@ def _density(value: float, run: Mapping[str, Any]) -> str:
     return f"{value} (sparsity {text.percent(1 - value)})"
 
 
+def _learning_rates(metrics: Mapping[str, Any]) -> str:
+    """Returns the peak learning rate of each phase that was trained."""
+    return ", ".join(
+        f"`{phase['learning_rate']}` ({name})"
+        for name, phase in section(metrics, "phases").items()
+        if as_mapping(phase).get("epochs") and "learning_rate" in phase
+    )
+
+
 def _making(metrics: Mapping[str, Any]) -> str:
-    run, data = _section(metrics, "run"), _section(metrics, "dataset")
+    run, data = section(metrics, "run"), section(metrics, "dataset")
     rows = []
     for key, value in run.items():
         if key == "name":
             continue
         if key == "density":
             prose = _density(value, run)
+        elif key == "learning_rate":
+            prose = _learning_rates(metrics) or f"`{value}`"
         elif key in ("epsilon", "step_size"):
             prose = text.radius(value)
         else:
@@ -252,12 +181,12 @@ def _making(metrics: Mapping[str, Any]) -> str:
 def _artifacts(
     metrics: Mapping[str, Any], folder: str | os.PathLike | None
 ) -> str:
-    artifacts = _section(metrics, "artifacts")
+    artifacts = section(metrics, "artifacts")
     rows = [
         ["`metrics.json`", "everything measured", ""],
         ["`flags.txt`", "the flags of this run", ""],
     ]
-    saved = _section(artifacts, "saved_model")
+    saved = section(artifacts, "saved_model")
     if saved:
         size = text.size(saved.get("bytes"))
         compressed = saved.get("compressed_bytes")
@@ -265,16 +194,16 @@ def _artifacts(
             size += f"; {text.size(compressed)} compressed"
         path = _relative(saved.get("path", "saved_model"), folder)
         rows.append([f"`{path}`", "TensorFlow SavedModel", size])
-    shrunk = _section(artifacts, "shrunk")
+    shrunk = section(artifacts, "shrunk")
     if shrunk:
         path = _relative(shrunk.get("path", "shrunk.keras"), folder)
         size = text.size(shrunk.get("bytes"))
         rows.append([f"`{path}`", "the same network for Keras", size])
-    plot = _section(artifacts, "densities")
+    plot = section(artifacts, "densities")
     if plot:
         path = _relative(plot.get("path", "densities.png"), folder)
         rows.append([f"`{path}`", "plot of what each layer keeps", ""])
-    for phase, entry in _section(artifacts, "checkpoints").items():
+    for phase, entry in section(artifacts, "checkpoints").items():
         entry = entry if isinstance(entry, Mapping) else {"path": entry}
         path = _relative(entry.get("path", ""), folder)
         rows.append(
@@ -290,10 +219,10 @@ def _artifacts(
 
 
 def _usage(metrics: Mapping[str, Any]) -> str:
-    if not _section(_section(metrics, "artifacts"), "saved_model"):
+    if not section(section(metrics, "artifacts"), "saved_model"):
         return ""
-    shape = _section(metrics, "dataset").get("image_shape") or (32, 32, 3)
-    name = _section(metrics, "run").get("name") or "network"
+    shape = section(metrics, "dataset").get("image_shape") or (32, 32, 3)
+    name = section(metrics, "run").get("name") or "network"
     # TensorFlow Serving takes the name from a URL.
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(name))
     sizes = ", ".join(str(each) for each in shape)
@@ -330,8 +259,8 @@ curl http://localhost:8501/v1/models/{name}:predict -d '{{
 
 
 def _limits(metrics: Mapping[str, Any]) -> str:
-    attacks = _section(metrics, "attacks")
-    proofs = _section(metrics, "certification")
+    attacks = section(metrics, "attacks")
+    proofs = section(metrics, "certification")
     items = []
     if proofs:
         items.append(_proved_limits(proofs))
@@ -395,7 +324,7 @@ def _proved_limits(proofs: Mapping[str, Any]) -> str:
 
 
 def _versions(metrics: Mapping[str, Any]) -> str:
-    environment = _section(metrics, "environment")
+    environment = section(metrics, "environment")
     rows = [[key, _plain(value)] for key, value in environment.items()]
     if not rows:
         return ""
@@ -403,7 +332,7 @@ def _versions(metrics: Mapping[str, Any]) -> str:
 
 
 def _reproduction(metrics: Mapping[str, Any]) -> str:
-    binary = _section(metrics, "run").get("binary") or "pipeline"
+    binary = section(metrics, "run").get("binary") or "pipeline"
     where = "With hydra_tf installed"
     if not startup.is_installed():
         where = "From a checkout of hydra_tf"
@@ -414,34 +343,6 @@ def _reproduction(metrics: Mapping[str, Any]) -> str:
 ```sh
 {startup.program(binary)} --flagfile=RUN/flags.txt --output_dir=RUN_AGAIN
 ```"""
-
-
-def _result(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the figures of the phase that the folder is about."""
-    phases = _section(metrics, "phases")
-    for name in ("finetune", "prune", "pretrain"):
-        if phases.get(name):
-            return phases[name]
-    return next((phase for phase in phases.values() if phase), {})
-
-
-def _without_none(value: Any) -> Any:
-    """Returns nested mappings and sequences without the entries `None`."""
-    if isinstance(value, Mapping):
-        return {
-            key: _without_none(item)
-            for key, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value if item is not None]
-    return value
-
-
-def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Returns a nested mapping, empty if it is missing."""
-    value = mapping.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _relative(path: str, folder: str | os.PathLike | None) -> str:

@@ -49,7 +49,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | pathlib.Path):
-        self.path = pathlib.Path(path).expanduser()
+        self.path = files.as_path(path)
         self._lock: IO[str] | None = None
 
     @property

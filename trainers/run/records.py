@@ -14,8 +14,19 @@ from hydra_tf.registry.training import EXECUTION
 from trainers.run import environment
 from trainers.run import source
 from trainers.run.folder import RunFolder
+from trainers.terminal import results
 from trainers.terminal import startup
 from trainers.training.settings import Settings
+
+# What the comparison of methods has of each phase's entry.
+_COMPARED = (
+    "natural_accuracy",
+    "robust_accuracy",
+    "certified_accuracy",
+    "num_examples",
+    "chance_level",
+    "not_above_chance",
+)
 
 
 def is_measured(
@@ -45,6 +56,7 @@ def measured(
     settings: Settings,
     phase: str,
     result: Evaluation,
+    at_chance: Mapping[str, Any],
     folder: RunFolder,
 ) -> dict[str, Any]:
     """Returns what is added when a phase's network was measured.
@@ -53,11 +65,13 @@ def measured(
         settings: What the flags say.
         phase: Name of the phase.
         result: What was measured.
+        at_chance: What `hydra_tf.evaluation.chance` says of it.
         folder: The folder, with the phase's history and network.
     """
     history = folder.phase(phase).read_history()
     entry = {
         **result.to_dict(),
+        **at_chance,
         "epochs": history[-1]["epoch"] if history else 0,
         "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
@@ -112,6 +126,48 @@ def run(
         "precision": settings.model.precision,
         "replicas": replicas,
     }
+
+
+def compared(
+    phase: Mapping[str, Any],
+    size: Mapping[str, Any],
+    density: float | None = None,
+) -> dict[str, Any]:
+    """Returns an entry of the table of methods, as `metrics.json` holds it.
+
+    Args:
+        phase: The entry of the last phase in `phases`.
+        size: What is known of the SavedModel.
+        density: What is left of the network, `None` before pruning.
+    """
+    entry = {"density": density} if density is not None else {}
+    return {
+        **entry,
+        **{key: phase[key] for key in _COMPARED if key in phase},
+        "saved_model": {
+            key: size[key]
+            for key in ("bytes", "compressed_bytes")
+            if key in size
+        },
+    }
+
+
+def comparison(entries: Mapping[str, Mapping[str, Any]]) -> list[results.Row]:
+    """Returns the rows of the table of methods.
+
+    Args:
+        entries: What `compared` returned, by method.
+    """
+    return [
+        (
+            f"{method}, density {entry['density']:.3g}"
+            if "density" in entry
+            else method,
+            entry,
+            entry.get("saved_model") or {},
+        )
+        for method, entry in entries.items()
+    ]
 
 
 def compression(

@@ -154,7 +154,10 @@ def load_or_create(
     elif name is not None:
         where = f"--model={name}"
         keras.utils.set_random_seed(seed)
-        network = models.create(name, info.image_shape, info.num_classes)
+        try:
+            network = models.create(name, info.image_shape, info.num_classes)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
         check_ends_in_logits(network, where)
     else:
         raise InputError(

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.evaluation import chance
+
+# Of each network its name, its entry in `phases` and its size.
+Row = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
 
-def table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """Returns what was measured, a network a row.
 
     Args:
-        rows: Of each network its name, its entry in `phases` and its size.
+        rows: The networks.
     """
-    attacks = list(
-        dict.fromkeys(
-            attack
-            for _, phase, _ in rows
-            for attack in phase["robust_accuracy"]
+    note = chance_note(phase for _, phase, _ in rows)
+    return text.table(*cells(rows)) + (f"\n\n{note}" if note else "")
+
+
+def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Returns header and cells of the table.
+
+    Args:
+        rows: The networks.
+    """
+    attacks, proofs = (
+        list(
+            dict.fromkeys(
+                name for _, phase, _ in rows for name in phase.get(key) or ()
+            )
         )
-    )
-    proofs = list(
-        dict.fromkeys(
-            proof
-            for _, phase, _ in rows
-            for proof in phase.get("certified_accuracy", {})
-        )
+        for key in ("robust_accuracy", "certified_accuracy")
     )
     header = [
         "network",
@@ -35,23 +46,55 @@ def table(rows: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> str:
         "SavedModel",
         "compressed",
     ]
-    return text.table(
-        header,
+    return header, [
         [
-            [
-                name,
-                text.percent(phase["natural_accuracy"]),
-                *[
-                    text.percent(phase["robust_accuracy"].get(attack))
-                    for attack in attacks
-                ],
-                *[
-                    text.percent(phase.get("certified_accuracy", {}).get(proof))
-                    for proof in proofs
-                ],
-                text.size(size.get("bytes")),
-                text.size(size.get("compressed_bytes")),
-            ]
-            for name, phase, size in rows
-        ],
+            name,
+            *accuracies(phase, attacks, proofs),
+            text.size(size.get("bytes")),
+            text.size(size.get("compressed_bytes")),
+        ]
+        for name, phase, size in rows
+    ]
+
+
+def accuracies(
+    phase: Mapping[str, Any], attacks: Iterable[str], proofs: Iterable[str]
+) -> list[str]:
+    """Returns the cells of natural, robust and certified accuracy.
+
+    Args:
+        phase: An entry in `phases`.
+        attacks: Names of the columns of robust accuracy.
+        proofs: Names of the columns of certified accuracy.
+    """
+    at_chance = phase.get("not_above_chance") or ()
+    robust = phase.get("robust_accuracy") or {}
+    certified = phase.get("certified_accuracy") or {}
+    named = [(chance.NATURAL, phase.get("natural_accuracy"))]
+    named += [(attack, robust.get(attack)) for attack in attacks]
+    return [
+        text.percent(value) + (" (chance)" if name in at_chance else "")
+        for name, value in named
+    ] + [text.percent(certified.get(proof)) for proof in proofs]
+
+
+def chance_note(phases: Iterable[Mapping[str, Any]]) -> str:
+    """Returns what `(chance)` means, empty if nothing is at chance level.
+
+    Args:
+        phases: Entries in `phases`.
+    """
+    levels = sorted(
+        {
+            text.percent(phase["chance_level"])
+            for phase in phases
+            if phase.get("not_above_chance")
+        }
+    )
+    if not levels:
+        return ""
+    return (
+        f"(chance): not significantly above {' or '.join(levels)}, the "
+        "accuracy of drawing a class or of always naming the most frequent one "
+        f"(exact binomial test at {100 * chance.ALPHA:g} %)."
     )

@@ -29,6 +29,7 @@ from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
+from hydra_tf.registry import own_code
 from trainers.terminal.messages import in_flags
 
 # As shells have it for a process that a signal ended.
@@ -174,9 +175,10 @@ def _run_guarded(
             # A disk is no mistake in the command line.
             code = _FAILURE_EXIT if isinstance(error, OSError) else _USAGE_EXIT
             _fail(in_flags(str(error), own_flags), code)
-        if (reason := _of_the_system(error)) is None:
+        blamed = own_code.blame(error) or _of_the_system(error)
+        if blamed is None:
             raise
-        _fail(reason, _FAILURE_EXIT)
+        _fail(str(blamed), _FAILURE_EXIT)
 
 
 def _of_the_system(error: Exception) -> str | None:

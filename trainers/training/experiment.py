@@ -20,6 +20,7 @@ from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import training
 from hydra_tf.errors import InputError
+from hydra_tf.evaluation import chance
 from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
@@ -35,6 +36,7 @@ from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
 from trainers.terminal import startup
+from trainers.training import own_parts
 from trainers.training.settings import Settings
 from trainers.training.tensorboard import PhaseEvents
 
@@ -112,12 +114,17 @@ class Experiment:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             self._check_prunable(self._first_network, first, epochs, compared)
+            own_parts.check(
+                self._first_network, self.info.image_shape, self.settings
+            )
         self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
+        for line in self.settings.unread(epochs):
+            say(line)
 
     def _check_prunable(
         self,
@@ -239,7 +246,13 @@ class Experiment:
         )
         say(f"  {result.summary()}")
         folder.merge_metrics(
-            records.measured(self.settings, phase, result, folder)
+            records.measured(
+                self.settings,
+                phase,
+                result,
+                chance.record(result.to_dict(), labels, self.info.num_classes),
+                folder,
+            )
         )
 
     def finish(
@@ -430,7 +443,7 @@ class Experiment:
         name = self.settings.model.source
         if not name:
             return None
-        output = pathlib.Path(self.settings.run.output_dir).resolve()
+        output = files.as_path(self.settings.run.output_dir).resolve()
         # A folder may take in one phase after the other.
         same = pathlib.Path(name).expanduser().resolve() == output
         path = source.find(name, before=phase if same else None)

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from hydra_tf.progress import say
+from trainers.model_card import card as model_card
+from trainers.run import records
 from trainers.run import source
 from trainers.run.folder import RunFolder
 from trainers.terminal import results
@@ -18,20 +20,22 @@ from trainers.training import settings
 def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
-    run = experiment.Experiment(parsed)
     main_method = parsed.pruning.method
     others = [name for name in parsed.pruning.compare if name != main_method]
+    for each in (parsed.pruning, *map(parsed.pruning.with_method, others)):
+        settings.check_prune_epochs(
+            each, parsed.epochs["prune"], "--prune_epochs"
+        )
+    run = experiment.Experiment(parsed)
     run.begin(_epochs(run), others)
     pretrained = _pretrain(run)
     unpruned_size = run.unpruned_size(pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
-    rows = [
-        (
-            "before pruning",
-            run.folder.read_metrics()["phases"]["pretrain"],
-            unpruned_size,
+    table = {
+        "before pruning": records.compared(
+            run.folder.read_metrics()["phases"]["pretrain"], unpruned_size
         )
-    ]
+    }
     for method in (main_method, *others):
         folder = (
             run.folder
@@ -40,17 +44,16 @@ def run() -> None:
         )
         last = _prune_and_finetune(run, pretrained, method, folder, digest)
         metrics = folder.read_metrics()
-        rows.append(
-            (
-                f"{method}, density {metrics['sparsity']['density']:.3g}",
-                metrics["phases"][last],
-                metrics["artifacts"]["saved_model"],
-            )
+        table[method] = records.compared(
+            metrics["phases"][last],
+            metrics["artifacts"]["saved_model"],
+            metrics["sparsity"]["density"],
         )
+    _record_comparison(run.folder, table if others else None)
     if not run.worked:
         say(f"{run.folder.path}: finished before; nothing to do")
-    num_examples = rows[0][1]["num_examples"]
-    say(f"\n{results.table(rows)}\n")
+    num_examples = len(run.test_arrays[1])
+    say(f"\n{results.table(records.comparison(table))}\n")
     within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
     say(
         f"Accuracies on {num_examples} test images of {run.info.name}; "
@@ -63,6 +66,15 @@ def run() -> None:
     say(f"Densities:    {run.folder.density_plot}")
     say(f"All figures:  {run.folder.metrics}")
     say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
+
+
+def _record_comparison(
+    folder: RunFolder, table: dict[str, dict[str, Any]] | None
+) -> None:
+    """Adds the table of methods to the folder's record and card."""
+    if folder.read_metrics().get("comparison") != table:
+        metrics = folder.merge_metrics({"comparison": table})
+        model_card.write(folder.path, metrics)
 
 
 def _epochs(run: experiment.Experiment) -> dict[str, int]:

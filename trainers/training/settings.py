@@ -7,6 +7,7 @@ and each of its phases.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -19,6 +20,8 @@ from flags import pruning_flags
 from flags import run_flags
 from flags import schedule_flags
 from flags import training_flags
+from flags import unread
+from hydra_tf.errors import InputError
 from hydra_tf.registry.objectives import OBJECTIVES
 from hydra_tf.registry.objectives import ObjectiveEntry
 
@@ -108,6 +111,38 @@ class Settings:
             # In place of the ramps' schedules.
             record |= self.objective_record(phase, epochs)
         return record
+
+    def unread(self, phases: Iterable[str]) -> list[str]:
+        """Returns a line about flags that were given and have no effect.
+
+        Args:
+            phases: The phases of the run.
+        """
+        names = unread.of_objective(self.objective_entry, self.evaluation)
+        names += unread.of_evaluation(self.evaluation)
+        if "prune" in phases:
+            names += unread.of_pruning(self.pruning)
+        if not names:
+            return []
+        return [f"no effect in this run: {', '.join(names)}"]
+
+
+def check_prune_epochs(pruning: Pruning, epochs: int, flag: str) -> None:
+    """Checks that a method that trains has epochs to train in.
+
+    Args:
+        pruning: How the network is pruned.
+        epochs: Epochs of the prune phase.
+        flag: The flag that gives them.
+
+    Raises:
+        InputError: If it has none.
+    """
+    if pruning.trains and not epochs:
+        raise InputError(
+            f"{flag}=0: {pruning.method} chooses the weights that stay by "
+            "training; give it epochs, or pass --method=lwm, which needs none"
+        )
 
 
 def from_flags() -> Settings:

@@ -19,6 +19,10 @@ def run(phase: str) -> None:
     """
     parsed = settings.from_flags()
     epochs = phase_flags.epochs_from_flags(phase, parsed.epochs)
+    if phase == "prune":
+        settings.check_prune_epochs(
+            parsed.pruning, epochs, phase_flags.name(phase)
+        )
     if phase == "prune" and not parsed.pruning.trains:
         epochs = 0
     if phase != "pretrain" and parsed.model.source is None:

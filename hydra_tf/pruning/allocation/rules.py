@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.pruning.allocation.pools import check_each_leaves_channels
 from hydra_tf.pruning.density import check_densities
@@ -82,9 +83,14 @@ def read_densities(
     """
     where = f"`{argument}='{os.fspath(path)}'`"
     try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        content = json.loads(
+            files.as_path(path).read_text(encoding="utf-8"),
+            object_pairs_hook=functools.partial(_once_each, where),
+        )
     except FileNotFoundError as error:
         raise InputError(f"{where} does not exist") from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{where} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
@@ -96,6 +102,19 @@ def read_densities(
     except InputError as error:
         message = str(error).removeprefix(f"`{argument}` ")
         raise InputError(f"{where}: {message}") from error
+    return content
+
+
+def _once_each(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of a JSON file, in which no name stands twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in content if names.count(name) > 1)
+        raise InputError(
+            f"{where} has {twice!r} {names.count(twice)} times; give each "
+            "layer one density"
+        )
     return content
 
 

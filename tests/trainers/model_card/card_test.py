@@ -127,6 +127,58 @@ def test_states_what_was_measured_and_how():
         assert words in card, words
 
 
+def test_states_what_is_no_better_than_chance():
+    metrics = copy.deepcopy(METRICS)
+    result = metrics["phases"]["finetune"]
+    result |= {"chance_level": 0.1, "not_above_chance": ["pgd"]}
+    card = model_card(metrics)
+    assert "**Some of that is no better than chance" in card
+    assert "| finetune (the result) | 98.3 % | 77.2 % (chance) |" in card
+    assert "not significantly above 10.0 %" in card
+    assert "chance" not in model_card(METRICS)
+
+
+def test_shows_the_table_of_methods():
+    entry = {
+        "natural_accuracy": 0.98,
+        "robust_accuracy": {"pgd": 0.77},
+        "saved_model": {"bytes": 400123, "compressed_bytes": 45600},
+    }
+    metrics = {
+        **METRICS,
+        "comparison": {
+            "before pruning": entry,
+            "hydra": {"density": 0.05, **entry},
+            "lwm": {"density": 0.05, "natural_accuracy": 0.5},
+        },
+    }
+    card = model_card(metrics)
+    assert "## Methods compared" in card
+    assert (
+        "| network | natural | robust (pgd) | SavedModel | compressed |" in card
+    )
+    assert (
+        "| hydra, density 0.05 | 98.0 % | 77.0 % | 400.1 kB | 45.6 kB |" in card
+    )
+    assert "| lwm, density 0.05 | 50.0 % | - | - | - |" in card
+    assert "Methods compared" not in model_card(METRICS)
+
+
+def test_each_phase_has_its_learning_rate():
+    metrics = copy.deepcopy(METRICS)
+    metrics["run"]["learning_rate"] = 0.01
+    metrics["phases"]["pretrain"]["learning_rate"] = 0.1
+    metrics["phases"]["prune"] |= {"learning_rate": 0.05, "epochs": 0}
+    metrics["phases"]["finetune"]["learning_rate"] = 0.01
+    assert (
+        "| learning rate | `0.1` (pretrain), `0.01` (finetune) |"
+        in model_card(metrics)
+    )
+    assert "| learning rate | `0.3` |" in model_card(
+        {"run": {"learning_rate": 0.3}}
+    )
+
+
 def test_commands_are_those_of_an_installation_where_it_is_one(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/bin/hydra-tf-export"])
     metrics = {**METRICS, "run": {"binary": "pipeline"}}

@@ -3,6 +3,26 @@
 from trainers.terminal import results
 
 
+def test_figures_no_better_than_chance_are_marked_and_explained():
+    phase = {
+        "natural_accuracy": 0.5,
+        "robust_accuracy": {"pgd": 0.12, "fgsm": 0.3},
+        "chance_level": 0.117,
+        "not_above_chance": ["pgd"],
+    }
+    table = results.table([("pruned", phase, {})])
+    row, note = table.splitlines()[2], table.splitlines()[-1]
+    cells = row.split("  ")
+    assert [cell.strip() for cell in cells if cell.strip()][:4] == [
+        "pruned",
+        "50.0 %",
+        "12.0 % (chance)",
+        "30.0 %",
+    ]
+    assert "not significantly above 11.7 %" in note
+    assert "chance" not in results.table([("pruned", {}, {})])
+
+
 def test_row_has_what_was_measured_and_dashes_elsewhere():
     table = results.table(
         [

@@ -7,9 +7,11 @@ import time
 import pytest
 import tensorflow as tf
 from absl import flags
+from absl.testing import flagsaver
 
 from flags import preset_flags
 from hydra_tf import files
+from hydra_tf.registry.table import import_object
 from tests import disks
 from tests.trainers import binaries
 from trainers.terminal import startup
@@ -192,4 +194,22 @@ def test_full_stdout_is_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr == (
         "-c: error: a file cannot be used: No space left on device\n"
+    )
+
+
+def test_failure_of_a_user_s_code_is_one_line(monkeypatch, tmp_path, capfd):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_startup_example.py").write_text("def f():\n    {}[1]\n")
+
+    def main():
+        import_object("own_startup_example:f")()
+
+    monkeypatch.setattr(sys, "argv", ["/x/trainers/prune.py"])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
+        flags.FLAGS.unparse_flags()
+        startup.run(main)
+    assert stop.value.code == 1
+    assert capfd.readouterr().err == (
+        "prune: error: 'own_startup_example:f' raised KeyError: 1 "
+        "(own_startup_example.py, line 2 in f: {}[1])\n"
     )

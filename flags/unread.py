@@ -1,0 +1,79 @@
+"""Flags that were given and that nothing reads, so that somebody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from flags import objective_flags
+from flags import schedule_flags
+from hydra_tf.registry import attacks
+from hydra_tf.registry import evaluation as registry
+from hydra_tf.registry import methods
+from hydra_tf.registry.attacks import ATTACKS
+
+if TYPE_CHECKING:
+    from hydra_tf.evaluation import EvaluationSettings
+    from hydra_tf.pruning import Pruning
+    from hydra_tf.registry.objectives import ObjectiveEntry
+
+
+def of_objective(
+    entry: ObjectiveEntry, evaluation: EvaluationSettings
+) -> list[str]:
+    """Returns the flags of other objectives, and of radii that ramp up.
+
+    Args:
+        entry: The objective.
+        evaluation: What may read them in its place.
+    """
+    read = {setting.flag_name for setting in entry.settings}
+    read |= {"epsilon", "threat_model"}
+    if evaluation.smoothing is not None:
+        read.add("sigma")
+    unread = [name for name in objective_flags.NAMES if name not in read]
+    if not entry.needs_bounds:
+        unread += schedule_flags.NAMES
+    return list(_given(unread))
+
+
+def of_evaluation(evaluation: EvaluationSettings) -> list[str]:
+    """Returns the flags of attacks and proofs that are not made."""
+    entries = [ATTACKS.entry(name) for name in evaluation.attacks]
+    unread = [
+        setting.flag_name
+        for setting in (
+            attacks.NUM_STEPS,
+            attacks.STEP_SIZE,
+            attacks.NUM_RESTARTS,
+        )
+        if not any(entry.reads(setting.name) for entry in entries)
+    ]
+    if evaluation.smoothing is None:
+        unread += [registry.RADII.flag_name, registry.NUM_SAMPLES.flag_name]
+    return list(_given(unread))
+
+
+def of_pruning(pruning: Pruning) -> list[str]:
+    """Returns the flags of other ways of pruning than that of the run."""
+    each = [pruning, *map(pruning.with_method, pruning.compare)]
+    read = {name for one in each for name in one.in_use()}
+    if not any(one.density_is_target for one in each):
+        read.discard("density")
+    unread = _given(
+        setting.flag_name
+        for setting in methods.SETTINGS
+        if setting.name not in read
+    )
+    itself = f"--compare={pruning.method}"
+    return [*unread, *([itself] * (pruning.method in pruning.compare))]
+
+
+def _given(names: Iterable[str | None]) -> Iterator[str]:
+    """Yields the flags, of those named, that the command line has."""
+    for name in names:
+        if name in flags.FLAGS and flags.FLAGS[name].present:
+            yield f"--{name}"
