@@ -53,17 +53,18 @@ def expand(arguments: Sequence[str]) -> list[str]:
     Raises:
         flags.Error: If there is no such recipe or file.
     """
-    arguments = list(arguments)
-    while True:
-        expanded = flags.FLAGS.read_flags_from_files(list(_located(arguments)))
-        if expanded == arguments:
-            return expanded
-        # A flagfile may name recipes.
-        arguments = expanded
+    return list(_expanded(arguments, ()))
 
 
-def _located(arguments: Sequence[str]) -> Iterator[str]:
-    """Yields arguments with `--preset=NAME` as `--flagfile=PATH`."""
+def _expanded(
+    arguments: Sequence[str], within: tuple[str, ...]
+) -> Iterator[str]:
+    """Yields arguments, in place of files what they hold.
+
+    Args:
+        arguments: Words of a command line, or lines of a file.
+        within: The files that lead there, each included by the one before.
+    """
     rest = iter(arguments)
     for argument in rest:
         flag, equals, value = argument.partition("=")
@@ -72,9 +73,34 @@ def _located(arguments: Sequence[str]) -> Iterator[str]:
             yield from rest
         elif flag in ("--preset", "-preset", "--flagfile", "-flagfile"):
             value = value if equals else next(rest, "")
-            yield f"--flagfile={_find(flag.lstrip('-'), value)}"
+            found = _find(flag.lstrip("-"), value)
+            if not found:
+                # absl ignores --flagfile without a value.
+                continue
+            path = os.path.realpath(found)
+            if path in within:
+                raise flags.Error(
+                    f"flag {flag}={value}: the file includes itself, by "
+                    f"{' and '.join(map(os.path.basename, within))}; "
+                    "take that line out of it"
+                )
+            yield from _expanded(_lines(path, argument), (*within, path))
         else:
             yield argument
+
+
+def _lines(path: str, argument: str) -> list[str]:
+    """Returns the lines of a flagfile, without those for readers."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise flags.Error(
+            f"flag {argument}: cannot be read: {reason}; give a file with a "
+            "flag on each line"
+        ) from error
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
 def _find(flag: str, name: str) -> pathlib.Path | str:

@@ -16,6 +16,14 @@ class InputError(ValueError):
     """
 
 
+class FileError(OSError, InputError):
+    """A file or folder cannot be written or read: full disk, no permission.
+
+    The message is one line that names it and says why; `errno` is the
+    system's number of that reason.
+    """
+
+
 class DivergedError(RuntimeError):
     """The loss or a weight is no finite number; the message says where."""
 

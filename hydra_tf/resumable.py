@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +16,18 @@ from hydra_tf import files
 from hydra_tf.errors import InputError
 
 _MARK = "# "
+_CHECKSUM = "checksum"
 
 
 class ResumableTable:
     """A tab-separated file that grows line by line under fixed settings.
 
     The first line holds the settings as JSON, behind `# `; the second names
-    the columns; each other line is one row, flushed when it is appended. A last
-    line that was cut off is dropped when the table is read. Whoever finds the
-    file under other settings gets an error instead of a mixture.
+    the columns; each other line is one row, flushed when it is appended, and
+    ends in a checksum of all lines so far. A last line that was cut off is
+    dropped when the table is read; one that was changed, or does not follow
+    the one before it, is an error. Whoever finds the file under other settings
+    gets an error instead of a mixture.
 
     Args:
         path: The file. It is made by the first `append`.
@@ -41,51 +45,68 @@ class ResumableTable:
         self._columns = dict(columns)
         self._settings = dict(settings)
         self._ready = False
+        # Of all lines so far.
+        self._checksum = ""
 
     def read(self) -> list[dict[str, Any]]:
         """Returns the rows that are there, without one that was cut off.
 
         Raises:
-            InputError: If the file is not such a table, or its settings are
-                others.
+            InputError: If the file is not such a table, it was changed, or its
+                settings are others.
         """
         self._ready = False
-        if not self.path.exists():
-            return []
-        data = self.path.read_bytes()
+        with files.naming(self.path, "read"):
+            if not self.path.exists():
+                files.check_writable(self.path.parent, "table")
+                return []
+            data = self.path.read_bytes()
         complete = data[: data.rfind(b"\n") + 1]
-        first, header, *lines = [
-            *complete.decode("utf-8", errors="replace").splitlines(),
-            "",
-            "",
-        ]
+        text = complete.decode("utf-8", errors="replace")
+        first, header, *lines = [*text.split("\n"), "", ""]
         del lines[-2:]
         self._check_settings(first)
-        if header != "\t".join(self._columns):
+        if header != self._header:
             raise InputError(
                 f"{self.path} has other columns: give another path, or delete "
                 "it"
             )
+        self._checksum = checksum(header, checksum(first))
+        # The last line ends the text.
+        lines = lines[:-1]
         rows = [self._row(line, number) for number, line in enumerate(lines, 3)]
         if len(complete) < len(data):
-            os.truncate(self.path, len(complete))
+            with files.naming(self.path):
+                os.truncate(self.path, len(complete))
         self._ready = True
         return rows
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds one row, a value for each column."""
+        """Adds one row, a value for each column.
+
+        Raises:
+            FileError: If it cannot be written.
+        """
         if not self._ready:
-            settings = json.dumps(self._settings, sort_keys=True)
-            header = "\t".join(self._columns)
-            files.write_text(self.path, f"{_MARK}{settings}\n{header}\n")
+            first = _MARK + json.dumps(self._settings, sort_keys=True)
+            files.write_text(self.path, f"{first}\n{self._header}\n")
+            self._checksum = checksum(self._header, checksum(first))
             self._ready = True
         # `repr` of a float reads back as the same float.
-        cells = [
+        cells = "\t".join(
             value if isinstance(value, str) else repr(value)
             for value in (row[name] for name in self._columns)
-        ]
-        with open(self.path, "a", encoding="utf-8", newline="\n") as file:
-            file.write("\t".join(cells) + "\n")
+        )
+        self._checksum = checksum(cells, self._checksum)
+        with (
+            files.naming(self.path),
+            open(self.path, "a", encoding="utf-8", newline="\n") as file,
+        ):
+            file.write(f"{cells}\t{self._checksum}\n")
+
+    @property
+    def _header(self) -> str:
+        return "\t".join([*self._columns, _CHECKSUM])
 
     def _check_settings(self, line: str) -> None:
         try:
@@ -101,7 +122,15 @@ class ResumableTable:
         check_same_settings(self.path, found, self._settings)
 
     def _row(self, line: str, number: int) -> dict[str, Any]:
-        cells = line.split("\t")
+        text, _, found = line.rpartition("\t")
+        self._checksum = checksum(text, self._checksum)
+        if found != self._checksum:
+            raise InputError(
+                f"{self.path}, line {number}, was changed after it was "
+                f"written, or a line before it was: {line!r}; delete the file "
+                "to compute all lines again"
+            )
+        cells = text.split("\t")
         try:
             return {
                 name: parse(cell)
@@ -138,6 +167,16 @@ def check_same_settings(
             f"{path} was written with other settings: "
             f"{', '.join(differences)}. Give those, another path, or delete it"
         )
+
+
+def checksum(text: str, before: str = "") -> str:
+    """Returns a checksum of a text that follows others.
+
+    Args:
+        text: The text.
+        before: The checksum of what is before it.
+    """
+    return f"{zlib.crc32(text.encode(), int(before or '0', 16)):08x}"
 
 
 def digest(array: np.ndarray) -> str:

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each part of the library may import the parts of lower rank, and itself.
 RANKS = {
     "errors": 0,
+    "json_shape": 0,
     "files": 1,
     "graph": 2,
     "interrupts": 1,

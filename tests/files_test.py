@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -9,11 +10,15 @@ import signal
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hydra_tf import files
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
+from tests import disks
 
 
 def names(folder: pathlib.Path) -> list[str]:
@@ -148,7 +153,7 @@ def test_directory_is_put_back_after_a_kill_between_the_renames(tmp_path):
 def test_directory_refuses_to_replace_a_file(tmp_path):
     (tmp_path / "model").write_text("x")
     with (
-        pytest.raises(NotADirectoryError, match="is a file"),
+        pytest.raises(FileError, match="model is not a folder"),
         files.replacing_directory(tmp_path / "model"),
     ):
         pass
@@ -160,6 +165,115 @@ def test_directory_size_counts_all_files(tmp_path):
     (tmp_path / "a" / "x").write_bytes(b"123")
     (tmp_path / "y").write_bytes(b"45")
     assert files.directory_size(tmp_path) == 5
+
+
+@pytest.mark.parametrize("write", ["text", "json", "npz", "keras", "folder"])
+def test_full_disk_is_one_line_and_the_last_version_stays(tmp_path, write):
+    path = (
+        tmp_path
+        / {
+            "text": "a.txt",
+            "json": "a.json",
+            "npz": "a.npz",
+            "keras": "a.keras",
+            "folder": "a",
+        }[write]
+    )
+
+    def save(size):
+        if write == "text":
+            files.write_text(path, "x" * size)
+        elif write == "json":
+            files.write_json(path, ["x" * size])
+        elif write == "npz":
+            with files.replacing_file(path) as partial:
+                np.savez(partial, first=np.zeros(size), second=np.zeros(size))
+        elif write == "keras":
+            network = keras.Sequential(
+                [keras.Input((1,)), keras.layers.Dense(size)]
+            )
+            with files.replacing_file(path) as partial:
+                network.save(partial)
+        else:
+            module = tf.Module()
+            module.values = tf.Variable(tf.zeros(size))
+            with files.replacing_directory(path) as folder:
+                tf.saved_model.save(module, str(folder))
+
+    def content():
+        found = path.rglob("*") if path.is_dir() else [path]
+        return [each.read_bytes() for each in found if each.is_file()]
+
+    save(1)
+    before = content()
+    with (
+        disks.file_size_limit(100_000),
+        pytest.raises(
+            FileError, match=r"a\S* cannot be written: File"
+        ) as error,
+    ):
+        save(200_000)
+    assert error.value.errno == errno.EFBIG
+    assert str(error.value).endswith(
+        "; raise the limit (ulimit -f) and run it again"
+    )
+    assert content() == before
+    assert names(tmp_path) == [path.name]
+
+
+def test_disk_full_at_the_last_moment_keeps_the_last_version(tmp_path):
+    path = files.write_text(tmp_path / "a", "old")
+    with (
+        disks.full_at(0),
+        pytest.raises(FileError, match="a cannot be written: No space left"),
+    ):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_place_that_takes_no_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, words in (
+        (tmp_path / "file" / "a", "file is not a folder"),
+        (tmp_path / ("x" * 300), "File name too long; give a shorter path"),
+        (pathlib.Path("/proc/nothing/a"), "No such file"),
+    ):
+        with pytest.raises(FileError, match=f"cannot be written: .*{words}"):
+            files.write_text(path, "")
+    assert names(tmp_path) == ["file"]
+
+
+def test_error_about_another_file_stays_what_it_is(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="nowhere"),
+        files.replacing_file(tmp_path / "a"),
+    ):
+        open("/nowhere/else")
+    with pytest.raises(KeyError), files.replacing_file(tmp_path / "a"):
+        raise KeyError("a")
+    assert names(tmp_path) == []
+
+
+def test_json_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    assert files.read_json(path) is None
+    path.mkdir()
+    with pytest.raises(FileError, match="a.json cannot be read: Is a dir"):
+        files.read_json(path)
+    path.rmdir()
+    for text, words in (
+        ("", "Expecting value"),
+        ("[" * 100_000, "recursion"),
+        ('{"a": 1, "a": 2}', "it has 'a' twice"),
+        ("[Infinity]", "Infinity is no number"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=f"a.json .*{words}.*; delete it"):
+            files.read_json(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(InputError, match="can't decode byte 0xff"):
+        files.read_json(path)
 
 
 def test_tilde_is_the_home_folder(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import pathlib
@@ -12,11 +14,19 @@ from typing import Any
 import numpy as np
 
 from hydra_tf import files
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
 from hydra_tf.resumable import check_same_settings
+from hydra_tf.resumable import checksum
 
 # Seconds between two writes of the file.
 _INTERVAL = 1.0
+_SHAPE = {
+    "settings": dict,
+    "seconds": float,
+    "parts": {str: dict},
+    "checksum": str,
+}
 
 
 class State:
@@ -30,7 +40,8 @@ class State:
         settings: What all parts depend on, as JSON can hold it.
 
     Raises:
-        InputError: If the file is no such state, or its settings are others.
+        InputError: If the file is no such state, it was changed, its settings
+            are others, or it could not be written.
     """
 
     def __init__(
@@ -41,7 +52,9 @@ class State:
         self._parts: dict[str, dict[str, Any]] = {}
         self._seconds = 0.0
         self._start = self._written = time.monotonic()
-        if self._path is not None and self._path.exists():
+        if self._path is not None:
+            files.check_writable(self._path.parent, "state")
+            files.clear_partial(self._path.parent, glob.escape(self._path.stem))
             self._read(self._path)
 
     def __enter__(self) -> State:
@@ -49,7 +62,9 @@ class State:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         if kind is not None:
-            self._write()
+            # What ended the block matters more than what is kept of it.
+            with contextlib.suppress(FileError):
+                self._write()
         elif self._path is not None:
             self._path.unlink(missing_ok=True)
 
@@ -74,38 +89,45 @@ class State:
             self._write()
 
     def _read(self, path: pathlib.Path) -> None:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            settings, parts = content["settings"], content["parts"]
-            self._seconds = float(content["seconds"])
-            self._parts = {
-                name: {key: _decoded(value) for key, value in part.items()}
-                for name, part in parts.items()
-            }
-            check_same_settings(path, settings, self._settings)
-        except InputError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError):
+        content = files.read_json(
+            path,
+            _SHAPE,
+            "it is no evaluation to resume: give another path, or delete it",
+        )
+        if content is None:
+            return
+        if content.pop("checksum") != _checksum(content):
             raise InputError(
-                f"{path} is there, but is no evaluation to resume: give "
-                "another path, or delete it"
-            ) from None
+                f"{path} was changed after it was written: delete it, to "
+                "measure again"
+            )
+        check_same_settings(path, content["settings"], self._settings)
+        self._seconds = float(content["seconds"])
+        self._parts = {
+            name: {key: _decoded(value) for key, value in part.items()}
+            for name, part in content["parts"].items()
+        }
 
     def _write(self) -> None:
         self._written = time.monotonic()
         if self._path is None:
             return
-        files.write_json(
-            self._path,
-            {
-                "settings": self._settings,
-                "seconds": self.seconds,
-                "parts": {
-                    name: {key: _encoded(value) for key, value in part.items()}
-                    for name, part in self._parts.items()
-                },
+        content = {
+            "settings": self._settings,
+            "seconds": self.seconds,
+            "parts": {
+                name: {key: _encoded(value) for key, value in part.items()}
+                for name, part in self._parts.items()
             },
+        }
+        content = files.as_json(content)
+        files.write_json(
+            self._path, {**content, "checksum": _checksum(content)}
         )
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return checksum(json.dumps(content, sort_keys=True))
 
 
 def _encoded(value: Any) -> Any:

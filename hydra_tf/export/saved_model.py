@@ -80,6 +80,7 @@ def export_saved_model(
     Raises:
         InputError: If the model's input or output is not a single tensor, if
             its input shape is unknown, or if `path` holds something else.
+        FileError: If `path` cannot be written.
 
     Example:
     ```python
@@ -91,7 +92,7 @@ def export_saved_model(
     if not isinstance(model, keras.Model):
         raise InputError(f"`model` must be a Keras model. Received: {model!r}")
     path = files.as_path(path)
-    _check_replaceable(path)
+    check_replaceable(path)
     model = _without_masks(model)
     shape = _example_shape(model, input_shape)
 
@@ -152,10 +153,19 @@ def export_saved_model(
     )
 
 
-def _check_replaceable(path: pathlib.Path) -> None:
-    """Refuses to replace a folder that is not an earlier export."""
-    if not path.exists():
+def check_replaceable(path: pathlib.Path) -> None:
+    """Checks that a SavedModel can be written, or replaced, at a path.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        InputError: If it cannot be written, or is no earlier export.
+    """
+    if not os.path.exists(path):
+        files.check_writable(path, "path")
         return
+    files.check_writable(path.parent, "path")
     if path.is_dir() and (
         (path / "saved_model.pb").exists() or not any(path.iterdir())
     ):

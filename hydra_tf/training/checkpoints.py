@@ -11,6 +11,7 @@ checkpoints/<phase>.settings.json     what the phase was begun with
 from __future__ import annotations
 
 import json
+import operator
 import os
 import pathlib
 import time
@@ -22,10 +23,14 @@ import keras
 import numpy as np
 
 from hydra_tf import files
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.training.best_weights import BestWeights
 
 _FURTHER = "further_"
+_ADVICE = "delete it, or pass `overwrite`"
+_HISTORY = [{"epoch": int, "seconds": float, str: float}]
 
 
 class PhaseCheckpoints:
@@ -53,24 +58,43 @@ class PhaseCheckpoints:
     @property
     def is_finished(self) -> bool:
         """Whether the phase is finished."""
-        return self.network.is_file()
+        return os.path.isfile(self.network)
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Records what a phase is begun with, or checks that it is the same.
 
-        A phase of which no epoch was finished is begun afresh.
+        A phase of which no epoch was finished is begun afresh. Files that an
+        earlier process left half-written are removed.
 
         Args:
             settings: What determines its result, by name.
 
         Raises:
-            InputError: If the phase was begun with other settings.
+            InputError: If the phase was begun with other settings, what is
+                kept of it cannot be used, or nothing can be written.
         """
-        if self._begun_with() is None:
+        self.check()
+        self.check_settings(settings)
+        if self.is_finished:
+            return
+        files.clear_partial(self.state.parent, f"{self.phase}*")
+        if not self.state.is_file():
             self.remove()
             files.write_json(self._path("settings.json"), settings)
-        else:
-            self.check_settings(settings)
+
+    def check(self) -> None:
+        """Checks that what is kept of the phase can be used, and added to.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        if not self.is_finished:
+            files.check_writable(self.state.parent, "folder")
+        if self._begun_with() is None:
+            return
+        self.read_history()
+        if not self.is_finished:
+            _read_state(self.state)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Compares settings with those that a phase was begun with, if any.
@@ -109,19 +133,17 @@ class PhaseCheckpoints:
         Raises:
             InputError: If the file cannot be read.
         """
-        try:
-            return keras.saving.load_model(self.network, compile=False)
-        except Exception as error:
-            # Keras raises whatever its parts raise: zip, JSON, HDF5, layers.
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{self.network} cannot be read ({type(error).__name__}: "
-                f"{reason}); delete it, or pass `overwrite`"
-            ) from error
+        return load_network(self.network, str(self.network), _ADVICE)
 
     def read_history(self) -> list[dict[str, float]]:
         """Returns the figures of each epoch so far."""
-        return files.read_json(self._path("history.json")) or []
+        history = files.read_json(
+            self._path("history.json"),
+            _HISTORY,
+            "delete it (the figures of these epochs are lost then, not the "
+            "weights), or pass `overwrite`",
+        )
+        return history or []
 
     def write_history(self, epochs: list[dict[str, float]]) -> None:
         """Replaces the figures of the epochs."""
@@ -130,13 +152,24 @@ class PhaseCheckpoints:
     def remove(self) -> None:
         """Removes what was kept of the phase."""
         for suffix in ("state.npz", "history.json", "settings.json", "keras"):
-            self._path(suffix).unlink(missing_ok=True)
+            with files.naming(self._path(suffix), "removed"):
+                self._path(suffix).unlink(missing_ok=True)
 
     def _begun_with(self) -> dict[str, Any] | None:
         """Returns the settings of a phase that was begun, else `None`."""
-        if not (self.is_finished or self.state.is_file()):
+        if not (self.is_finished or os.path.isfile(self.state)):
             return None
-        return files.read_json(self._path("settings.json")) or None
+        path = self._path("settings.json")
+        settings = files.read_json(
+            path, dict, "pass `overwrite` to start the phase again"
+        )
+        if not settings:
+            raise InputError(
+                f"{path} does not say what the {self.phase} phase beside it "
+                "was begun with; put it back, or pass `overwrite` to start "
+                "the phase again"
+            )
+        return settings
 
     def _path(self, suffix: str) -> pathlib.Path:
         return self.folder / "checkpoints" / f"{self.phase}.{suffix}"
@@ -146,6 +179,67 @@ def save_network(network: keras.Model, path: pathlib.Path) -> None:
     """Writes a `.keras` file that appears under its name when complete."""
     with files.replacing_file(path) as partial:
         network.save(partial)
+
+
+def load_network(path: pathlib.Path, what: str, advice: str) -> keras.Model:
+    """Returns the network of a `.keras` file.
+
+    Args:
+        path: The file.
+        what: What to call it in a message, such as `--source=x.keras`.
+        advice: What the user may do about a damaged file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        # Keras raises whatever its parts raise: zip, JSON, HDF5, layers.
+        reason = " ".join(str(error).split())[:200]
+        why = f"cannot be read as a Keras model: it is damaged; {advice}"
+        if isinstance(error, OSError) and error.errno:
+            why = f"cannot be read: {os.strerror(error.errno)}"
+        elif _is_whole(path):
+            why = (
+                "cannot be read as a Keras model, although the file is whole; "
+                "its layers may be unknown here"
+            )
+        raise InputError(
+            f"{what} {why} ({type(error).__name__}: {reason})"
+        ) from error
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+    """Whether a zip archive is as it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except LookupError:
+        # Python lacks a part of its own, which says nothing of the file.
+        return True
+    except Exception:
+        return False
+
+
+def check_savable(network: keras.Model) -> None:
+    """Checks that a file of a network could be read again.
+
+    Args:
+        network: The network.
+
+    Raises:
+        InputError: If Keras refuses the name of a layer when it reads it.
+    """
+    names = [
+        layer.name for layer in flatten_layers(network) if "/" in layer.name
+    ]
+    if names:
+        raise InputError(
+            f"`network` has a layer named {names[0]!r}, and Keras reads no "
+            "file of a network with `/` in a name: rename the layer, "
+            f"layer.name = {names[0].replace('/', '_')!r}"
+        )
 
 
 def save_state(
@@ -183,31 +277,58 @@ def restore_state(
     Raises:
         InputError: If the file is damaged or of other variables.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values = [arrays[f"{index:05d}"] for index in range(len(variables))]
-            further = {
-                name.removeprefix(_FURTHER): arrays[name]
-                for name in arrays.files
-                if name.startswith(_FURTHER)
-            }
-            fits = len(arrays.files) == len(variables) + 1 + len(further)
-            epoch = int(arrays["epoch"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); delete it, or pass `overwrite`"
-        ) from error
-    if not fits or any(
+    epoch, values, further = _read_state(path)
+    if len(values) != len(variables) or any(
         value.shape != tuple(variable.shape)
+        or not np.can_cast(value.dtype, np.dtype(variable.dtype), "same_kind")
         for value, variable in zip(values, variables, strict=True)
     ):
-        raise InputError(
-            f"{path} is the state of another network; delete it, or pass "
-            "`overwrite`"
-        )
+        raise InputError(f"{path} is the state of another network; {_ADVICE}")
     for value, variable in zip(values, variables, strict=True):
         variable.assign(value)
     return epoch, further
+
+
+def _read_state(
+    path: pathlib.Path,
+) -> tuple[int, list[np.ndarray], dict[str, np.ndarray]]:
+    """Returns the epochs, the values and the further arrays of a state.
+
+    Raises:
+        InputError: If `save_state` cannot have written it.
+    """
+    try:
+        with files.naming(path, "read"), np.load(path) as file:
+            arrays = dict(file)
+        # Refuses what is no whole number.
+        epoch = operator.index(arrays.pop("epoch")[()])
+    except FileError:
+        raise
+    except Exception as error:
+        # NumPy and zipfile raise whatever a damaged file leads them to.
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}: {reason}); "
+            f"{_ADVICE}"
+        ) from error
+    further = {
+        name.removeprefix(_FURTHER): arrays.pop(name)
+        for name in sorted(arrays)
+        if name.startswith(_FURTHER)
+    }
+    if epoch < 0 or sorted(arrays) != [
+        f"{index:05d}" for index in range(len(arrays))
+    ]:
+        raise InputError(
+            f"{path} cannot be read: it is not the state of a phase; {_ADVICE}"
+        )
+    values = [arrays[name] for name in sorted(arrays)]
+    for value in (*values, *further.values()):
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise InputError(
+                f"{path} holds weights that are no finite numbers; {_ADVICE}"
+            )
+    return epoch, values, further
 
 
 class EpochCheckpoint(keras.callbacks.Callback):

@@ -223,9 +223,16 @@ class PhaseTraining:
         if kept is None or not kept.state.is_file():
             return 0
         first_epoch, further = restore_state(kept.state, self._variables)
+        if first_epoch > self._phase.epochs:
+            raise InputError(
+                f"{kept.state} is the state after {first_epoch} epochs of a "
+                f"phase of {self._phase.epochs}; delete it, or pass `overwrite`"
+            )
         if best is not None:
             best.set_state(further)
-        self._history[:] = kept.read_history()[:first_epoch]
+        self._history[:] = [
+            each for each in kept.read_history() if each["epoch"] <= first_epoch
+        ]
         if self._execution.progress != "none":
             progress_lines.say(
                 f"  resuming after epoch {first_epoch} of {self._phase.epochs}"

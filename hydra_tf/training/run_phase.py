@@ -16,6 +16,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.checkpoints import check_savable
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
@@ -117,7 +118,10 @@ def run_phase(
 
     Raises:
         InputError: If an argument cannot be used, or the folder holds the
-            phase begun with other settings.
+            phase begun with other settings, or damaged.
+        FileError: If the folder cannot be written, or no more (a kind of
+            `InputError` and of `OSError`). What was complete stays, and the
+            same call resumes there.
         DivergedError: If the loss or a weight is not finite.
 
     Example:
@@ -224,6 +228,8 @@ def train_phase(
     if not isinstance(network, keras.Layer):
         network = network()
         _check_network(phase, network)
+    if kept is not None:
+        check_savable(network)
     if phase.epochs:
         batches = as_train_data(
             train() if callable(train) else train, phase.seed

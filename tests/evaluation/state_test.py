@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
 from hydra_tf.evaluation.state import State
+from tests.disks import file_size_limit
 
 SETTINGS = {"epsilon": 0.1, "attacks": ("pgd",)}
 
@@ -72,3 +74,44 @@ def test_files_of_another_kind_are_refused(tmp_path, text):
     with pytest.raises(InputError, match="is no evaluation to resume"):
         State(path, SETTINGS)
     assert path.read_text() == text
+
+
+def test_no_changed_byte_is_taken_for_a_result(path):
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        try:
+            state = State(path, SETTINGS)
+        except InputError as error:
+            assert "state.json" in str(error) and "\n" not in str(error)
+        else:
+            # Such as white space between words of JSON.
+            part = state.part("pgd attack")
+            assert part["withstood"].tolist() == [False, True, True]
+
+
+def test_file_that_cannot_be_written_is_refused_before_anything_is_done(
+    tmp_path,
+):
+    (tmp_path / "file").write_text("")
+    for path, words in (
+        (tmp_path / "file" / "state.json", "file is not a folder"),
+        (tmp_path / ("x" * 300) / "state.json", "File name too long"),
+    ):
+        with pytest.raises(FileError, match=f"`state`=.*{words}"):
+            State(path, SETTINGS)
+
+
+def test_full_disk_keeps_what_was_kept(path):
+    whole = path.read_bytes()
+    with (
+        file_size_limit(10),
+        pytest.raises(KeyboardInterrupt),
+        State(path, SETTINGS) as state,
+    ):
+        state.part("more", done=1)
+        raise KeyboardInterrupt
+    assert path.read_bytes() == whole
+    assert [each.name for each in path.parent.iterdir()] == ["state.json"]

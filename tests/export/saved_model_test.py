@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -318,7 +319,7 @@ def test_a_failed_export_keeps_the_earlier_one(tmp_path, monkeypatch):
     export_saved_model(model, tmp_path / "m")
 
     def fail(module, path, signatures):
-        (tmp_path / ".m.partial" / "variables").mkdir()
+        (pathlib.Path(path) / "variables").mkdir()
         raise OSError("No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", fail)

@@ -109,3 +109,30 @@ def test_listing_has_each_recipe_below_its_family_and_source():
     assert line.split(None, 1)[1] == (
         "0.1, 0.05, 0.01   HYDRA, TRADES: CIFAR-10, VGG16-BN"
     )
+
+
+@pytest.mark.parametrize("word", ["--flagfile=own", "--flagfile own"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_file_that_includes_itself_is_an_error(
+    word, length, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = [*[f"other{index}" for index in range(length - 1)], "own"]
+    for name, included in zip(["own", *names], names, strict=False):
+        (tmp_path / name).write_text(f"--seed=1\n--flagfile=./{included}\n")
+    with pytest.raises(
+        flags.Error, match="--flagfile=./own: the file includes itself"
+    ):
+        preset_flags.expand(word.split())
+
+
+def test_file_may_be_included_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").write_text("# of mine\n\n--seed=1\n")
+    assert preset_flags.expand(["--flagfile=own"] * 2) == ["--seed=1"] * 2
+
+
+def test_file_that_is_no_text_is_an_error(tmp_path):
+    (tmp_path / "own").write_bytes(b"--seed=\xff")
+    with pytest.raises(flags.Error, match="own: cannot be read: it is no text"):
+        preset_flags.expand([f"--flagfile={tmp_path / 'own'}"])

@@ -9,7 +9,9 @@ import pytest
 import hydra_tf as ht
 from hydra_tf import interrupts
 from hydra_tf.errors import DivergedError
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
+from tests import disks
 
 OBJECTIVE = ht.objectives.FGSM(epsilon=0.1)
 
@@ -317,3 +319,54 @@ def test_progress_is_silent_unless_asked_for(train, capsys):
     assert capsys.readouterr().out == ""
     run(model(), "pretrain", train, epochs=1, progress="epochs")
     assert "pretrain 1/1  loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "phase, counts",
+    [
+        # The state after the second epoch.
+        ("pretrain", [4]),
+        pytest.param("pretrain", range(6), marks=pytest.mark.slow),
+        pytest.param("prune", range(6), marks=pytest.mark.slow),
+    ],
+)
+def test_full_disk_loses_nothing_whatever_file_it_stops(
+    train, tmp_path, phase, counts
+):
+    make = model if phase == "pretrain" else masked
+    with disks.full_at(100) as written:
+        whole = run(make(), phase, train, tmp_path / "whole", epochs=2)
+    # Settings, history and state of two epochs, the network.
+    assert len(written) == 6
+    for count in counts:
+        folder = tmp_path / str(count)
+        with (
+            disks.full_at(count),
+            pytest.raises(FileError, match="cannot be written: No space left"),
+        ):
+            run(make(), phase, train, folder, epochs=2)
+        assert_equal(whole, run(make(), phase, train, folder, epochs=2))
+        assert {path.name for path in (folder / "checkpoints").iterdir()} == {
+            f"{phase}.{suffix}"
+            for suffix in ("keras", "history.json", "settings.json")
+        }
+
+
+def test_state_of_more_epochs_than_the_phase_has_is_refused(train, tmp_path):
+    with pytest.raises(interrupts.Interrupted):
+        run(model(), "pretrain", train, tmp_path, callbacks=[stop_after(1)])
+    path = tmp_path / "checkpoints" / "pretrain.state.npz"
+    with np.load(path) as arrays:
+        changed = {**arrays, "epoch": 4}
+    np.savez(path, **changed)
+    with pytest.raises(InputError, match="after 4 epochs of a phase of 3"):
+        run(model(), "pretrain", train, tmp_path)
+
+
+def test_history_that_was_deleted_costs_figures_alone(train, tmp_path):
+    with pytest.raises(interrupts.Interrupted):
+        run(model(), "pretrain", train, tmp_path, callbacks=[stop_after(2)])
+    history = tmp_path / "checkpoints" / "pretrain.history.json"
+    history.unlink()
+    run(model(), "pretrain", train, tmp_path)
+    assert [each["epoch"] for each in json.loads(history.read_text())] == [3]

@@ -8,6 +8,8 @@ from typing import Any
 from trainers.run import source
 from trainers.run.folder import RunFolder
 
+_KEYS = {"robust_accuracy", "attacks", "num_examples"}
+
 
 def recorded_attacks(path: pathlib.Path) -> list[dict[str, Any]]:
     """Returns what attacks left of the same network, if a run recorded it."""
@@ -21,7 +23,7 @@ def recorded_attacks(path: pathlib.Path) -> list[dict[str, Any]]:
         return []
     measured = folder.read_metrics().get("phases", {}).get(phase, {})
     digest = source.fingerprint(folder.finished(phase))
-    if measured.get("checkpoint") != digest:
+    if measured.get("checkpoint") != digest or not _KEYS <= measured.keys():
         return []
     return [
         {
@@ -32,4 +34,5 @@ def recorded_attacks(path: pathlib.Path) -> list[dict[str, Any]]:
             "threat_model": measured["attacks"][name]["threat_model"],
         }
         for name, accuracy in measured["robust_accuracy"].items()
+        if name in measured["attacks"]
     ]

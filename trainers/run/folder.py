@@ -15,22 +15,22 @@ flags.txt  metrics.json  README.md
 from __future__ import annotations
 
 import fcntl
+import os
 import pathlib
 import shutil
 from collections.abc import Mapping
 from typing import IO
 from typing import Any
 
+from hydra_tf import export
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.phases import PHASES
 from hydra_tf.training import PhaseCheckpoints
+from trainers.run.metrics_shape import METRICS
 
-_ENTRIES = (
-    "checkpoints",
-    "compare",
-    "events",
-    "saved_model",
+_FOLDERS = ("checkpoints", "compare", "events", "saved_model")
+_FILES = (
     "shrunk.keras",
     "densities.png",
     "learning_curves.png",
@@ -40,6 +40,7 @@ _ENTRIES = (
     "metrics.json",
     "README.md",
 )
+_ENTRIES = (*_FOLDERS, *_FILES)
 
 
 class RunFolder:
@@ -104,7 +105,7 @@ class RunFolder:
             before: Phase to stop at.
         """
         phases = PHASES if before is None else PHASES[: PHASES.index(before)]
-        done = [phase for phase in phases if self.finished(phase).is_file()]
+        done = [phase for phase in phases if self.phase(phase).is_finished]
         return done[-1] if done else None
 
     def open(self, *, overwrite: bool = False) -> None:
@@ -113,41 +114,74 @@ class RunFolder:
         Args:
             overwrite: Whether to remove what an earlier run left.
 
+        What a run that was killed left half-written is removed.
+
         Raises:
             InputError: If the path cannot be a run's folder, holds other
                 things, or another process is writing to it.
         """
+        self.check(overwrite=overwrite)
         flag = f"--output_dir={self.path}"
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{flag} is a file; name a folder")
-        if self.path.is_dir():
-            entries = {entry.name for entry in self.path.iterdir()}
-            visible = {name for name in entries if not name.startswith(".")}
-            if visible and not visible.intersection(_ENTRIES):
-                raise InputError(
-                    f"{flag} holds files that are no run of these programs; "
-                    "name a new or an empty folder"
-                )
-        try:
+        with files.naming(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = open(self.path / ".lock", "a")  # noqa: SIM115
-        except OSError as error:
-            raise InputError(
-                f"{flag} cannot be written: {error.strerror}"
-            ) from error
         try:
             # Released by the system however the process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise InputError(
                 f"{flag} is in use by another process; wait for it, or name "
                 "another folder"
             ) from error
+        except OSError as error:
+            raise InputError(
+                f"{flag} cannot be locked: {error.strerror}; name a folder on "
+                "another file system"
+            ) from error
         self._lock = lock
         if overwrite:
             self._clear()
-        for leftover in self.path.glob("checkpoints/.*.partial*"):
-            leftover.unlink(missing_ok=True)
+        files.clear_partial(self.path, below=True)
+
+    def check(self, *, overwrite: bool = False) -> None:
+        """Checks that the folder can be taken, and writes nothing.
+
+        Args:
+            overwrite: Whether what an earlier run left will be removed.
+
+        Raises:
+            InputError: If it cannot be written, or holds what no run wrote.
+        """
+        flag = f"--output_dir={self.path}"
+        if os.path.exists(self.path) and not self.path.is_dir():
+            raise InputError(f"{flag} is a file; name a folder")
+        files.check_writable(self.path, "output_dir")
+        if not self.path.is_dir():
+            return
+        with files.naming(self.path, "read"):
+            visible = {
+                entry.name: entry.is_dir()
+                for entry in self.path.iterdir()
+                if not entry.name.startswith(".")
+            }
+        if visible and not visible.keys() & set(_ENTRIES):
+            raise InputError(
+                f"{flag} holds files that are no run of these programs; "
+                "name a new or an empty folder"
+            )
+        for name in visible.keys() & set(_ENTRIES):
+            if visible[name] != (name in _FOLDERS):
+                wanted = "folder" if name in _FOLDERS else "file"
+                raise InputError(
+                    f"{flag} holds {name} that is no {wanted}, as that of a "
+                    "run is; rename it, or name another folder"
+                )
+        for name in ("checkpoints", "compare"):
+            files.check_writable(self.path / name, "output_dir")
+        export.check_replaceable(self.saved_model)
+        if not overwrite:
+            # Not only when figures are added to it, perhaps after hours.
+            self.read_metrics()
 
     def describe_checkpoints(self) -> dict[str, dict[str, Any]]:
         """Returns where each finished phase's network is, and how large."""
@@ -157,12 +191,15 @@ class RunFolder:
                 "bytes": self.finished(phase).stat().st_size,
             }
             for phase in PHASES
-            if self.finished(phase).is_file()
+            if self.phase(phase).is_finished
         }
 
     def read_metrics(self) -> dict[str, Any]:
         """Returns the content of `metrics.json`, empty if there is none."""
-        return files.read_json(self.metrics) or {}
+        metrics = files.read_json(
+            self.metrics, METRICS, "delete it, and networks are measured again"
+        )
+        return metrics or {}
 
     def merge_metrics(self, new: Mapping[str, Any]) -> dict[str, Any]:
         """Adds to `metrics.json`; of phases, those not named stay.
@@ -181,7 +218,8 @@ class RunFolder:
     def _clear(self) -> None:
         for name in _ENTRIES:
             entry = self.path / name
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+            with files.naming(entry, "removed"):
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink(missing_ok=True)

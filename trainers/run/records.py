@@ -44,8 +44,10 @@ def is_measured(
     if entry is None:
         return False
     return (
-        entry["num_examples"] == num_examples
-        and entry["checkpoint"] == source.fingerprint(folder.finished(phase))
+        "natural_accuracy" in entry
+        and entry.get("num_examples") == num_examples
+        and entry.get("checkpoint")
+        == source.fingerprint(folder.finished(phase))
         and settings.evaluation.matches(entry)
     )
 
@@ -71,7 +73,7 @@ def measured(
     entry = {
         **result.to_dict(),
         **at_chance,
-        "epochs": len(history),
+        "epochs": history[-1]["epoch"] if history else 0,
         **({} if best is None else {"best_epoch": int(best)}),
         "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,10 +12,12 @@ import keras
 import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
+from hydra_tf import files
 from hydra_tf import models
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
+from hydra_tf.training.checkpoints import load_network
 from trainers.run import folder as run_folder
 from trainers.run import networks
 
@@ -34,7 +37,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
         InputError: If there is no such network.
     """
     path = pathlib.Path(source).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)
         if phase is None and folder.shrunk.is_file():
@@ -45,7 +48,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
                 "checkpoints/<phase>.keras in it"
             )
         return folder.finished(phase)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"--source={source} does not exist; give the folder of a run or a "
             ".keras file"
@@ -60,7 +63,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
 def is_saved_model(path: pathlib.Path) -> bool:
     """Whether a folder is a SavedModel rather than a run."""
-    return (path / "saved_model.pb").is_file()
+    return os.path.isfile(path / "saved_model.pb")
 
 
 def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -119,16 +122,9 @@ def load(path: pathlib.Path) -> keras.Model:
     Raises:
         InputError: If it cannot be read as a Keras model.
     """
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        # Keras raises whatever its parts raise: zip, JSON, HDF5, the layers.
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"--source={path} cannot be read as a Keras model; it may be "
-            f"truncated, or of layers unknown here "
-            f"({type(error).__name__}: {reason})"
-        ) from error
+    return load_network(
+        path, f"--source={path}", "give another, or write it again"
+    )
 
 
 def load_or_create(
@@ -249,7 +245,7 @@ def _check_architecture(
 def fingerprint(path: pathlib.Path) -> str:
     """Returns a digest of the file's content, to recognise it by."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with files.naming(path, "read"), open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()[:16]

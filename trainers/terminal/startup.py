@@ -11,7 +11,9 @@ import functools
 import itertools
 import os
 import pathlib
+import re
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from absl import flags
 from absl import logging
 
 from flags import preset_flags
+from hydra_tf import files
 from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
@@ -92,13 +95,8 @@ def _parse_flags(
         if own_flags is not None:
             return _parse_own_flags(own_flags, argv)
         return flags.FLAGS([argv[0], *preset_flags.expand(argv[1:])])
-    except flags.CantOpenFlagFileError as error:
-        cause = error.__cause__ or error.__context__ or error
-        _fail(f"flag --flagfile: {cause}", _USAGE_EXIT)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"flagfile cannot be read: {error}", _USAGE_EXIT)
 
 
 def _parse_own_flags(
@@ -174,11 +172,36 @@ def _run_guarded(
         if (number := interrupts.received()) is not None:
             _fail_stopped(interrupts.Interrupted(number))
         if isinstance(error, InputError):
-            _fail(in_flags(str(error), own_flags), _USAGE_EXIT)
-        blamed = own_code.blame(error)
+            # A disk is no mistake in the command line.
+            code = _FAILURE_EXIT if isinstance(error, OSError) else _USAGE_EXIT
+            _fail(in_flags(str(error), own_flags), code)
+        blamed = own_code.blame(error) or _of_the_system(error)
         if blamed is None:
             raise
         _fail(str(blamed), _FAILURE_EXIT)
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """Returns a line on a user's path or a full disk; `None` for a defect."""
+    number = files.system_reason(error)
+    path = getattr(error, "filename", None)
+    if number is None or (path is None and number not in files.FULL):
+        return None
+    if path is not None and _is_own(os.fsdecode(path)):
+        return None
+    reason = os.strerror(number)
+    if path is None and (match := re.search(rf"(\S+); {reason}", str(error))):
+        # In the messages of TensorFlow.
+        path = match[1]
+    return f"{path or 'a file'} cannot be used: {reason}"
+
+
+def _is_own(path: str) -> bool:
+    """Whether a path is of these programs or of Python, not of the user."""
+    root = pathlib.Path(__file__).parents[2]
+    own = [root / name for name in ("flags", "hydra_tf", "trainers")]
+    own += map(pathlib.Path, sysconfig.get_paths().values())
+    return any(pathlib.Path(path).is_relative_to(folder) for folder in own)
 
 
 def _import_tensorflow() -> None:
@@ -219,7 +242,11 @@ def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
 
 def _fail(message: str, exit_code: int, label: str = "error: ") -> NoReturn:
     """Writes one line to stderr and exits."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Stdout is what is full; Python would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     running = pathlib.Path(sys.argv[0]).stem
     sys.stderr.write(f"{running}: {label}{' '.join(message.split())}\n")
     sys.stderr.flush()

@@ -125,13 +125,15 @@ class Experiment:
                 written.
         """
         self.epochs = dict(epochs)
+        overwrite = self.settings.run.overwrite
+        self.folder.check(overwrite=overwrite)
+        for folder in (self.folder, *map(self.folder.comparison, compared)):
+            for name in () if overwrite else epochs:
+                folder.phase(name).check()
         methods = [self.pruning(name) for name in (None, *compared)]
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
-        if (
-            self.settings.run.overwrite
-            or not self.folder.finished(first).is_file()
-        ):
+        if overwrite or not self.folder.phase(first).is_finished:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             starting.check_prunable(
@@ -140,7 +142,7 @@ class Experiment:
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
-        self.folder.open(overwrite=self.settings.run.overwrite)
+        self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
         files.write_text(

@@ -54,9 +54,12 @@ def finish(
             ),
         )
     digest = source.fingerprint(folder.finished(phase))
-    artifacts = folder.read_metrics().get("artifacts", {})
+    metrics = folder.read_metrics()
+    artifacts = metrics.get("artifacts", {})
     if (
         not run.worked
+        and {"sparsity", "artifacts"} <= metrics.keys()
+        and "saved_model" in artifacts
         and files.recover_directory(folder.saved_model)
         and artifacts.get("exported_checkpoint") == digest
         and folder.readme.is_file()

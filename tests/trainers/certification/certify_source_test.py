@@ -85,12 +85,13 @@ def command(sources, data_dir, folder, source="net.keras", count=40):
 
 
 def table(folder, without=()):
-    """Returns the lines of `certify.tsv` as dicts of strings."""
+    """Returns the lines of `certify.tsv`, without checksums, as strings."""
     with open(folder / "certify.tsv", newline="") as file:
         assert file.readline().startswith("# {")
         rows = list(csv.DictReader(file, delimiter="\t"))
     for row in rows:
-        for name in without:
+        # That of the seconds and of the source, too.
+        for name in ("checksum", *without):
             del row[name]
     return rows
 

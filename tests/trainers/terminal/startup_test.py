@@ -5,11 +5,14 @@ import sys
 import time
 
 import pytest
+import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
 from flags import preset_flags
+from hydra_tf import files
 from hydra_tf.registry.table import import_object
+from tests import disks
 from tests.trainers import binaries
 from trainers.terminal import startup
 
@@ -74,7 +77,7 @@ def test_certify_has_flags_of_its_own():
         (["--method=hidra"], "Did you mean 'hydra'?"),
         (["stray"], "unexpected argument 'stray'"),
         (["--flagfile=/nowhere.flags"], "/nowhere.flags: there is no such"),
-        (["--flagfile=/"], "Is a directory: '/'"),
+        (["--flagfile=/"], "--flagfile=/: cannot be read: Is a directory"),
         (["--preset=digits_dem"], "did you mean --preset=digits_demo or"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
@@ -115,6 +118,83 @@ def test_certify_says_that_recipes_are_of_training():
 def test_binary_knows_how_it_was_started(program, name, typed, monkeypatch):
     monkeypatch.setattr(sys, "argv", [program, "--density=0.1"])
     assert (startup.name(), startup.program()) == (name, typed)
+
+
+def ends(main, monkeypatch, capfd):
+    """Returns exit code and stderr of a binary with such a main function."""
+    monkeypatch.setattr(sys, "argv", ["prune.py"])
+    with pytest.raises(SystemExit) as stop:
+        startup.run(main, flags.FlagValues())
+    return stop.value.code, capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "make_mistake, words",
+    [
+        (lambda folder: open(folder / "none"), "none cannot be used: No such"),
+        (
+            lambda folder: (folder / ("x" * 300)).write_text(""),
+            "cannot be used: File name too long",
+        ),
+        (
+            lambda folder: tf.io.write_file(str(folder / "a"), "x" * 100),
+            "a cannot be used: File too large",
+        ),
+        (
+            lambda folder: (folder / "a").write_text("x" * 100),
+            "a file cannot be used: File too large",
+        ),
+        (
+            lambda folder: files.write_text(folder / "a", "x" * 100),
+            "a cannot be written: File too large; raise the limit",
+        ),
+    ],
+)
+def test_a_user_s_path_or_disk_is_one_line(
+    make_mistake, words, tmp_path, monkeypatch, capfd
+):
+    def main():
+        with disks.file_size_limit(50):
+            make_mistake(tmp_path)
+
+    code, err = ends(main, monkeypatch, capfd)
+    assert code == 1
+    assert err.startswith("prune: error: ") and err.count("\n") == 1
+    assert words in err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch, capfd):
+    def main():
+        open(startup.__file__ + ".none")
+
+    monkeypatch.setattr(sys, "argv", ["prune.py"])
+    with pytest.raises(FileNotFoundError):
+        startup.run(main, flags.FlagValues())
+    with pytest.raises(ZeroDivisionError):
+        startup.run(lambda: 1 // 0, flags.FlagValues())
+
+
+def test_full_stdout_is_one_line(tmp_path):
+    program = (
+        "import sys\n"
+        "from trainers.terminal import startup\n"
+        "from absl import flags\n"
+        "startup._import_tensorflow = lambda: None\n"
+        "def main(): print('x' * 100000)\n"
+        "startup.run(main, flags.FlagValues())\n"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=binaries.ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "-c: error: a file cannot be used: No space left on device\n"
+    )
 
 
 def test_failure_of_a_user_s_code_is_one_line(monkeypatch, tmp_path, capfd):
