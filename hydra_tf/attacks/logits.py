@@ -45,7 +45,13 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
         logits = model(x, training=training)
     else:
         logits = model(x)
-    return tf.cast(logits, tf.float32)
+    logits = tf.cast(logits, tf.float32)
+    if logits.shape.rank not in (None, 2) or logits.shape[-1:] in ((0,), (1,)):
+        raise InputError(
+            "`model` must return logits of shape (batch, classes), of two "
+            f"classes or more. It returned: shape={tuple(logits.shape)}"
+        )
+    return logits
 
 
 def check_ends_in_logits(model: Any, name: str = "model") -> None:

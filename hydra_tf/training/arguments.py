@@ -8,9 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
+from hydra_tf.objectives.base import check_objective
 from hydra_tf.training.harp import Compression
 
 
@@ -24,6 +26,11 @@ def check_network(network: Any) -> None:
         raise InputError(
             "`network` must be a Keras model from images to logits. "
             f"Received: {network!r}"
+        )
+    if isinstance(getattr(network, "objective", None), Objective):
+        raise InputError(
+            "`network` is a RobustModel already: pass its `network`. "
+            f"Received: {network.name!r}"
         )
 
 
@@ -44,11 +51,15 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
-    if not isinstance(objective, Objective):
+    num_classes = inputs.num_classes_of(network)
+    if num_classes is not None and num_classes < 2:
         raise InputError(
-            "`objective` must be a hydra_tf.objectives.Objective, or derived "
-            f"from it. Received: {objective!r}"
+            "`network` must have a logit for each class, two or more. "
+            f"Received: {num_classes} logits"
         )
+    check_objective(objective)
+    if isinstance(attack, type) and issubclass(attack, Objective):
+        check_objective(attack, "`attack`")
     if not (attack is None or callable(attack)):
         raise InputError(
             "`attack` must be an objective, or a callable "

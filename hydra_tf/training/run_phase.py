@@ -15,6 +15,7 @@ from hydra_tf import data
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
+from hydra_tf.training.arguments import check_network
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
@@ -22,7 +23,9 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
 from hydra_tf.training.precision import with_precision
+from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import as_train_data
+from hydra_tf.training.train_data import check_train_data
 from hydra_tf.training.weights import fingerprint
 
 
@@ -173,6 +176,12 @@ def train_phase(
     Returns:
         The trained network, in float32.
     """
+    batches = None
+    if phase.epochs and not callable(train):
+        batches = as_train_data(train, phase.seed)
+    if isinstance(network, keras.Layer):
+        # Before anything is written.
+        _check_network(phase, network, batches)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
@@ -181,13 +190,14 @@ def train_phase(
         kept.begin(_record_of(phase, network, train))
         if kept.is_finished:
             return kept.load_network()
+    given = isinstance(network, keras.Layer), batches is not None
     if not isinstance(network, keras.Layer):
         network = network()
-    _check_network(phase, network)
-    if phase.epochs:
-        batches = as_train_data(
-            train() if callable(train) else train, phase.seed
-        )
+    if phase.epochs and batches is None:
+        batches = as_train_data(train(), phase.seed)
+    if not all(given):
+        _check_network(phase, network, batches)
+    if batches is not None:
         network = PhaseTraining(
             phase, batches, kept, execution or Execution()
         ).run(network)
@@ -215,8 +225,17 @@ def _record_of(phase: Phase, network: Any, train: Any) -> dict[str, Any]:
     return record
 
 
-def _check_network(phase: Phase, network: keras.Model) -> None:
-    """Raises `InputError` if the phase cannot train a network."""
+def _check_network(
+    phase: Phase, network: keras.Model, batches: TrainData | None
+) -> None:
+    """Raises `InputError` if the phase cannot train a network.
+
+    Args:
+        phase: The phase.
+        network: The network.
+        batches: What it is trained on, as far as that is known.
+    """
+    check_network(network)
     masked = find_masked(network)
     if phase.name != "pretrain" and not masked:
         raise InputError(
@@ -229,3 +248,5 @@ def _check_network(phase: Phase, network: keras.Model) -> None:
             "`pruning` must be given for a network that learns its "
             "densities: it holds their target"
         )
+    if batches is not None:
+        check_train_data(batches, network, phase.objective)
