@@ -150,6 +150,23 @@ def check_labels(
         )
 
 
+def check_logits(shape: Any, name: str = "model") -> None:
+    """Raises `InputError` unless outputs are logits of two classes or more.
+
+    Args:
+        shape: Shape of the outputs, as far as it is known.
+        name: What the message calls the network.
+    """
+    shape = tf.TensorShape(shape)
+    if shape.rank is None:
+        return
+    if shape.rank != 2 or shape[1] in (0, 1):
+        raise InputError(
+            f"`{name}` must return logits of shape (batch, classes), of two "
+            f"classes or more. Received: output shape={tuple(shape)}"
+        )
+
+
 def image_shape_of(network: Any) -> tuple[int | None, ...] | None:
     """Returns the shape of one image for a network, `None` if not known.
 

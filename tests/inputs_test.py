@@ -39,7 +39,11 @@ def test_images_that_fit_pass(x, settings):
         (300 * X, {}, "keras.layers.Rescaling"),
         (2 * X - 1, {}, "keras.layers.Rescaling.* -1 to 1"),
         (3 * X, {"clip": (-1, 1)}, r"must lie in \[-1, 1\]"),
-        (X / 0 * 0, {"clip": None}, "finite numbers.* 96 of 96 values are nan"),
+        (
+            X * np.nan,
+            {"clip": None},
+            "finite numbers.* 96 of 96 values are nan",
+        ),
         (X.astype(int), {}, "by 255. Received: dtype=int64"),
         (X, {"shape": (3, 4, 4)}, r"Received: shape=\(2, 4, 4, 3\)$"),
         (
@@ -52,7 +56,6 @@ def test_images_that_fit_pass(x, settings):
         (np.array(None), {}, "float images"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:invalid value|divide by zero")
 def test_images_that_do_not_fit_are_named(x, settings, words):
     with pytest.raises(InputError, match=words) as caught:
         inputs.check_images(x, **settings)
@@ -104,7 +107,8 @@ def test_networks_show_shapes_where_they_are_known():
     network = keras.Sequential([keras.Input((None, 4)), keras.layers.Dense(3)])
     assert inputs.image_shape_of(network) == (None, 4)
     assert inputs.num_classes_of(network) == 3
-    two = keras.Model([keras.Input((4,)), keras.Input((4,))], network.inputs)
+    pair = [keras.Input((4,)), keras.Input((4,))]
+    two = keras.Model(pair, keras.layers.Add()(pair))
     for unknown in (keras.Sequential([keras.layers.Dense(3)]), abs, two):
         assert inputs.image_shape_of(unknown) is None
     assert inputs.num_classes_of(abs) is None

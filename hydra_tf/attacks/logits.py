@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.errors import InputError
 
 Model = Callable[..., Any]
@@ -46,11 +47,7 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
     else:
         logits = model(x)
     logits = tf.cast(logits, tf.float32)
-    if logits.shape.rank not in (None, 2) or logits.shape[-1:] in ((0,), (1,)):
-        raise InputError(
-            "`model` must return logits of shape (batch, classes), of two "
-            f"classes or more. It returned: shape={tuple(logits.shape)}"
-        )
+    inputs.check_logits(logits.shape)
     return logits
 
 

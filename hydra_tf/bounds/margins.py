@@ -143,12 +143,8 @@ def margins(
     network = network_of(model)
     shape = inputs.image_shape_of(network)
     lower, upper = input_box(x, epsilon, clip, shape)
-    outputs = tuple(network.outputs[0].shape)
-    if len(outputs) != 2:
-        raise InputError(
-            "`model` must return logits of shape (batch, classes). Its output "
-            f"has the shape {outputs}"
-        )
+    outputs = network.outputs[0].shape
+    inputs.check_logits(outputs)
     spec = margin_spec(y, outputs[-1], lower.dtype)
     if not spec.shape[:1].is_compatible_with(lower.shape[:1]):
         raise InputError(

@@ -12,6 +12,8 @@ from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.registry.table import settings_of
 
+_SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -59,27 +61,13 @@ def check_construction(
         args: Positional arguments.
         settings: Keyword arguments.
     """
-    constructors = [
-        vars(each)["__init__"]
-        for each in cls.__mro__
-        if each is not object and "__init__" in vars(each)
-    ]
-    known = [setting.name for setting in settings_of(cls)]
-    kinds = [
-        {each.kind for each in inspect.signature(init).parameters.values()}
-        for init in constructors
-    ]
-    if kinds and all(inspect.Parameter.VAR_KEYWORD in each for each in kinds):
-        return
-    unknown = {name for name in settings if name not in known}
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        signature = inspect.Signature([_SELF])
     try:
-        if constructors and not unknown:
-            inspect.signature(constructors[0]).bind_partial(
-                None, *args, **settings
-            )
-        elif unknown or args:
-            raise TypeError("takes no such argument")
+        signature.bind_partial(None, *args, **settings)
     except TypeError as error:
+        known = [setting.name for setting in settings_of(cls)]
         raise _error(cls.__name__, known, settings, error) from None
 
 

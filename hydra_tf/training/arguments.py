@@ -51,12 +51,15 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
-    num_classes = inputs.num_classes_of(network)
-    if num_classes is not None and num_classes < 2:
-        raise InputError(
-            "`network` must have a logit for each class, two or more. "
-            f"Received: {num_classes} logits"
-        )
+    for end in ("inputs", "outputs"):
+        values = getattr(network, end, None)
+        if isinstance(values, list) and len(values) != 1:
+            raise InputError(
+                "`network` must have one input, images, and one output, "
+                f"logits. Received: {len(values)} {end}"
+            )
+    # Keras raises AttributeError where a model is not built.
+    inputs.check_logits(getattr(network, "output_shape", None), "network")
     check_objective(objective)
     if isinstance(attack, type) and issubclass(attack, Objective):
         check_objective(attack, "`attack`")

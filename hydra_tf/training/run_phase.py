@@ -15,6 +15,7 @@ from hydra_tf import data
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
+from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import GivenOptimizer
@@ -236,6 +237,7 @@ def _check_network(
         batches: What it is trained on, as far as that is known.
     """
     check_network(network)
+    check_arguments(network, phase.objective, None, phase.seed, None)
     masked = find_masked(network)
     if phase.name != "pretrain" and not masked:
         raise InputError(

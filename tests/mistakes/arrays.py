@@ -62,6 +62,11 @@ def spoilt(images):
     return images
 
 
+def sum_of_two_inputs():
+    pair = [keras.Input((4,)), keras.Input((4,))]
+    return keras.Model(pair, keras.layers.Dense(3)(keras.layers.Add()(pair)))
+
+
 # Name: what is done, given a `Given`; and the words of its error.
 PYTHON = {
     "arrays_fit_pixels_of_255": (
@@ -303,7 +308,28 @@ PYTHON = {
     ),
     "arrays_network_of_one_logit": (
         lambda given: given.robust(given.network(classes=1)),
-        ["`network` must have a logit for each class", "1 logits"],
+        ["`network` must return logits", "two classes or more", "(None, 1)"],
+    ),
+    "arrays_network_of_maps": (
+        lambda given: given.robust(
+            keras.Sequential(
+                [keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 3)]
+            )
+        ),
+        ["`network` must return logits", "(None, 2, 2, 3)"],
+    ),
+    "arrays_network_of_two_inputs": (
+        lambda given: given.robust(sum_of_two_inputs()),
+        ["`network` must have one input", "2 inputs"],
+    ),
+    "arrays_network_not_built": (
+        lambda given: ht.bounds.certified(
+            keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)]),
+            given.images,
+            given.labels,
+            0.1,
+        ),
+        ["not built", "Input"],
     ),
     "arrays_network_wrapped_twice": (
         lambda given: given.robust(given.robust()),

@@ -239,7 +239,7 @@ COMMANDS = {
     ),
     "objective_flag_setting_in_levels": (
         "pretrain --model=digits_model --objective_settings=epsilon=8",
-        ["`epsilon` must be a number in [0, 1]", "8/255"],
+        ["--epsilon must be a number in [0, 1]", "8/255"],
     ),
     "objective_flag_clip_upside_down": (
         "pretrain --model=digits_model --objective_settings=clip=(1,0)",

@@ -55,19 +55,13 @@ class Child(Parent):
         self.steps = steps
 
 
-class Open(Parent):
-    def __init__(self, **settings):
-        super().__init__()
-        self.settings = settings
-
-
 class Without:
     def __new__(cls, *args, **settings):
         check_construction(cls, args, settings)
         return super().__new__(cls)
 
 
-def test_what_a_parent_takes_is_known():
+def test_what_may_be_for_a_parent_passes():
     child = Child(3, rate=0.5)
     assert (child.steps, child.rate) == (3, 0.5)
 
@@ -77,12 +71,7 @@ def test_what_a_parent_takes_is_known():
     [
         (lambda: Parent(raet=1), "Parent has no .* `raet`. .* 'rate'"),
         (lambda: Parent(1), "Parent: too many positional.*rate="),
-        (lambda: Child(3, raet=1), "Child has no argument `raet`"),
-        (lambda: Open(rate=1, anything=2), "Open has no argument `anything`"),
-        (
-            lambda: Without(rate=1),
-            "Without has no argument `rate`. It has none",
-        ),
+        (lambda: Without(rate=1), "Without has no .* `rate`. It has none"),
         (lambda: Without(1), "Without"),
     ],
 )
