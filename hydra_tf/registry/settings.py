@@ -202,9 +202,8 @@ class Radius(Number):
         return f"{super().range} with threat_model=linf, as images are"
 
     def hint(self, value: Any) -> str:
-        if self.upper != 1 or not isinstance(value, numbers.Real):
-            return ""
-        if not 1 < value <= 255:
+        is_number = isinstance(value, numbers.Real)
+        if self.upper != 1 or not (is_number and 1 < float(value) <= 255):
             return ""
         return f". For {value:g} of 255 levels pass {value:g}/255"
 
