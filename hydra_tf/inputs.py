@@ -29,6 +29,7 @@ def check_images(
     clip: tuple[Any, Any] | None = (0.0, 1.0),
     shape: tuple[int | None, ...] | None = None,
     takes_clip: bool = False,
+    may_be_empty: bool = False,
 ) -> None:
     """Raises `InputError` unless images are what a network takes.
 
@@ -39,11 +40,12 @@ def check_images(
         shape: Shape of one image for the network, `None` if it is not known;
             so are sizes that are `None`.
         takes_clip: Whether the caller has an argument `clip` to offer.
+        may_be_empty: Whether a batch of no images is one.
     """
     _check_dtype(x, name, clip)
-    _check_shape(x, name, shape)
+    _check_shape(x, name, shape, may_be_empty)
     values = _values(x)
-    if values is None:
+    if values is None or not values.size:
         return
     if values.dtype.kind == "V":  # NumPy has no bfloat16.
         values = values.astype(np.float32)
@@ -214,7 +216,10 @@ def _check_dtype(x: Any, name: str, clip: tuple[Any, Any] | None) -> None:
 
 
 def _check_shape(
-    x: Any, name: str, expected: tuple[int | None, ...] | None
+    x: Any,
+    name: str,
+    expected: tuple[int | None, ...] | None,
+    may_be_empty: bool,
 ) -> None:
     shape = _shape(x)
     if shape is None:
@@ -231,7 +236,7 @@ def _check_shape(
             f"`{name}` must have the shape (batch, {sizes}) of the network's "
             f"input. Received: shape={shape}{hint}"
         )
-    if len(shape) < 2 or 0 in shape:
+    if len(shape) < 2 or 0 in shape[int(may_be_empty) :]:
         raise InputError(
             f"`{name}` must hold one image or more, with a batch axis: shape "
             f"(batch, ...). Received: shape={shape}"

@@ -21,6 +21,7 @@ X = np.linspace(0, 1, 2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
         (X - 1, {"clip": (-1, 1)}),
         (X - 1, {"clip": tf.constant([-1.0, 1.0])}),
         (255 * X, {"clip": None}),
+        (X[:0], {"may_be_empty": True}),
         (X, {"shape": (4, None, 3)}),
         # Keras adds and drops such an axis.
         (X[..., 0], {"shape": (4, 4, 1)}),

@@ -42,7 +42,9 @@ def input_box(
     CLIP.check(clip)
     x = as_float(x)
     epsilon = tf.cast(check_epsilon(epsilon, clip), x.dtype)
-    inputs.check_images(x, clip=clip, shape=shape, takes_clip=True)
+    inputs.check_images(
+        x, clip=clip, shape=shape, takes_clip=True, may_be_empty=True
+    )
     lower, upper = x - epsilon, x + epsilon
     if clip is None:
         return lower, upper
@@ -151,6 +153,8 @@ def margins(
             "`y` must have one label for each image. Received: "
             f"{spec.shape[0]} labels, {lower.shape[0]} images"
         )
+    if lower.shape[0] == 0:  # Which many of TensorFlow's kernels refuse.
+        return tf.zeros((0, outputs[-1] - 1), lower.dtype)
     propagation = BoundPropagation(model, lower, upper)
     return propagation.bound(method, spec, upper=False)[0]
 

@@ -45,6 +45,7 @@ class VerifiableObjective(Objective):
     ):
         self.epsilon = epsilon
         self.clip = CLIP.check(clip)
+        as_schedule(EPSILON, epsilon)  # Whatever the images' range.
         self._epsilon = as_schedule(EPSILON.within("linf", clip), epsilon)
 
     def check_network(self, network: keras.Model) -> None:

@@ -264,12 +264,6 @@ PYTHON = {
         ),
         ["`x` must hold one image or more"],
     ),
-    "arrays_bounds_empty": (
-        lambda given: ht.bounds.margins(
-            given.network(), given.images[:0], given.labels[:0], 0.1
-        ),
-        ["`x` must hold one image or more"],
-    ),
     "arrays_bounds_single_image": (
         lambda given: ht.bounds.certified(
             given.network(), given.images[0], given.labels[:1], 0.1
