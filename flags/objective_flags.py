@@ -76,6 +76,8 @@ def objective_from_flags() -> Objective:
         if setting.flag_name in _SETTINGS
         and _SETTINGS[setting.flag_name].value is not None
     }
+    for name in {"epsilon", "step_size"} & arguments.keys():
+        check_radius(name, arguments[name], threat_model)
     own = _own_settings(entry)
     for name in own.keys() & arguments.keys():
         raise InputError(
@@ -118,11 +120,11 @@ def check_radius(name: str, epsilon: float, threat_model: str) -> None:
     Raises:
         flags.ValidationError: If any image lies within the radius.
     """
-    if threat_model == "linf" and epsilon > 1:
+    setting = EPSILON.within(threat_model)
+    if not setting.accepts(epsilon):
         raise flags.ValidationError(
-            f"flag --{name}={epsilon:g}: must be in [0, 1] with "
-            "--threat_model=linf, as images are; for 8 of 255 levels pass "
-            "8/255"
+            f"flag --{name}={epsilon:g}: must be {setting.range}"
+            f"{setting.hint(epsilon)}"
         )
 
 

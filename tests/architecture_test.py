@@ -21,6 +21,7 @@ RANKS = {
     "json_shape": 0,
     "files": 1,
     "graph": 2,
+    "inputs": 2,
     "interrupts": 1,
     "keras_internals": 1,
     "phases": 1,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
+from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf import inputs
+from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import NUM_STEPS
 from hydra_tf.registry.attacks import STEP_SIZE
 from hydra_tf.registry.attacks import THREAT_MODEL
+from hydra_tf.registry.objectives import CLIP
 
 # An evaluation's may be left out, and it takes one step at least.
 _STEP_SIZE = dataclasses.replace(STEP_SIZE, default=0.0)
@@ -24,36 +28,59 @@ def check_attack_settings(
     step_size: float,
     num_steps: int,
     threat_model: str,
-    clip: tuple[float, float] = (0.0, 1.0),
+    clip: tuple[float, float] | None = (0.0, 1.0),
 ) -> None:
     """Raises InputError for settings that no gradient attack can use.
 
     Tensors are not checked: their value may be unknown.
     """
     THREAT_MODEL.check(threat_model)
-    EPSILON.check(epsilon)
-    _STEP_SIZE.check(step_size)
+    CLIP.check(clip)
+    EPSILON.check_within(epsilon, threat_model, clip)
+    _STEP_SIZE.check_within(step_size, threat_model, clip)
     _NUM_STEPS.check(num_steps)
-    lowest, highest = clip
-    if isinstance(lowest, numbers.Real) and isinstance(highest, numbers.Real):
-        if not lowest < highest:
-            raise InputError(
-                "`clip` must be (smallest, largest) value of an image. "
-                f"Received: clip={tuple(clip)}"
-            )
 
 
-def checked_images(x: tf.Tensor) -> tf.Tensor:
-    """Returns the images as a float tensor with a batch axis."""
-    x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
+def checked_images(
+    x: Any,
+    model: Any = None,
+    clip: tuple[float, float] | None = (0.0, 1.0),
+) -> tf.Tensor:
+    """Returns the images as a float tensor with a batch axis.
+
+    Args:
+        x: Images.
+        model: What is attacked, where its input's shape can be known.
+        clip: Least and largest value of a pixel, or `None`.
+    """
+    x = inputs.as_array(x)
+    shape = inputs.image_shape_of(model)
+    inputs.check_images(x, clip=clip, shape=shape, takes_clip=True)
+    return tf.convert_to_tensor(x)
+
+
+def checked_labels(y: Any, x: tf.Tensor, model: Any) -> tf.Tensor:
+    """Returns integer labels of shape `(batch,)`.
+
+    Args:
+        y: Labels, `(batch,)` or `(batch, 1)`.
+        x: Their images.
+        model: What is attacked, where its number of logits can be known.
+    """
+    y = inputs.as_array(y)
+    inputs.check_labels(
+        y,
+        num_images=inputs.num_images_of(x),
+        num_classes=inputs.num_classes_of(model),
+    )
+    return class_labels(y)
+
+
+def check_model(model: Any) -> None:
+    """Raises `InputError` unless a model is one from images to logits."""
+    if not callable(model):
         raise InputError(
-            "`x` must hold float images, in [0, 1] unless `clip` says "
-            f"otherwise. Received: dtype={x.dtype.name}"
+            "`model` must be a Keras model, or a callable from images to "
+            f"logits. Received: {model!r}"
         )
-    if x.shape.rank is None or x.shape.rank < 2:
-        raise InputError(
-            "`x` must have a batch axis and one axis or more per image. "
-            f"Received: shape={x.shape}"
-        )
-    return x
+    check_ends_in_logits(model, "`model`")

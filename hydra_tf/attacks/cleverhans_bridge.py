@@ -34,10 +34,11 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.checks import check_attack_settings
+from hydra_tf.attacks.checks import check_model
 from hydra_tf.attacks.checks import checked_images
+from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
-from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.registry.attacks import ATTACKS
@@ -139,12 +140,13 @@ def cleverhans_attack(
             "The attack 'pgd' of cleverhans needs `step_size` <= `epsilon`. "
             f"Received: step_size={step_size}, epsilon={epsilon}"
         )
-    images = _checked_images(x, clip)
+    check_model(model)
+    images = _checked_images(x, model, clip)
     logits_of = as_logits_function(model)
     if y is None:
         labels = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
     else:
-        labels = tf.cast(class_labels(y), tf.int32)
+        labels = tf.cast(checked_labels(y, images, model), tf.int32)
     stateless_seed = noise.as_seed(seed)
     if stateless_seed is not None:
         low, high = stateless_seed.numpy().astype(np.uint32).tolist()
@@ -185,21 +187,16 @@ def _entry(name: str) -> AttackEntry:
     return ATTACKS.entry(f"{_PREFIX}{name}")
 
 
-def _checked_images(x: tf.Tensor, clip: tuple[float, float]) -> tf.Tensor:
+def _checked_images(
+    x: tf.Tensor, model: Model, clip: tuple[float, float]
+) -> tf.Tensor:
     """Returns float32 images, or raises InputError if they leave the range."""
     if not tf.executing_eagerly():
         raise InputError(
             "`cleverhans_attack` must be called outside of `tf.function`; "
             "`pgd` and `fgsm` can be called within."
         )
-    images = tf.cast(checked_images(x), tf.float32)
-    lowest, highest = float(np.min(images)), float(np.max(images))
-    if not clip[0] <= lowest <= highest <= clip[1]:
-        raise InputError(
-            f"`x` must lie within `clip`, {tuple(clip)}. "
-            f"Received: values from {lowest} to {highest}"
-        )
-    return images
+    return tf.cast(checked_images(x, model, clip), tf.float32)
 
 
 def _climb(

@@ -7,8 +7,10 @@ import tensorflow as tf
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.pgd import pgd
+from hydra_tf.registry.calls import checked_call
 
 
+@checked_call
 def fgsm(
     model: Model,
     x: tf.Tensor,
@@ -20,7 +22,7 @@ def fgsm(
     loss: str = "ce",
     start: tf.Tensor | None = None,
     random_start: bool = False,
-    clip: tuple[float, float] = (0.0, 1.0),
+    clip: tuple[float, float] | None = (0.0, 1.0),
     seed: noise.Seed = None,
     indices: tf.Tensor | None = None,
     natural_logits: tf.Tensor | None = None,
@@ -38,7 +40,7 @@ def fgsm(
             which therefore wants a `start`.
         start: As in `pgd`.
         random_start: As in `pgd`.
-        clip: Smallest and largest value of an image.
+        clip: Least and largest value of a pixel, or `None` for no limits.
         seed: As in `pgd`.
         indices: As in `pgd`.
         natural_logits: As in `pgd`.

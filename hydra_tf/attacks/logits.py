@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.errors import InputError
 
 Model = Callable[..., Any]
@@ -45,7 +46,9 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
         logits = model(x, training=training)
     else:
         logits = model(x)
-    return tf.cast(logits, tf.float32)
+    logits = tf.cast(logits, tf.float32)
+    inputs.check_logits(logits.shape)
+    return logits
 
 
 def check_ends_in_logits(model: Any, name: str = "model") -> None:

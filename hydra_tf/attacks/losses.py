@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from hydra_tf.errors import InputError
+from hydra_tf import inputs
 from hydra_tf.registry.settings import Choice
 
 # Added to z_y - max z_c in the margin loss: far beyond the margins of trained
@@ -33,18 +33,8 @@ def class_labels(y: tf.Tensor) -> tf.Tensor:
     Raises:
         InputError: If `y` has another shape or holds floats.
     """
-    y = tf.convert_to_tensor(y)
-    if not y.dtype.is_integer:
-        raise InputError(
-            "`y` must hold class indices as integers. "
-            f"Received: dtype={y.dtype.name}"
-        )
-    rank = y.shape.rank
-    if rank is not None and rank != 1 and not (rank == 2 and y.shape[1] == 1):
-        raise InputError(
-            "`y` must hold one class index per image, shape (batch,) or "
-            f"(batch, 1). Received: shape={tuple(y.shape)}"
-        )
+    y = inputs.as_array(y)
+    inputs.check_labels(y)
     return tf.reshape(y, [-1])
 
 

@@ -9,6 +9,7 @@ of an attack called within it, in vain: call the attack before opening it.)
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 from collections.abc import Callable
 
@@ -18,16 +19,18 @@ import tensorflow as tf
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.checks import check_attack_settings
+from hydra_tf.attacks.checks import check_model
 from hydra_tf.attacks.checks import checked_images
+from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import attack_loss
-from hydra_tf.attacks.losses import class_labels
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.registry.attacks import NUM_RESTARTS
+from hydra_tf.registry.calls import checked_call
 
 
 def _computing_kernels_once(attack: Callable) -> Callable:
@@ -43,6 +46,7 @@ def _computing_kernels_once(attack: Callable) -> Callable:
     return wrapped
 
 
+@checked_call
 @_computing_kernels_once
 def pgd(
     model: Model,
@@ -57,7 +61,7 @@ def pgd(
     start: tf.Tensor | None = None,
     random_start: bool = True,
     num_restarts: int = 1,
-    clip: tuple[float, float] = (0.0, 1.0),
+    clip: tuple[float, float] | None = (0.0, 1.0),
     seed: noise.Seed = None,
     indices: tf.Tensor | None = None,
     natural_logits: tf.Tensor | None = None,
@@ -77,7 +81,8 @@ def pgd(
         x: Float images of shape `(batch, ...)`, within `clip`.
         y: Integer labels, shape `(batch,)` or `(batch, 1)`. None stands for
             the model's own predictions on `x`.
-        epsilon: Float >= 0, radius of the ball.
+        epsilon: Float >= 0, radius of the ball; for Linf within the range of
+            the images.
         step_size: Float >= 0, length of a step in the norm of the ball.
         num_steps: Integer >= 0; may be a tensor.
         threat_model: `"linf"` or `"l2"`.
@@ -92,7 +97,7 @@ def pgd(
             points. Of each image the worst result is kept: misclassified
             before classified, then the highest loss. The first begins at
             `start`, if given.
-        clip: Smallest and largest value of an image.
+        clip: Least and largest value of a pixel, or `None` for no limits.
         seed: None for fresh noise at every call, an integer or an int32 tensor
             of shape `(2,)` for noise that only depends on it, whatever the
             number of replicas that share the global batch.
@@ -106,7 +111,8 @@ def pgd(
         Perturbed images, with shape and dtype of `x`.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of its range, or `x` is not within
+            `clip`.
 
     Example:
     ```python
@@ -129,7 +135,8 @@ def pgd(
         clip=clip,
     )
     _check_restarts(num_restarts, random_start)
-    x = checked_images(x)
+    check_model(model)
+    x = checked_images(x, model, clip)
     images = tf.cast(x, tf.float32)
     logits_of = as_logits_function(model)
     if natural_logits is None and (loss == "kl" or y is None):
@@ -138,13 +145,13 @@ def pgd(
         natural_logits = tf.cast(natural_logits, tf.float32)
     if y is None:
         y = tf.argmax(natural_logits, axis=-1)
-    y = class_labels(y)
+    y = checked_labels(y, x, model)
     loss_of = attack_loss(loss, y, natural_logits)
     ball = Ball(
         images,
         tf.cast(epsilon, tf.float32),
         threat_model,
-        (tf.cast(clip[0], tf.float32), tf.cast(clip[1], tf.float32)),
+        _limits(clip),
     )
     seed = noise.as_seed(seed)
 
@@ -183,6 +190,11 @@ def pgd(
             lambda point: _outcome(logits_of(point), y, loss_of),
         )
     return tf.stop_gradient(tf.cast(x_adv, x.dtype))
+
+
+def _limits(clip: tuple[float, float] | None) -> tuple[tf.Tensor, tf.Tensor]:
+    lowest, highest = (-math.inf, math.inf) if clip is None else clip
+    return tf.cast(lowest, tf.float32), tf.cast(highest, tf.float32)
 
 
 def _climb(

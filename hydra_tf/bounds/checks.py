@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.bounds.trace import Graph
 from hydra_tf.errors import InputError
+from hydra_tf.registry.objectives import EPSILON
 
 
 def as_float(value: Any) -> tf.Tensor:
@@ -94,41 +96,21 @@ def check_spec(
     return spec
 
 
-def check_epsilon(epsilon: Any) -> Any:
-    """Returns a radius, or raises `InputError` if it is negative or NaN."""
+def check_epsilon(epsilon: Any, clip: tuple[float, float] | None) -> Any:
+    """Returns a radius, or raises `InputError` if it is none of images.
+
+    Args:
+        epsilon: Number or scalar tensor.
+        clip: Limits of a pixel, or `None`.
+    """
     if tf.is_tensor(epsilon) and tf.is_symbolic_tensor(epsilon):
         return epsilon
     value = np.asarray(epsilon)
-    if value.shape != () or value.dtype.kind in "bOSU" or not value >= 0:
-        raise InputError(
-            "`epsilon` must be a number of at least 0. "
-            f"Received: epsilon={epsilon}"
-        )
+    # Numbers of NumPy and tensors as numbers of Python.
+    EPSILON.check_within(
+        value.item() if value.shape == () else value.tolist(), "linf", clip
+    )
     return epsilon
-
-
-def check_images(x: tf.Tensor, clip: tuple[float, float]) -> None:
-    """Raises `InputError` if images are not within the limits of a pixel.
-
-    Args:
-        x: Float tensor of images.
-        clip: The limits, which rounding may exceed a little.
-    """
-    values = known(x)
-    least, largest = clip
-    slack = 1e-3 * (largest - least)
-    if (
-        values is not None
-        and values.size
-        and not (
-            values.min() >= least - slack and values.max() <= largest + slack
-        )
-    ):
-        raise InputError(
-            f"`x` must be from {least} to {largest}, the limits of a pixel in "
-            f"`clip` (None for no limits). Received: {values.min()} to "
-            f"{values.max()}"
-        )
 
 
 def check_labels(y: Any, num_classes: int) -> tf.Tensor:
@@ -138,13 +120,6 @@ def check_labels(y: Any, num_classes: int) -> tf.Tensor:
         InputError: If there is one outside 0 to `num_classes - 1`, as far as
             values are known.
     """
-    y = class_labels(y)
-    values = known(y)
-    if values is not None and values.size:
-        wrong = values[(values < 0) | (values >= num_classes)]
-        if wrong.size:
-            raise InputError(
-                f"`y` must be labels from 0 to {num_classes - 1}. "
-                f"Received: {wrong[0]}"
-            )
-    return tf.cast(y, tf.int32)
+    y = inputs.as_array(y)
+    inputs.check_labels(y, num_classes=num_classes)
+    return tf.cast(class_labels(y), tf.int32)

@@ -6,22 +6,26 @@ from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.bounds.checks import as_float
 from hydra_tf.bounds.checks import check_epsilon
-from hydra_tf.bounds.checks import check_images
 from hydra_tf.bounds.checks import check_labels
 from hydra_tf.bounds.propagation import BoundPropagation
 from hydra_tf.bounds.trace import network_of
 from hydra_tf.bounds.trace import trace
 from hydra_tf.errors import InputError
 from hydra_tf.registry.bounds import BOUNDS
+from hydra_tf.registry.calls import checked_call
 from hydra_tf.registry.objectives import CLIP
 
 METHODS = BOUNDS.names
 
 
 def input_box(
-    x: Any, epsilon: Any, clip: tuple[float, float] | None = (0.0, 1.0)
+    x: Any,
+    epsilon: Any,
+    clip: tuple[float, float] | None = (0.0, 1.0),
+    shape: tuple[int | None, ...] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the images within a Linf radius, as lower and upper ends.
 
@@ -29,18 +33,21 @@ def input_box(
         x: Images, `(batch, ...)`; float64 stays, all else becomes float32.
         epsilon: Float >= 0 or scalar tensor, the radius.
         clip: Least and largest value of a pixel, or `None` for no limits.
+        shape: Shape of one image, where it is known.
 
     Raises:
-        InputError: If `epsilon` is negative, `clip` is no pair of limits, or
-            `x` is not within them.
+        InputError: If `epsilon` is no radius of such images, `clip` is no pair
+            of limits, or `x` is not within them.
     """
     CLIP.check(clip)
     x = as_float(x)
-    epsilon = tf.cast(check_epsilon(epsilon), x.dtype)
+    epsilon = tf.cast(check_epsilon(epsilon, clip), x.dtype)
+    inputs.check_images(
+        x, clip=clip, shape=shape, takes_clip=True, may_be_empty=True
+    )
     lower, upper = x - epsilon, x + epsilon
     if clip is None:
         return lower, upper
-    check_images(x, clip)
     # The image itself is in its box, also if rounding put it outside.
     least, largest = (tf.cast(limit, x.dtype) for limit in clip)
     return (
@@ -89,6 +96,7 @@ def margin_spec(y: Any, num_classes: int, dtype: Any = tf.float32) -> tf.Tensor:
     return tf.where(is_class, spec, tf.constant(float("nan"), dtype))
 
 
+@checked_call
 def margins(
     model: Any,
     x: Any,
@@ -109,7 +117,8 @@ def margins(
         x: Images in [0, 1], `(batch, ...)`. Bounds are computed in float64 if
             they are float64, otherwise in float32.
         y: Integer labels, `(batch,)`.
-        epsilon: Float >= 0 or scalar tensor, the radius.
+        epsilon: Float >= 0 or scalar tensor, the radius, within the range of
+            the images.
         method: One of `METHODS`. From loose and fast to tight and slow: `"ibp"`
             (interval bound propagation); `"crown_ibp"` (one pass of CROWN over
             its intervals); `"symbolic"` (symbolic intervals) and `"crown"` (a
@@ -133,23 +142,24 @@ def margins(
     - [Wang et al., 2018](https://arxiv.org/abs/1809.08098), symbolic intervals
     """
     BOUNDS.entry(method)  # Before anything is computed.
-    lower, upper = input_box(x, epsilon, clip)
-    outputs = tuple(network_of(model).outputs[0].shape)
-    if len(outputs) != 2:
-        raise InputError(
-            "`model` must return logits of shape (batch, classes). Its output "
-            f"has the shape {outputs}"
-        )
+    network = network_of(model)
+    shape = inputs.image_shape_of(network)
+    lower, upper = input_box(x, epsilon, clip, shape)
+    outputs = network.outputs[0].shape
+    inputs.check_logits(outputs)
     spec = margin_spec(y, outputs[-1], lower.dtype)
     if not spec.shape[:1].is_compatible_with(lower.shape[:1]):
         raise InputError(
             "`y` must have one label for each image. Received: "
             f"{spec.shape[0]} labels, {lower.shape[0]} images"
         )
+    if lower.shape[0] == 0:  # Which many of TensorFlow's kernels refuse.
+        return tf.zeros((0, outputs[-1] - 1), lower.dtype)
     propagation = BoundPropagation(model, lower, upper)
     return propagation.bound(method, spec, upper=False)[0]
 
 
+@checked_call
 def certified(
     model: Any,
     x: Any,

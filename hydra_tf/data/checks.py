@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.registry.datasets import BATCH_SIZE
 from hydra_tf.registry.datasets import FRACTION
@@ -54,27 +53,15 @@ def check_pixels(images: np.ndarray) -> np.ndarray:
             "`images` must be floats in [0, 1] or uint8 in 0..255. "
             f"Received: dtype {images.dtype}"
         )
-    smallest, largest = images.min(), images.max()
-    # Negated so that a NaN, which compares false with everything, is caught.
-    if not (smallest >= 0 and largest <= 1):
-        raise InputError(
-            "`images` must lie in [0, 1]; divide pixels of 0..255 by 255 or "
-            "pass them as uint8. "
-            f"Received: values from {smallest} to {largest}"
-        )
+    inputs.check_images(images, "images")
     return images.astype(np.float32)
 
 
 def check_labels(labels: np.ndarray, num_classes: int | None) -> None:
     """Checks that labels are integers in `[0, num_classes)`."""
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"`labels` must be integers. Received: dtype {labels.dtype}"
-        )
-    top = math.inf if num_classes is None else num_classes
-    if labels.min() < 0 or labels.max() >= top:
-        classes = "" if num_classes is None else f", num_classes={num_classes}"
-        raise InputError(
-            "`labels` must be in [0, num_classes). Received: labels from "
-            f"{labels.min()} to {labels.max()}{classes}"
-        )
+    inputs.check_labels(
+        labels,
+        "labels",
+        num_classes=num_classes,
+        because="as `num_classes` is {}",
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from hydra_tf import interrupts
 from hydra_tf import smoothing
+from hydra_tf.attacks.checks import check_model
 from hydra_tf.errors import InputError
 from hydra_tf.evaluation.certificates import Certificates
 from hydra_tf.evaluation.certificates import column
@@ -83,7 +84,8 @@ def certify(
     ```
     """
     settings = changed(settings, CertificationSettings, changes)
-    images, labels = checked_data(images, labels)
+    check_model(model)
+    images, labels = checked_data(images, labels, model)
     network = as_exported(model)
     prover = None
     if not settings.smooths:

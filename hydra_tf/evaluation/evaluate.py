@@ -16,6 +16,7 @@ from hydra_tf import interrupts
 from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.checks import check_model
 from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.restarts import attack_survivors
@@ -99,7 +100,8 @@ def evaluate(
     ```
     """
     settings = changed(settings, EvaluationSettings, changes)
-    images, labels = checked_data(images, labels)
+    check_model(model)
+    images, labels = checked_data(images, labels, model)
     network = as_exported(model)
     provers = {
         name: BoundProver(network, name, num_examples=len(labels))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf import pruning
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
@@ -18,7 +19,6 @@ from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.resumable import digest
-from hydra_tf.smoothing.sampling import as_images
 
 
 def as_exported(model: Any) -> Any:
@@ -41,27 +41,31 @@ def as_exported(model: Any) -> Any:
     return pruning.strip_masks(network) if find_masked(network) else network
 
 
-def checked_data(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked_data(
+    images: Any, labels: Any, model: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns images as float32 and labels as int32 arrays.
+
+    Args:
+        images: Images in [0, 1].
+        labels: Their classes.
+        model: The network, where its input and logits can be known.
 
     Raises:
         InputError: If the images are not in [0, 1], or there is not one label
             for each.
     """
-    images = as_images(images)
-    lowest, highest = float(images.min()), float(images.max())
-    if not 0 <= lowest <= highest <= 1:
-        raise InputError(
-            "`images` must lie in [0, 1]: make normalisation a layer of the "
-            f"network. Received: values from {lowest} to {highest}"
-        )
-    labels = class_labels(np.asarray(labels)).numpy().astype(np.int32)
-    if len(labels) != len(images):
-        raise InputError(
-            "`labels` must hold one class for each image. Received: "
-            f"{len(labels)} labels, {len(images)} images"
-        )
-    return images, labels
+    images, labels = inputs.as_array(images), inputs.as_array(labels)
+    shape = inputs.image_shape_of(model)
+    inputs.check_images(images, "images", shape=shape)
+    inputs.check_labels(
+        labels,
+        "labels",
+        num_images=len(images),
+        num_classes=inputs.num_classes_of(model),
+    )
+    labels = class_labels(labels).numpy().astype(np.int32)
+    return np.asarray(images).astype(np.float32, copy=False), labels
 
 
 def predictions(

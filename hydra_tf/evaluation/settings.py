@@ -11,6 +11,8 @@ from typing import Any
 
 from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.attacks import EPSILON
+from hydra_tf.registry.attacks import STEP_SIZE
 from hydra_tf.registry.evaluation import CERTIFICATION
 from hydra_tf.registry.evaluation import EVALUATION
 from hydra_tf.registry.evaluation import EVALUATION_SMOOTHING
@@ -21,6 +23,9 @@ _DEFAULT_RADII = {
     "linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255),
     "l2": (0.25, 0.5, 0.75, 1.0),
 }
+
+
+_RADIUS = dataclasses.replace(EPSILON, name="radii")
 
 
 def _check(instance: Any, settings: Iterable[Setting]) -> None:
@@ -91,6 +96,9 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         _check(self, EVALUATION)
+        for radius in (EPSILON, STEP_SIZE):
+            value = getattr(self, radius.name)
+            radius.check_within(value, self.threat_model)
         for name in self.attacks:
             ATTACKS.entry(name).check_threat_model(self.threat_model)
         if self.bounds and self.threat_model != "linf":
@@ -197,6 +205,8 @@ class CertificationSettings:
 
     def __post_init__(self) -> None:
         _check(self, CERTIFICATION)
+        for radius in self.certified_radii:
+            _RADIUS.check_within(radius, self.threat_model)
 
     @property
     def smooths(self) -> bool:

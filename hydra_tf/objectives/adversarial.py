@@ -8,6 +8,7 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.pgd import pgd
 from hydra_tf.objectives.base import Objective
+from hydra_tf.registry.objectives import CLIP
 from hydra_tf.registry.objectives import EPSILON
 from hydra_tf.registry.objectives import NUM_STEPS
 from hydra_tf.registry.objectives import STEP_SIZE
@@ -23,6 +24,8 @@ class AdversarialObjective(Objective):
             `2 * epsilon / num_steps` for L2.
         num_steps: Integer >= 0, number of steps.
         threat_model: `"linf"` or `"l2"`.
+        clip: Least and largest value of a pixel, which the images are checked
+            against and perturbed ones clipped to; `None` for no limits.
     """
 
     def __init__(
@@ -32,11 +35,13 @@ class AdversarialObjective(Objective):
         step_size: float | None = None,
         num_steps: int = 10,
         threat_model: str = "linf",
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
-        self.epsilon: float = EPSILON.check(epsilon)
-        self.num_steps: int = NUM_STEPS.check(num_steps)
         self.threat_model: str = THREAT_MODEL.check(threat_model)
-        if STEP_SIZE.check(step_size) is None:
+        self.clip = CLIP.check(clip)
+        self.epsilon: float = EPSILON.check_within(epsilon, threat_model, clip)
+        self.num_steps: int = NUM_STEPS.check(num_steps)
+        if STEP_SIZE.check_within(step_size, threat_model, clip) is None:
             step_size = (
                 epsilon / 4
                 if threat_model == "linf"
@@ -64,6 +69,7 @@ class AdversarialObjective(Objective):
             step_size=self.step_size,
             num_steps=self.num_steps,
             threat_model=self.threat_model,
+            clip=self.clip,
             loss=loss,
             start=start,
             random_start=random_start,

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
@@ -17,6 +18,7 @@ from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import fold_seed
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.loss import Loss
+from hydra_tf.registry.calls import check_construction
 from hydra_tf.registry.table import settings_of
 
 if TYPE_CHECKING:
@@ -66,11 +68,19 @@ class Objective:
         perturbs: Whether `perturb` attacks, so that accuracy on its images is
             worth a log as `robust_accuracy` (a class attribute); by default,
             whether the class has a `perturb` of its own.
+        clip: Least and largest value of a pixel, which images are checked
+            against, or `None` for no limits; a class attribute here, and an
+            argument of the objectives of this library.
     """
 
     term_names: tuple[str, ...] = ()
     figure_names: tuple[str, ...] = ()
     perturbs: bool = False
+    clip: tuple[float, float] | None = (0.0, 1.0)
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        check_construction(cls, args, settings)
+        return super().__new__(cls)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -176,6 +186,18 @@ class Objective:
         epoch: Any = None,
     ) -> tf.Tensor:
         """Perturbs the images and returns the loss."""
+        x, y = inputs.as_array(x), inputs.as_array(y)
+        inputs.check_images(
+            x,
+            clip=self.clip,
+            shape=inputs.image_shape_of(model),
+            takes_clip=True,
+        )
+        inputs.check_labels(
+            y,
+            num_images=inputs.num_images_of(x),
+            num_classes=inputs.num_classes_of(model),
+        )
         return self.losses(
             model,
             x,
@@ -240,6 +262,26 @@ class Objective:
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({settings})"
+
+
+def check_objective(objective: Any, name: str = "`objective`") -> None:
+    """Raises `InputError` unless a value is an objective.
+
+    Args:
+        objective: The value.
+        name: What the message calls it.
+    """
+    if isinstance(objective, Objective):
+        return
+    hint = ""
+    if isinstance(objective, type):
+        hint = f"; call the class: {objective.__name__}()"
+    elif isinstance(objective, str):
+        hint = f"; by name: hydra_tf.objectives.create({objective!r})"
+    raise InputError(
+        f"{name} must be a hydra_tf.objectives.Objective, or derived from it. "
+        f"Received: {objective!r}{hint}"
+    )
 
 
 def loss_seed(seed: Seed) -> tf.Tensor | None:

@@ -9,6 +9,7 @@ from hydra_tf import attacks
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.base import Objective
+from hydra_tf.registry.objectives import CLIP
 from hydra_tf.registry.objectives import EPSILON
 from hydra_tf.registry.objectives import RANDOM_START
 from hydra_tf.registry.objectives import STEP_SIZE
@@ -28,6 +29,8 @@ class FGSM(Objective):
         random_start: Whether to step from a uniform point of the ball rather
             than from the image. Training with random starts and a `step_size`
             of `1.25 * epsilon` is known as fast adversarial training.
+        clip: Least and largest value of a pixel, which the images are checked
+            against and perturbed ones clipped to; `None` for no limits.
 
     Reference:
 
@@ -44,11 +47,13 @@ class FGSM(Objective):
         step_size: float | None = None,
         threat_model: str = "linf",
         random_start: bool = False,
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
-        self.epsilon: float = EPSILON.check(epsilon)
         self.threat_model: str = THREAT_MODEL.check(threat_model)
+        self.clip = CLIP.check(clip)
+        self.epsilon: float = EPSILON.check_within(epsilon, threat_model, clip)
         self.random_start: bool = RANDOM_START.check(random_start)
-        if STEP_SIZE.check(step_size) is None:
+        if STEP_SIZE.check_within(step_size, threat_model, clip) is None:
             step_size = epsilon
         self.step_size = step_size
 
@@ -68,6 +73,7 @@ class FGSM(Objective):
             epsilon=self.epsilon,
             step_size=self.step_size,
             threat_model=self.threat_model,
+            clip=self.clip,
             start=start,
             random_start=self.random_start,
             seed=seed,

@@ -25,6 +25,8 @@ class Madry(AdversarialObjective):
         threat_model: `"linf"` or `"l2"`.
         random_start: Whether the attack starts uniformly within the ball,
             clipped to the image range, rather than at the image.
+        clip: Least and largest value of a pixel, which the images are checked
+            against and perturbed ones clipped to; `None` for no limits.
 
     Reference:
 
@@ -41,12 +43,14 @@ class Madry(AdversarialObjective):
         num_steps: int = 10,
         threat_model: str = "linf",
         random_start: bool = True,
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         super().__init__(
             epsilon=epsilon,
             step_size=step_size,
             num_steps=num_steps,
             threat_model=threat_model,
+            clip=clip,
         )
         self.random_start: bool = RANDOM_START.check(random_start)
 

@@ -43,6 +43,8 @@ class MART(RegularizedObjective):
             for the default epsilon, and `2 * epsilon / num_steps` for L2.
         num_steps: Integer >= 0, number of steps.
         threat_model: `"linf"` or `"l2"`.
+        clip: Least and largest value of a pixel, which the images are checked
+            against and perturbed ones clipped to; `None` for no limits.
 
     Reference:
 

@@ -13,6 +13,7 @@ from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
+from hydra_tf.registry.objectives import CLIP
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -20,9 +21,16 @@ class Natural(Objective):
     """Cross-entropy on the images as they are.
 
     Loss term: `natural_ce`.
+
+    Args:
+        clip: Least and largest value of a pixel, which the images are checked
+            against; `None` for no limits.
     """
 
     term_names = ("natural_ce",)
+
+    def __init__(self, *, clip: tuple[float, float] | None = (0.0, 1.0)):
+        self.clip = CLIP.check(clip)
 
     def losses(
         self,

@@ -27,6 +27,8 @@ class RegularizedObjective(AdversarialObjective):
             `2 * epsilon / num_steps` for L2.
         num_steps: Integer >= 0, number of steps.
         threat_model: `"linf"` or `"l2"`.
+        clip: Least and largest value of a pixel, which the images are checked
+            against and perturbed ones clipped to; `None` for no limits.
 
     Attributes:
         attack_loss: Loss that the attack maximises, as `attacks.pgd` names
@@ -43,12 +45,14 @@ class RegularizedObjective(AdversarialObjective):
         step_size: float | None = None,
         num_steps: int = 10,
         threat_model: str = "linf",
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         super().__init__(
             epsilon=epsilon,
             step_size=step_size,
             num_steps=num_steps,
             threat_model=threat_model,
+            clip=clip,
         )
         self.beta: float = BETA.check(beta)
 

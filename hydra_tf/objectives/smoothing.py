@@ -15,6 +15,7 @@ from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.trades import stability_loss
 from hydra_tf.registry.objectives import BETA
+from hydra_tf.registry.objectives import CLIP
 from hydra_tf.registry.objectives import FORM
 from hydra_tf.registry.objectives import SIGMA
 
@@ -37,6 +38,8 @@ class RandomizedSmoothing(Objective):
             same.
         beta: Float >= 0, weight of the divergence; unused by `"noise"`.
         form: `"stability"` or `"noise"`.
+        clip: Least and largest value of a pixel, which the images are checked
+            against; `None` for no limits.
 
     Reference:
 
@@ -52,10 +55,12 @@ class RandomizedSmoothing(Objective):
         sigma: float = 0.25,
         beta: float = 6.0,
         form: str = "stability",
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         self.sigma: float = SIGMA.check(sigma)
         self.beta: float = BETA.check(beta)
         self.form: str = FORM.check(form)
+        self.clip = CLIP.check(clip)
         if form == "noise":
             self.term_names = ("robust_ce",)
 

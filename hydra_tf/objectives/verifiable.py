@@ -43,10 +43,9 @@ class VerifiableObjective(Objective):
         clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         self.epsilon = epsilon
-        # A file returns a list.
-        limits = CLIP.check(clip)
-        self.clip = limits if limits is None else (limits[0], limits[1])
-        self._epsilon = as_schedule(EPSILON, epsilon)
+        self.clip = CLIP.check(clip)
+        as_schedule(EPSILON, epsilon)  # Whatever the images' range.
+        self._epsilon = as_schedule(EPSILON.within("linf", clip), epsilon)
 
     def check_network(self, network: keras.Model) -> None:
         bounds.check_supported(network)

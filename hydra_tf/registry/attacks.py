@@ -18,24 +18,23 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Radius
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 
 THREAT_MODELS = ("linf", "l2")
 
-EPSILON = Number(
+EPSILON = Radius(
     name="epsilon",
     flag="eval_epsilon",
     default=8 / 255,
-    lower=0,
     help="Radius of the evaluation attacks. By default --epsilon.",
 )
-STEP_SIZE = Number(
+STEP_SIZE = Radius(
     name="step_size",
     flag="eval_step_size",
     default=None,
-    lower=0,
     help="Length of a step of the evaluation attacks. By default the radius "
     "/ 4.",
 )

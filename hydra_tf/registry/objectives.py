@@ -13,6 +13,7 @@ from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Radius
 from hydra_tf.registry.settings import Switch
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
@@ -37,16 +38,14 @@ class ObjectiveEntry(Entry):
     ramp_share: float | None = None
 
 
-EPSILON = Number(
+EPSILON = Radius(
     name="epsilon",
     default=8 / 255,
-    lower=0,
     help="Radius of the perturbations, in the units of images in [0, 1].",
 )
-STEP_SIZE = Number(
+STEP_SIZE = Radius(
     name="step_size",
     default=None,
-    lower=0,
     help="Length of an attack step in training, in the units of --epsilon. By "
     "default epsilon / 4, which is 2/255 at 8/255; for l2, 2 epsilon / "
     "num_steps.",
@@ -75,7 +74,8 @@ CLIP = Limits(
     name="clip",
     flag=None,
     default=(0.0, 1.0),
-    help="Least and largest value of a pixel, or None for no limits.",
+    help="Least and largest value of a pixel, or None for no limits: what "
+    "images are checked against, and perturbed images are clipped to.",
 )
 CROWN_WEIGHT = Number(
     name="crown_weight",
@@ -132,7 +132,7 @@ RAMP = Choice(
     help="Shape of the ramp: a straight line, or one that starts gently "
     "(smoothed).",
 )
-_ATTACK = (EPSILON, STEP_SIZE, NUM_STEPS, THREAT_MODEL)
+_ATTACK = (EPSILON, STEP_SIZE, NUM_STEPS, THREAT_MODEL, CLIP)
 _BOUNDS = (dataclasses.replace(EPSILON, default=2 / 255), CLIP)
 
 OBJECTIVES: Registry[ObjectiveEntry] = Registry(
@@ -142,6 +142,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
             name="natural",
             target="hydra_tf.objectives.natural:Natural",
             help="cross-entropy on the images",
+            settings=(CLIP,),
         ),
         ObjectiveEntry(
             name="madry",
@@ -173,6 +174,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
                 ),
                 THREAT_MODEL,
                 dataclasses.replace(RANDOM_START, default=False),
+                CLIP,
             ),
         ),
         ObjectiveEntry(
@@ -212,6 +214,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
                     BETA, help="Weight of the stability term of smoothing."
                 ),
                 FORM,
+                CLIP,
             ),
             certified_by=("smoothing",),
         ),

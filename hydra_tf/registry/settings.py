@@ -157,6 +157,58 @@ class Number(_Numeric):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Radius(Number):
+    """A length in the space of images: how far perturbations may go.
+
+    In the maximum norm no two images are farther apart than their range.
+    """
+
+    lower: float | None = 0
+
+    def check_within(
+        self,
+        value: Any,
+        threat_model: str,
+        clip: tuple[Any, Any] | None = (0.0, 1.0),
+    ) -> Any:
+        """Returns a value that is right for images of a range.
+
+        Args:
+            value: The radius.
+            threat_model: `"linf"` or `"l2"`.
+            clip: Least and largest value of a pixel, or `None`.
+
+        Raises:
+            InputError: If it is no radius, or any image lies within it.
+        """
+        return self.within(threat_model, clip).check(self.check(value))
+
+    def within(
+        self, threat_model: str, clip: tuple[Any, Any] | None = (0.0, 1.0)
+    ) -> Radius:
+        """Returns the setting for images of a range; see `check_within`."""
+        if (
+            threat_model != "linf"
+            or clip is None
+            or not all(isinstance(each, numbers.Real) for each in clip)
+        ):
+            return self
+        return dataclasses.replace(self, upper=float(clip[1] - clip[0]))
+
+    @property
+    def range(self) -> str:
+        if self.upper is None:
+            return super().range
+        return f"{super().range} with threat_model=linf, as images are"
+
+    def hint(self, value: Any) -> str:
+        is_number = isinstance(value, numbers.Real)
+        if self.upper != 1 or not (is_number and 1 < float(value) <= 255):
+            return ""
+        return f". For {value:g} of 255 levels pass {value:g}/255"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Count(_Numeric):
     """A whole number.
 
@@ -276,7 +328,20 @@ class Text(Setting):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits(Setting):
-    """A pair, the least and the largest value, or `None` for no limits."""
+    """A pair, the least and the largest value, or `None` for no limits.
+
+    Checked, it is a tuple; a file returns a list.
+    """
+
+    def check(self, value: Any) -> Any:
+        checked = super().check(value)
+        return tuple(checked) if isinstance(checked, list) else checked
+
+    def is_open(self, value: Any) -> bool:
+        return isinstance(value, tuple | list) and any(
+            hasattr(each, "dtype") and not isinstance(each, numbers.Real)
+            for each in value
+        )
 
     @property
     def range(self) -> str:

@@ -26,6 +26,7 @@ import tensorflow as tf
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.errors import InputError
+from hydra_tf.registry.calls import checked_call
 from hydra_tf.registry.evaluation import CERTIFICATION
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Setting
@@ -142,6 +143,7 @@ class Certification:
         return float(np.mean(right))
 
 
+@checked_call
 def predict(
     model: Model,
     x: Any,
@@ -152,6 +154,7 @@ def predict(
     batch_size: int = 256,
     seed: int = 0,
     first_index: int = 0,
+    clip: tuple[float, float] | None = (0.0, 1.0),
     verbose: int = 0,
 ) -> Predictions:
     """Returns the classes that a network gives most often under noise.
@@ -163,8 +166,8 @@ def predict(
     Args:
         model: Keras model, loaded SavedModel, or any callable from images to
             logits that TensorFlow can trace.
-        x: Float images in [0, 1], shape `(images, ...)`. Noisy images are not
-            clipped.
+        x: Float images within `clip`, shape `(images, ...)`. Noisy images are
+            not clipped.
         sigma: Float > 0, standard deviation of the noise.
         n: Integer >= 1, draws per image.
         alpha: Float in (0, 1), probability of a wrong answer.
@@ -173,6 +176,8 @@ def predict(
         seed: Integer >= 0, of the noise.
         first_index: Integer >= 0, index of `x[0]` where `x` is part of a larger
             set: an image's noise depends on its index, not on the part.
+        clip: Least and largest value of a pixel, which `x` is checked against,
+            or `None` for no limits.
         verbose: 1 for a progress bar, as in Keras; 0 for silence.
 
     Returns:
@@ -194,7 +199,7 @@ def predict(
         seed=seed,
         first_index=first_index,
     )
-    x = as_images(x)
+    x = as_images(x, model, clip)
     sampler = _class_sampler(model, x, sigma, n, batch_size, seed)
     progress = keras.utils.Progbar(len(x), verbose=verbose, unit_name="image")
     counts: np.ndarray = np.zeros((len(x), 2), np.int64)
@@ -212,6 +217,7 @@ def predict(
     )
 
 
+@checked_call
 def certify(
     model: Model,
     x: Any,
@@ -223,6 +229,7 @@ def certify(
     batch_size: int = 256,
     seed: int = 0,
     first_index: int = 0,
+    clip: tuple[float, float] | None = (0.0, 1.0),
     output: str | os.PathLike | None = None,
     verbose: int = 0,
 ) -> Certification:
@@ -239,8 +246,8 @@ def certify(
     Args:
         model: Keras model, loaded SavedModel, or any callable from images to
             logits that TensorFlow can trace.
-        x: Float images in [0, 1], shape `(images, ...)`. Noisy images are not
-            clipped.
+        x: Float images within `clip`, shape `(images, ...)`. Noisy images are
+            not clipped.
         sigma: Float > 0, standard deviation of the noise. Best the one that
             the network was trained with.
         n0: Integer >= 1, draws per image that select a class.
@@ -251,6 +258,8 @@ def certify(
         seed: Integer >= 0, of the noise.
         first_index: Integer >= 0, index of `x[0]` where `x` is part of a larger
             set: an image's noise depends on its index, not on the part.
+        clip: Least and largest value of a pixel, which `x` is checked against,
+            or `None` for no limits.
         output: Path of a table that gets a line for each image as soon as it
             is certified. A call that was stopped is resumed by one with the
             same table, settings, images and network.
@@ -275,7 +284,7 @@ def certify(
 
     - [Cohen et al., 2019](https://arxiv.org/abs/1902.02918), section 3.2.2
     """
-    x = as_images(x)
+    x = as_images(x, model, clip)
     _check_settings(
         sigma=sigma,
         alpha=alpha,
@@ -312,6 +321,7 @@ def certify(
             batch_size=batch_size,
             seed=seed,
             first_index=first_index + len(done),
+            clip=clip,
         ):
             if table is not None:
                 table.append(dataclasses.asdict(certificate))
@@ -331,6 +341,7 @@ def certify_each(
     batch_size: int = 256,
     seed: int = 0,
     first_index: int = 0,
+    clip: tuple[float, float] | None = (0.0, 1.0),
 ) -> Iterator[Certificate]:
     """Yields what `certify` proves, image by image.
 
@@ -346,7 +357,7 @@ def certify_each(
         seed=seed,
         first_index=first_index,
     )
-    x = as_images(x)
+    x = as_images(x, model, clip)
     sampler = _class_sampler(model, x, sigma, n0 + n, batch_size, seed)
     answers = sampler.each(x, first_index)
 

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
+from hydra_tf import inputs
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.losses import class_labels
-from hydra_tf.errors import InputError
 from hydra_tf.registry.evaluation import SIGMA
 from hydra_tf.registry.settings import Count
 from hydra_tf.smoothing.sampling import NoisySampler
@@ -55,6 +55,7 @@ def quick_certify(
     temperature: float = 1.0,
     batch_size: int = 256,
     seed: int = 0,
+    clip: tuple[float, float] | None = (0.0, 1.0),
 ) -> QuickCertification:
     """Estimates predictions and radii from a few draws of noise.
 
@@ -65,12 +66,14 @@ def quick_certify(
     Args:
         model: Keras model, loaded SavedModel, or any callable from images to
             logits that TensorFlow can trace.
-        x: Float images in [0, 1], shape `(images, ...)`.
+        x: Float images within `clip`, shape `(images, ...)`.
         sigma: Float > 0, standard deviation of the noise.
         num_draws: Integer >= 1, draws per image.
         temperature: Float > 0, multiplies the logits.
         batch_size: Integer >= 1, noisy images per forward pass.
         seed: Integer >= 0, of the noise.
+        clip: Least and largest value of a pixel, which `x` is checked against,
+            or `None` for no limits.
 
     Returns:
         A `QuickCertification`.
@@ -79,7 +82,7 @@ def quick_certify(
         InputError: If an argument is out of its range, or the network ends in
             a softmax.
     """
-    x = as_images(x)
+    x = as_images(x, model, clip)
     sampler = _softmax_sampler(
         model, x, sigma, num_draws, temperature, batch_size, seed
     )
@@ -95,7 +98,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
     Put it before callbacks that use its figures.
 
     Args:
-        x: Float images in [0, 1], shape `(images, ...)`.
+        x: Float images within `clip`, shape `(images, ...)`.
         y: Their integer labels, shape `(images,)` or `(images, 1)`.
         sigma: Float > 0, standard deviation of the noise.
         num_draws: Integer >= 1, draws per image.
@@ -103,6 +106,7 @@ class SmoothedAccuracy(keras.callbacks.Callback):
         batch_size: Integer >= 1, noisy images per forward pass.
         seed: Integer >= 0, of the noise.
         every: Integer >= 1, epochs from one estimate to the next.
+        clip: As for `quick_certify`.
 
     Example:
     ```python
@@ -122,17 +126,15 @@ class SmoothedAccuracy(keras.callbacks.Callback):
         batch_size: int = 256,
         seed: int = 0,
         every: int = 1,
+        clip: tuple[float, float] | None = (0.0, 1.0),
     ):
         super().__init__()
         _check_settings(sigma, num_draws, temperature, batch_size)
         _EVERY.check(every)
-        self._x = as_images(x)
+        self._x = as_images(x, clip=clip)
+        y = inputs.as_array(y)
+        inputs.check_labels(y, num_images=len(self._x))
         self._y = class_labels(y).numpy()
-        if len(self._x) != len(self._y):
-            raise InputError(
-                f"`y` must hold {len(self._x)} labels, one for each image. "
-                f"Received: {len(self._y)}"
-            )
         self._sigma = sigma
         self._settings = (num_draws, temperature, batch_size, seed)
         self._every = every

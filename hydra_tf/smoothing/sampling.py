@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.logits import check_ends_in_logits
@@ -25,6 +26,7 @@ from hydra_tf.attacks.noise import Seed
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.ops.loops import map_in_order
+from hydra_tf.registry.objectives import CLIP
 from hydra_tf.smoothing.gaussian import GaussianStream
 
 # One call into TensorFlow runs this many batches, one after the other: masks
@@ -162,13 +164,7 @@ class NoisySampler:
         return contextlib.nullcontext()
 
     def _logits(self, x: tf.Tensor) -> tf.Tensor:
-        outputs = call_model(self._network, x, training=False)
-        if outputs.shape.rank not in (None, 2):
-            raise InputError(
-                "`model` must return logits of shape (batch, classes). "
-                f"It returned: shape={outputs.shape}"
-            )
-        return outputs
+        return call_model(self._network, x, training=False)
 
 
 def _logits_only(model: Any) -> Model:
@@ -198,22 +194,24 @@ def _logits_only(model: Any) -> Model:
     return logits
 
 
-def as_images(x: Any) -> np.ndarray:
+def as_images(
+    x: Any,
+    model: Any = None,
+    clip: tuple[float, float] | None = (0.0, 1.0),
+) -> np.ndarray:
     """Returns images as a float32 array.
+
+    Args:
+        x: Images.
+        model: The network, where its input's shape can be known.
+        clip: Least and largest value of a pixel, or `None` for no limits.
 
     Raises:
         InputError: If there are none, they have no batch axis, or they are
-            not floats.
+            not floats within the limits.
     """
-    x = np.asarray(x)
-    if not np.issubdtype(x.dtype, np.floating):
-        raise InputError(
-            "`x` must hold float images, with values in [0, 1]. "
-            f"Received: dtype={x.dtype}"
-        )
-    if x.ndim < 2 or x.size == 0:
-        raise InputError(
-            "`x` must hold one image or more, shape (images, ...). "
-            f"Received: shape={x.shape}"
-        )
-    return x.astype(np.float32, copy=False)
+    CLIP.check(clip)
+    x = inputs.as_array(x)
+    shape = inputs.image_shape_of(model)
+    inputs.check_images(x, clip=clip, shape=shape, takes_clip=True)
+    return np.asarray(x).astype(np.float32, copy=False)

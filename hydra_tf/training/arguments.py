@@ -8,9 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
+from hydra_tf.objectives.base import check_objective
 from hydra_tf.training.harp import Compression
 
 
@@ -25,18 +27,10 @@ def check_network(network: Any) -> None:
             "`network` must be a Keras model from images to logits. "
             f"Received: {network!r}"
         )
-
-
-def check_objective(objective: Any) -> None:
-    """Raises `InputError` unless a value is an objective.
-
-    Args:
-        objective: The argument `objective`.
-    """
-    if not isinstance(objective, Objective):
+    if isinstance(getattr(network, "objective", None), Objective):
         raise InputError(
-            "`objective` must be a hydra_tf.objectives.Objective, or derived "
-            f"from it. Received: {objective!r}"
+            "`network` is a RobustModel already: pass its `network`. "
+            f"Received: {network.name!r}"
         )
 
 
@@ -57,7 +51,18 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
+    for end in ("inputs", "outputs"):
+        values = getattr(network, end, None)
+        if isinstance(values, list) and len(values) != 1:
+            raise InputError(
+                "`network` must have one input, images, and one output, "
+                f"logits. Received: {len(values)} {end}"
+            )
+    # Keras raises AttributeError where a model is not built.
+    inputs.check_logits(getattr(network, "output_shape", None), "network")
     check_objective(objective)
+    if isinstance(attack, type) and issubclass(attack, Objective):
+        check_objective(attack, "`attack`")
     if not (attack is None or callable(attack)):
         raise InputError(
             "`attack` must be an objective, or a callable "

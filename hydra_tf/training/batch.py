@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.errors import InputError
+from hydra_tf.objectives.base import Objective
 from hydra_tf.ops import global_batch
+
+# In the words of TensorFlow's cross-entropy on CPUs.
+_NO_CLASS = re.compile(
+    r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)"
+)
 
 
 class Batch:
@@ -63,24 +72,66 @@ def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.convert_to_tensor(x), class_labels(tf.cast(y, tf.int32))
 
 
-def check_labels(network: keras.Model, y: Any) -> None:
-    """Raises `InputError` if an array of labels holds one that is no class.
+def check_data(
+    network: keras.Model, objective: Objective, x: Any, y: Any = None
+) -> None:
+    """Raises `InputError` if images or labels cannot be what is meant.
 
-    Within a step a CPU fails with a text about operations, and a GPU computes
-    NaN. Labels of a `tf.data` pipeline are not checked.
+    Of arrays all are looked at; of a `tf.data.Dataset` and a Keras `PyDataset`
+    the first batch; of generators none. Within a step wrong values would train
+    on, or fail with a text about operations.
 
     Args:
         network: Keras model from images to logits.
-        y: What the user passed to `fit` or `evaluate`.
+        objective: Whose `clip` the images lie within.
+        x: What the user passed to `fit` or `evaluate`.
+        y: The same.
     """
-    outputs = getattr(network, "output_shape", None) if network.built else None
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu" or not y.size:
-        return
-    if not isinstance(outputs, tuple) or not isinstance(outputs[-1], int):
-        return
-    wrong = y[(y < 0) | (y >= outputs[-1])]
-    if wrong.size:
-        raise InputError(
-            f"`y` must hold classes from 0 to {outputs[-1] - 1}, as the "
-            f"network has {outputs[-1]} logits. Received: {wrong[0]}"
+    names = ("x", "y")
+    if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
+        names = ("images of `x`", "labels of `x`")
+    if _is_array(x):
+        inputs.check_images(
+            x,
+            names[0],
+            clip=objective.clip,
+            shape=inputs.image_shape_of(network),
+            takes_clip=True,
         )
+    if _is_array(y):
+        inputs.check_labels(
+            y,
+            names[1],
+            num_images=inputs.num_images_of(x) if _is_array(x) else None,
+            num_classes=inputs.num_classes_of(network),
+            whole_floats=True,
+        )
+
+
+@contextlib.contextmanager
+def labels_named() -> Iterator[None]:
+    """Turns TensorFlow's error about a label of a later batch into one line."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = _NO_CLASS.search(str(error))
+        if found is None:
+            raise
+        label, num_classes = map(int, found.groups())
+        raise InputError(
+            f"`y` must hold classes from 0 to {num_classes - 1}, as the "
+            f"network has {num_classes} logits. Received: {label}"
+        ) from error
+
+
+def _first_batch(batches: Any) -> Any:
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches[0]
+    for batch in batches:
+        return batch
+    raise InputError("`x` must hold one batch or more. Received: none")
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or tf.is_tensor(value)

@@ -107,8 +107,9 @@ class PhaseCheckpoints:
         """
         recorded = self._begun_with() or {}
         for name, new in sorted(files.as_json(settings).items()):
-            old = recorded.get(name)
-            if not recorded or old == new:
+            # What was not recorded stood as it does by default.
+            old = recorded.get(name, new)
+            if old == new:
                 continue
             begun = "started from another network"
             if name != "source":

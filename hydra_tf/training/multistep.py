@@ -194,6 +194,9 @@ class TrainedScores:
         # `fit` takes both as its first two arguments.
         is_dataset = isinstance(self._data, tf.data.Dataset)
         images, labels = (self._data, None) if is_dataset else self._data
+        # A look at its first batch would change what a shuffle draws next, in
+        # each round, and a resumed run does not go through all of them.
+        robust.checks_data = not is_dataset
         history = robust.fit(
             images,
             labels,

@@ -12,9 +12,9 @@ from hydra_tf import pruning as pruning_methods
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
+from hydra_tf.objectives.base import check_objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
-from hydra_tf.training.arguments import check_objective
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 
@@ -57,6 +57,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         check_phase(self.name)
+        check_objective(self.objective)
         registry.EPOCHS.check(self.epochs)
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)

@@ -182,6 +182,7 @@ class PhaseTraining:
             if phase.learns_densities
             else None,
         )
+        model.checks_data = False  # `train_phase` has.
         model.compile(
             optimizer=phase.optimizer.make(
                 phase.name, phase.epochs, self._data.steps_per_epoch

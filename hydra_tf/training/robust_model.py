@@ -22,7 +22,8 @@ from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.batch import Batch
-from hydra_tf.training.batch import check_labels
+from hydra_tf.training.batch import check_data
+from hydra_tf.training.batch import labels_named
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
@@ -71,6 +72,8 @@ class RobustModel(keras.Model):
     Attributes:
         compression_state: Its gamma, a layer with variables that are saved
             with the model; `None` without compression.
+        checks_data: Whether `fit` looks at arrays, and at the first batch of a
+            dataset, before it begins.
 
     Example:
         ```python
@@ -105,6 +108,7 @@ class RobustModel(keras.Model):
         self.objective = objective
         self.attack = attack
         self.seed = int(seed)
+        self.checks_data = True
         self.compression = compression
         self.compression_state: CompressionState | None = None
         if compression is not None:
@@ -244,7 +248,13 @@ class RobustModel(keras.Model):
         *args: Any,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        check_labels(self.network, y)
+        if self.checks_data:
+            check_data(self.network, self.objective, x, y)
+            validation = kwargs.get("validation_data")
+            if isinstance(validation, tuple | list):
+                check_data(self.network, self.objective, *validation[:2])
+            elif validation is not None:
+                check_data(self.network, self.objective, validation)
         warn_of_forgotten_steps(self.network)
         turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -253,9 +263,10 @@ class RobustModel(keras.Model):
         else:
             # Before the user's own, which may read schedules in their turn.
             callbacks = [turns, *keras.tree.flatten(callbacks or [])]
-        return super().fit(
-            x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
-        )
+        with labels_named():
+            return super().fit(
+                x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
+            )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
         """Reports the figures of training on other images, as Keras does.
@@ -276,8 +287,11 @@ class RobustModel(keras.Model):
             What `keras.Model.evaluate` returns, `loss`, accuracies and the
             objective's terms; with `return_dict=True` by name.
         """
-        check_labels(self.network, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        # Within `fit`, which has looked at it, the argument is Keras' own.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            check_data(self.network, self.objective, x, y)
+        with labels_named():
+            return super().evaluate(x, y, *args, **kwargs)
 
     def start_epoch(
         self, epoch: int, steps_per_epoch: int | None = None

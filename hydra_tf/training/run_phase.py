@@ -15,6 +15,8 @@ from hydra_tf import data
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
+from hydra_tf.training.arguments import check_arguments
+from hydra_tf.training.arguments import check_network
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.checkpoints import check_savable
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
@@ -22,8 +24,10 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
 from hydra_tf.training.precision import with_precision
+from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import as_train_data
 from hydra_tf.training.train_data import as_validation_data
+from hydra_tf.training.train_data import check_train_data
 from hydra_tf.training.weights import fingerprint
 
 
@@ -208,14 +212,15 @@ def train_phase(
     if history is None:
         history = []
     execution = execution or Execution()
+    batches = held_out = None
     # What can be checked is, before the folder holds anything.
-    if isinstance(network, keras.Layer):
-        _check_network(phase, network)
     if phase.epochs and not callable(train):
-        train = as_train_data(train, phase.seed)
-        execution.check_steps(train.steps_per_epoch)
+        train = batches = as_train_data(train, phase.seed)
+        execution.check_steps(batches.steps_per_epoch)
         if validation is not None and not callable(validation):
-            validation = as_validation_data(validation, train)
+            validation = held_out = as_validation_data(validation, batches)
+    if isinstance(network, keras.Layer):
+        _check_network(phase, network, batches)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
@@ -225,18 +230,20 @@ def train_phase(
         if kept.is_finished:
             history[:] = kept.read_history()
             return kept.load_network()
+    given = isinstance(network, keras.Layer), batches is not None
     if not isinstance(network, keras.Layer):
         network = network()
-        _check_network(phase, network)
     if kept is not None:
         check_savable(network)
-    if phase.epochs:
-        batches = as_train_data(
-            train() if callable(train) else train, phase.seed
+    if phase.epochs and batches is None:
+        batches = as_train_data(train(), phase.seed)
+    if batches is not None and held_out is None and validation is not None:
+        held_out = as_validation_data(
+            validation() if callable(validation) else validation, batches
         )
-        held_out = validation() if callable(validation) else validation
-        if held_out is not None:
-            held_out = as_validation_data(held_out, batches)
+    if not all(given):
+        _check_network(phase, network, batches)
+    if batches is not None:
         network = PhaseTraining(
             phase, batches, kept, execution, history, held_out
         ).run(network)
@@ -268,8 +275,18 @@ def _record_of(
     return record
 
 
-def _check_network(phase: Phase, network: keras.Model) -> None:
-    """Raises `InputError` if the phase cannot train a network."""
+def _check_network(
+    phase: Phase, network: keras.Model, batches: TrainData | None
+) -> None:
+    """Raises `InputError` if the phase cannot train a network.
+
+    Args:
+        phase: The phase.
+        network: The network.
+        batches: What it is trained on, as far as that is known.
+    """
+    check_network(network)
+    check_arguments(network, phase.objective, None, phase.seed, None)
     masked = find_masked(network)
     if phase.name != "pretrain" and not masked:
         raise InputError(
@@ -282,3 +299,5 @@ def _check_network(phase: Phase, network: keras.Model) -> None:
             "`pruning` must be given for a network that learns its "
             "densities: it holds their target"
         )
+    if batches is not None:
+        check_train_data(batches, network, phase.objective)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 from typing import Protocol
 
+import keras
 import tensorflow as tf
 
 from hydra_tf import data
+from hydra_tf import inputs
 from hydra_tf.errors import InputError
+from hydra_tf.objectives import Objective
+from hydra_tf.training.batch import check_data
 
 _BATCH_SIZE = 128
 
@@ -41,11 +45,43 @@ class _Batches:
                 f"Received: cardinality={self.steps_per_epoch}"
             )
 
+    def check(self, network: keras.Model, objective: Objective) -> None:
+        """Raises `InputError` if the first batch is not for a network."""
+        check_data(network, objective, self._batches)
+
     def dataset(
         self, first_epoch: int = 0, num_epochs: int = 1
     ) -> tf.data.Dataset:
         del first_epoch
         return self._batches.repeat(num_epochs)
+
+
+def check_train_data(
+    train: TrainData, network: keras.Model, objective: Objective
+) -> None:
+    """Raises `InputError` if training images are not for a network.
+
+    Args:
+        train: What `as_train_data` returned.
+        network: Keras model from images to logits.
+        objective: What is minimised.
+    """
+    if isinstance(train, _Batches):
+        train.check(network, objective)
+        return
+    if not isinstance(train, data.Pipeline):
+        return
+    num_classes = inputs.num_classes_of(network)
+    if num_classes is not None and train.num_classes > num_classes:
+        raise InputError(
+            f"`train` must hold classes from 0 to {num_classes - 1}, as the "
+            f"network has {num_classes} logits. Received: "
+            f"{train.num_classes} classes"
+        )
+    shape = inputs.image_shape_of(network)
+    if shape is not None:
+        some = tf.zeros((1, *train.image_shape))
+        inputs.check_images(some, "train", shape=shape)
 
 
 def as_train_data(

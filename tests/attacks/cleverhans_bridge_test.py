@@ -212,7 +212,7 @@ def test_models_run_in_inference_mode():
         ("pgd", {"step_size": 0.2}, "`step_size` <= `epsilon`"),
         ("spsa", {"num_samples": 3}, "`num_samples` must be even"),
         ("cw_l2", {}, "shape \\(batch, height, width, channels\\)"),
-        ("mim", {"x": np.full((2, 3), 2.0, "f")}, "must lie within `clip`"),
+        ("mim", {"x": np.full((2, 3), 2.0, "f")}, r"must lie in \[0, 1\]"),
         ("mim", {"x": np.zeros((2, 3), np.uint8)}, "float images"),
     ],
 )

@@ -55,14 +55,15 @@ def test_specifications_need_vectors_of_outputs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"epsilon": -0.1}, "`epsilon` .* at least 0.*-0.1"),
-        ({"epsilon": float("nan")}, "`epsilon` .* at least 0.*nan"),
+        ({"epsilon": -0.1}, "`epsilon` must be a number >= 0.*-0.1"),
+        ({"epsilon": float("nan")}, "`epsilon` must be a number >= 0.*nan"),
+        ({"epsilon": 8}, "For 8 of 255 levels pass 8/255"),
         ({"epsilon": [0.1, 0.2]}, "`epsilon` must be a number"),
         ({"epsilon": None}, "`epsilon` must be a number"),
         ({"epsilon": "8/255"}, "`epsilon` must be a number"),
         ({"method": "crown-ibp"}, "'crown-ibp'.*Did you mean 'crown_ibp'"),
-        ({"y": [0, 1, 2, 4]}, "`y` must be labels from 0 to 3.*4"),
-        ({"y": [0, -1, 2, 3]}, "`y` must be labels from 0 to 3.*-1"),
+        ({"y": [0, 1, 2, 4]}, "`y` must hold classes from 0 to 3.*4"),
+        ({"y": [0, -1, 2, 3]}, "`y` must hold classes from 0 to 3.*-1"),
         (
             {"y": np.eye(4, dtype=int)},
             "`y` must hold one class index per image",
@@ -72,8 +73,11 @@ def test_specifications_need_vectors_of_outputs():
         ({"clip": (1.0, 0.0)}, r"`clip` .*Received: clip=.1.0, 0.0"),
         ({"clip": (0.0, float("nan"))}, "`clip` must be a pair"),
         ({"clip": 1.0}, "`clip` must be a pair .*clip=1.0"),
-        ({"x": np.full((4, 6, 5, 2), 200)}, "`x` must be from 0.0 to 1.0"),
-        ({"x": np.full((4, 6, 5, 2), np.nan)}, "`x` must be .*nan"),
+        ({"x": np.full((4, 6, 5, 2), 200)}, r"`x` must lie in \[0, 1\]"),
+        (
+            {"x": np.full((4, 6, 5, 2), np.nan)},
+            r"`x` must lie in \[0, 1\].*nan",
+        ),
         ({"x": np.zeros((4, 6, 5, 1))}, r"\(batch, 6, 5, 2\).*6, 5, 1"),
     ],
 )
@@ -94,5 +98,5 @@ def test_margins_need_classes():
     single = keras.Sequential(
         [inputs, keras.layers.Flatten(), keras.layers.Dense(1)]
     )
-    with pytest.raises(InputError, match="`num_classes` must be at least 2"):
+    with pytest.raises(InputError, match=r"two classes or more.*\(None, 1\)"):
         bounds.margins(single, image, [0], 0.1)

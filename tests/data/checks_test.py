@@ -26,10 +26,10 @@ def test_uint8_stays_and_floats_become_float32():
         ("shapes", (IMAGES, LABELS[:1]), "one integer per image"),
         ("pixels", (IMAGES.astype("int32"),), "dtype int32"),
         ("pixels", (IMAGES + 2,), "divide pixels of 0..255 by 255"),
-        ("pixels", (IMAGES * np.nan,), "from nan to nan"),
-        ("labels", (LABELS / 2, 2), "dtype float64"),
-        ("labels", (LABELS, 1), "from 0 to 1, num_classes=1"),
-        ("labels", (-LABELS, None), "from -1 to 0"),
+        ("pixels", (IMAGES * np.nan,), "32 of 32 values are nan"),
+        ("labels", (LABELS / 2, 2), "dtype=float64"),
+        ("labels", (LABELS, 1), "to 0, as `num_classes` is 1. Received: 1"),
+        ("labels", (-LABELS, None), "of at least 0. Received: -1"),
     ],
 )
 def test_what_cannot_be_used_is_named(check, arguments, words):

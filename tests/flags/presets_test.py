@@ -133,6 +133,7 @@ def test_smoothing_recipes_have_their_settings(dataset, model):
         "sigma": 0.25,
         "beta": 6.0,
         "form": "stability",
+        "clip": (0.0, 1.0),
     }
     assert parsed.evaluation.bounds == ()
     assert parsed.evaluation.smoothing.sigma == 0.25
@@ -164,6 +165,7 @@ def test_adversarial_recipes_have_their_settings(
         "step_size": 2 / 255,
         "num_steps": 10,
         "threat_model": "linf",
+        "clip": (0.0, 1.0),
     }
     assert parsed.evaluation.attacks == ("pgd",)
     assert parsed.evaluation.num_steps == 50

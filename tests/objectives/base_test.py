@@ -63,7 +63,7 @@ def test_repr_shows_the_settings():
     objective = objectives.TRADES(beta=3.0, epsilon=0.5, step_size=0.25)
     assert repr(objective) == (
         "TRADES(beta=3.0, epsilon=0.5, step_size=0.25, num_steps=10, "
-        "threat_model='linf')"
+        "threat_model='linf', clip=(0.0, 1.0))"
     )
 
 
@@ -318,7 +318,7 @@ def test_a_ramp_leaves_objectives_without_bounds_alone(name):
 
 
 def test_settings_are_keyword_only():
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="Name each: beta="):
         objectives.TRADES(6.0)
 
 

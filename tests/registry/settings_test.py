@@ -9,6 +9,7 @@ from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Numbers
+from hydra_tf.registry.settings import Radius
 from hydra_tf.registry.settings import Switch
 
 
@@ -97,3 +98,25 @@ def test_a_setting_without_a_flag_has_no_flag_name():
     assert Number(name="n", help="").flag_name == "n"
     assert Number(name="n", help="", flag="rate").flag_name == "rate"
     assert Number(name="n", help="", flag=None).flag_name is None
+
+
+def test_radius_is_within_the_range_of_images():
+    epsilon = Radius(name="epsilon", help="", default=0.1)
+    assert epsilon.check_within(8, "l2") == 8
+    assert epsilon.check_within(8, "linf", None) == 8
+    assert epsilon.check_within(8, "linf", (0, 255)) == 8
+    assert epsilon.check_within(1, "linf") == 1
+    with pytest.raises(InputError, match="For 8 of 255 levels pass 8/255"):
+        epsilon.check_within(8, "linf")
+    with pytest.raises(InputError, match=r"in \[0, 2\] with threat_model=linf"):
+        epsilon.check_within(8, "linf", (-1, 1))
+    with pytest.raises(InputError, match="a number >= 0"):
+        epsilon.check_within(-1, "linf")
+
+
+def test_limits_of_a_file_are_a_pair_again():
+    clip = Limits(name="clip", help="", default=None)
+    assert clip.check([0, 1]) == (0, 1)
+    assert clip.check(None) is None
+    with pytest.raises(InputError, match="`clip` must be a pair"):
+        clip.check((1, 0))

@@ -131,7 +131,7 @@ def test_bad_input_is_refused(change, message):
 
 
 def test_labels_must_fit_the_images():
-    with pytest.raises(ht.InputError, match="`y` must hold 8 labels"):
+    with pytest.raises(ht.InputError, match="3 labels, 8 images"):
         ht.smoothing.SmoothedAccuracy(IMAGES, LABELS[:3], 0.25)
     with pytest.raises(
         ht.InputError, match="`every` must be a whole number >= 1"
