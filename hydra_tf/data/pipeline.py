@@ -8,6 +8,7 @@ and see what an uninterrupted one would see.
 from __future__ import annotations
 
 import abc
+import copy
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -86,9 +87,37 @@ class Pipeline(abc.ABC):
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.seed = seed
-        batches = self.num_examples / batch_size
-        self.steps_per_epoch = int(
-            math.floor(batches) if drop_remainder else math.ceil(batches)
+        self.steps_per_epoch = self._steps()
+
+    def with_settings(
+        self,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        augmentation: Augmentation | None,
+        seed: int,
+        drop_remainder: bool,
+        prefetch: bool,
+        name: str,
+        split: str,
+    ) -> Pipeline:
+        """Returns a pipeline of the same examples under other settings."""
+        result = copy.copy(self)
+        result.batch_size = batch_size
+        result.shuffle = shuffle
+        result.augmentation = augmentation
+        result.seed = seed
+        result._drop_remainder = drop_remainder
+        result._prefetch = prefetch
+        result.name = name
+        result.split = split
+        result.steps_per_epoch = result._steps()
+        return result
+
+    def _steps(self) -> int:
+        batches = self.num_examples / self.batch_size
+        return int(
+            math.floor(batches) if self._drop_remainder else math.ceil(batches)
         )
 
     def __repr__(self) -> str:

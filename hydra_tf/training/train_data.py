@@ -53,7 +53,8 @@ def as_train_data(train: Any, seed: int) -> TrainData:
 
     Args:
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
-            pair of arrays, which are shuffled and put into batches of 128.
+            pair of arrays, which are shuffled and put into batches of 128
+            (fewer where there are fewer).
         seed: Seed of the order of arrays.
 
     Raises:
@@ -65,8 +66,9 @@ def as_train_data(train: Any, seed: int) -> TrainData:
         return _Batches(train)
     if isinstance(train, tuple | list) and len(train) == 2:
         images, labels = train
+        batch_size = min(_BATCH_SIZE, max(1, len(images)))
         return data.from_arrays(
-            images, labels, batch_size=_BATCH_SIZE, seed=seed
+            images, labels, batch_size=batch_size, seed=seed
         )
     raise InputError(
         "`train` must be a hydra_tf.data.Pipeline, a tf.data.Dataset of "
