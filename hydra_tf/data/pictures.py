@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import warnings
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -23,11 +22,12 @@ OTHER_PICTURES = (
     *(".ppm", ".pgm", ".pbm", ".tga", ".ico", ".raw", ".dng", ".npy"),
 )
 
-# Pillow's names; MPO is what some cameras make of JPEG.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
+# Pillow's names.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 # How files of a format end.
 _ENDS = {
     "JPEG": b"\xff\xd9",
+    "MPO": b"\xff\xd9",  # What some cameras make of JPEG.
     "PNG": b"\x00\x00\x00\x00IEND\xaeB`\x82",
     "GIF": b"\x3b",
 }
@@ -93,11 +93,8 @@ def fault_of(path: bytes) -> str | None:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            # Of large pictures, which are no bombs here.
-            warnings.simplefilter("ignore")
-            with Image.open(os.fsdecode(path), formats=_FORMATS) as picture:
-                kind, mode = picture.format or "", picture.mode
+        with Image.open(os.fsdecode(path), formats=_FORMATS) as picture:
+            kind, mode = picture.format or "", picture.mode
         with open(path, "rb") as file:
             file.seek(-min(os.path.getsize(path), 64), os.SEEK_END)
             end = file.read()
@@ -109,7 +106,7 @@ def fault_of(path: bytes) -> str | None:
     if kind == "BMP" and mode == "P":
         # TensorFlow would take the numbers of colours for shades of grey.
         return "is a BMP with a palette, which cannot be read: make it a PNG"
-    if _ENDS.get(kind, b"") in end and kind != "BMP":
+    if kind in _ENDS and _ENDS[kind] in end:
         return None
     try:
         tf.io.decode_image(tf.io.read_file(path), expand_animations=False)

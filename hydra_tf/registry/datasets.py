@@ -193,12 +193,12 @@ class ImageSize(Setting):
     """The side of square images, or height and width."""
 
     def parse(self, text: str) -> Any:
-        sides = text.lower().split("x")
-        if len(sides) > 2 or not all(
-            side.isascii() and side.isdigit() for side in sides
-        ):
+        # Flagfiles have pairs with a comma.
+        sides = text.lower().replace("x", ",").split(",")
+        if not all(side.isascii() and side.isdigit() for side in sides):
             return text
-        return tuple(int(side) for side in (*sides, *sides)[:2])
+        values = tuple(int(side) for side in sides)
+        return values[0] if len(values) == 1 else values
 
     @property
     def range(self) -> str:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
+from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -60,6 +61,19 @@ class Execution:
         registry.JIT_COMPILE.check(self.jit_compile)
         registry.PROGRESS.check(self.progress)
 
+    def check_epoch(self, steps_per_epoch: int) -> None:
+        """Checks that an epoch has the steps of one call into TensorFlow.
+
+        Raises:
+            InputError: If it has fewer.
+        """
+        if self.steps_per_execution > steps_per_epoch:
+            raise InputError(
+                f"`steps_per_execution` must be at most {steps_per_epoch}, the "
+                "steps of an epoch. Received: "
+                f"steps_per_execution={self.steps_per_execution}"
+            )
+
 
 class PhaseTraining:
     """The training of a network for the epochs of a phase.
@@ -78,6 +92,7 @@ class PhaseTraining:
         kept: PhaseCheckpoints | None,
         execution: Execution,
     ) -> None:
+        execution.check_epoch(data.steps_per_epoch)
         self._phase = phase
         self._data = data
         self._kept = kept

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from flags import data_flags  # noqa: F401  Defines the flags.
 from hydra_tf import data
 
 

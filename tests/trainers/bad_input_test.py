@@ -30,6 +30,7 @@ def sources(tmp_path_factory):
     (folder / "truncated.keras").write_bytes(whole[: len(whole) // 2])
     (folder / "weights.h5").write_bytes(b"")
     (folder / "empty_run").mkdir()
+    (folder / "tfds").mkdir()
     (folder / "wrong.json").write_text(json.dumps({"denze": 0.5}))
     (folder / "broken.json").write_text("{")
     model = keras.Sequential(

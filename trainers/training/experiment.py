@@ -52,7 +52,7 @@ class Experiment:
 
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
-        self.info = data.info(settings.data.dataset)
+        self.info = settings.data.info
         self.source_path = self._find_source(phase)
         self.strategy = training.make_strategy(settings.execution.strategy)
         self._check_batch_size()
@@ -74,9 +74,7 @@ class Experiment:
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The test images that are evaluated, and their classes."""
         return datasets.test_arrays(
-            self.settings.data.dataset,
-            self.settings.data.data_dir,
-            self.settings.num_examples,
+            self.settings.data, self.settings.num_examples
         )
 
     def pruning(self, method: str | None = None) -> Pruning:
@@ -110,12 +108,19 @@ class Experiment:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             self._check_prunable(self._first_network, first, epochs, compared)
+            self._check_data()
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
         files.write_text(
             self.folder.flagfile, as_flagfile(environment.command())
         )
+
+    def _check_data(self) -> None:
+        """Reads the images, and checks that they make the epochs asked for."""
+        steps = self.train_data.steps_per_epoch
+        self.settings.execution.check_epoch(steps)
+        _ = self.test_arrays
 
     def _check_prunable(
         self,
