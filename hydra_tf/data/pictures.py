@@ -94,24 +94,26 @@ def fault_of(path: bytes) -> str | None:
 
     try:
         with Image.open(os.fsdecode(path), formats=_FORMATS) as picture:
-            kind, mode = picture.format or "", picture.mode
-        with open(path, "rb") as file:
-            file.seek(-min(os.path.getsize(path), 64), os.SEEK_END)
-            end = file.read()
+            kind = picture.format or ""
+            if kind == "BMP" and picture.mode == "P":
+                # TensorFlow takes the numbers of colours for shades of grey.
+                return (
+                    "is a BMP with a palette, which cannot be read: make it a "
+                    "PNG"
+                )
+            with open(path, "rb") as file:
+                file.seek(-min(os.path.getsize(path), 64), os.SEEK_END)
+                if kind in _ENDS and _ENDS[kind] in file.read():
+                    return None
+            try:
+                picture.load()
+            except (OSError, ValueError, SyntaxError):
+                return "is truncated or damaged"
     except OSError as error:
         reason = error.strerror or "no JPEG, PNG, BMP or GIF"
         return f"cannot be read ({reason})"
     except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return f"cannot be read ({str(error).splitlines()[0]})"
-    if kind == "BMP" and mode == "P":
-        # TensorFlow would take the numbers of colours for shades of grey.
-        return "is a BMP with a palette, which cannot be read: make it a PNG"
-    if kind in _ENDS and _ENDS[kind] in end:
-        return None
-    try:
-        tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
-    except tf.errors.OpError:
-        return "is truncated or damaged"
     return None
 
 

@@ -157,7 +157,7 @@ class TfdsSource:
             "download": download,
         }
         builder = tfds_source.open_builder(name, data_dir, download)
-        image_key, label_key = builder.info.supervised_keys
+        image_key, label_key = tfds_source.keys_of(builder)
         image, label = (
             builder.info.features[key] for key in (image_key, label_key)
         )

@@ -59,7 +59,7 @@ def read_split(
     builder = _open_split(name, split, data_dir, download)
     images, labels = _read(builder, split)
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     return StoredSplit(
         images=images,
         labels=labels,
@@ -100,7 +100,7 @@ def find_files(
             f"{file_format.value} in {builder.data_dir}"
         )
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     encoded = {image_key: tfds.decode.SkipDecoding()}
 
     def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -131,7 +131,7 @@ def _open_split(
     if info is None:
         return builder
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     *size, channels = info.image_shape
     expected = (None, None, channels) if info.streamed else (*size, channels)
     if (
@@ -204,17 +204,39 @@ def _row(name: str) -> DatasetInfo | None:
     return row if isinstance(row, DatasetInfo) else None
 
 
+def keys_of(builder: Any) -> tuple[str, str]:
+    """Returns the names of a dataset's images and classes.
+
+    They are its supervised keys, or else its only image and its only class.
+    """
+    import tensorflow_datasets as tfds
+
+    keys = builder.info.supervised_keys
+    if keys is not None:
+        return keys
+    image_keys, label_keys = (
+        [
+            key
+            for key, feature in builder.info.features.items()
+            if type(feature) is kind
+        ]
+        for kind in (tfds.features.Image, tfds.features.ClassLabel)
+    )
+    if len(image_keys) != 1 or len(label_keys) != 1:
+        return "", ""
+    return image_keys[0], label_keys[0]
+
+
 def _check_features(builder: Any, name: str) -> None:
     """Checks that a dataset has images of 8 bits and one class for each."""
     import tensorflow_datasets as tfds
 
-    features, keys = builder.info.features, builder.info.supervised_keys
+    features, keys = dict(builder.info.features.items()), keys_of(builder)
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
     fits = (
-        isinstance(keys, tuple)
-        and len(keys) == 2
+        len(keys) == 2
         and all(
-            isinstance(key, str) and type(features[key]) is kind
+            isinstance(key, str) and type(features.get(key)) is kind
             for key, kind in zip(keys, kinds, strict=True)
         )
         and features[keys[0]].np_dtype == np.uint8
@@ -225,10 +247,10 @@ def _check_features(builder: Any, name: str) -> None:
             for key, feature in features.items()
         )
         raise InputError(
-            "`name` must be a dataset for classifying images, whose supervised "
-            "keys are an Image (uint8) and a ClassLabel; wrap others in a "
-            f"function of your own, package.module:function. {name!r} has "
-            f"{' '.join(found.split())}; supervised keys: {keys}"
+            "`name` must be a dataset for classifying images, with an Image "
+            "(uint8) and a ClassLabel as supervised keys or alone of their "
+            "kind; wrap others in a function of your own, "
+            f"package.module:function. {name!r} has {found}"
         )
 
 
@@ -350,7 +372,7 @@ def _check_split(builder: Any, split: str) -> None:
 def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow_datasets as tfds
 
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     dataset = builder.as_dataset(
         split=split,
         shuffle_files=False,

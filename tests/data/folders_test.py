@@ -57,7 +57,7 @@ def test_part_is_held_out_the_same_for_every_seed(tmp_path):
     images = np.concatenate([train.arrays()[0], test.arrays()[0]])
     assert len(np.unique(images.reshape(16, -1), axis=0)) == 16
     half = load(tmp_path, "test", test_fraction=0.5)
-    assert len(half) == 8
+    assert len(half) == 7
 
 
 def test_first_pictures_are_of_all_classes(tmp_path):
