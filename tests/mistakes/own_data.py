@@ -60,11 +60,8 @@ def _link_to_nothing(folder):
 
 
 def _without_train(folder):
-    for name in drawn.CLASSES[1:]:
-        (folder / name).rename(folder / name.upper())
-    names = dict(zip(("bar", "CROSS", "SQUARE"), ("val", "test", "valid")))  # noqa: B905
-    for old, new in names.items():
-        (folder / old).rename(folder / new)
+    for name, other in (("bar", "val"), ("cross", "test"), ("square", "valid")):
+        (folder / name).rename(folder / other)
 
 
 def _unknown_class(folder):
