@@ -51,7 +51,7 @@ class ImageSettings:
         """Returns what decides which images there are, by flag name."""
         record: dict[str, Any] = {"dataset": self.dataset}
         for setting in (IMAGE_SIZE, IMAGE_CHANNELS, TEST_FRACTION):
-            value = getattr(self, setting.name)
+            value = setting.check(getattr(self, setting.name))
             if value != setting.default:
                 record[setting.name] = value
         if self.info.content is not None:

@@ -1,11 +1,47 @@
 """Flags of the data set."""
 
-from absl import flags
+import json
 
-from flags import data_flags  # noqa: F401  Defines the flags.
+from absl import flags
+from absl.testing import flagsaver
+
+from flags import data_flags
 from hydra_tf import data
+from tests.data import drawn
 
 
 def test_every_data_set_is_named_in_the_help():
     text = flags.FLAGS["dataset"].help
     assert all(name in text for name in data.names())
+
+
+def test_record_tells_pictures_from_others(tmp_path):
+    drawn.folder(tmp_path, each=4)
+
+    def record(**values):
+        values = {"dataset": f"folder:{tmp_path}", "image_size": 8} | values
+        with flagsaver.flagsaver(**values):
+            return json.dumps(data_flags.data_from_flags().record())
+
+    records = [
+        record(),
+        record(image_size=(8, 8)),
+        record(image_size=(8, 9)),
+        record(image_channels=1),
+        record(test_fraction=0.3),
+        record(batch_size=2),
+    ]
+    (tmp_path / "bar" / "0.png").rename(tmp_path / "bar" / "10.png")
+    records.append(record())
+    assert records[0] == records[1]
+    assert len(set(records)) == 6
+
+
+def test_record_of_a_known_data_set_has_what_it_always_had():
+    with flagsaver.flagsaver(dataset="digits"):
+        assert set(data_flags.data_from_flags().record()) == {
+            "dataset",
+            "fraction",
+            "batch_size",
+            "augment",
+        }
