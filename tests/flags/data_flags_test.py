@@ -3,11 +3,10 @@
 import json
 
 from absl import flags
-from absl.testing import flagsaver
 
-from flags import data_flags
 from hydra_tf import data
 from tests.data import drawn
+from tests.flags import command_line
 
 
 def test_every_data_set_is_named_in_the_help():
@@ -20,13 +19,13 @@ def test_record_tells_pictures_from_others(tmp_path):
 
     def record(**values):
         values = {"dataset": f"folder:{tmp_path}", "image_size": 8} | values
-        with flagsaver.flagsaver(**values):
-            return json.dumps(data_flags.data_from_flags().record())
+        arguments = [f"--{name}={value}" for name, value in values.items()]
+        return json.dumps(command_line.parse(*arguments).data.record())
 
     records = [
         record(),
-        record(image_size=(8, 8)),
-        record(image_size=(8, 9)),
+        record(image_size="8x8"),
+        record(image_size="8x9"),
         record(image_channels=1),
         record(test_fraction=0.3),
         record(batch_size=2),
@@ -38,10 +37,5 @@ def test_record_tells_pictures_from_others(tmp_path):
 
 
 def test_record_of_a_known_data_set_has_what_it_always_had():
-    with flagsaver.flagsaver(dataset="digits"):
-        assert set(data_flags.data_from_flags().record()) == {
-            "dataset",
-            "fraction",
-            "batch_size",
-            "augment",
-        }
+    record = command_line.parse("--dataset=digits").data.record()
+    assert set(record) == {"dataset", "fraction", "batch_size", "augment"}

@@ -192,6 +192,17 @@ PYTHON = {
         _folder(batch_size=99)(),
         ["`batch_size` must be at most", "batch_size=99"],
     ),
+    "own_steps_beyond_the_epoch": (
+        lambda given: ht.training.run_phase(
+            given.network(),
+            "pretrain",
+            given.dataset(),
+            given.objective(),
+            epochs=1,
+            steps_per_execution=4,
+        ),
+        ["`steps_per_execution` must be at most 3"],
+    ),
     "own_data_dir_missing": (
         lambda given: _load("digits", data_dir=given.folder / "typo"),
         ["`data_dir` must be a folder that exists", "typo"],
