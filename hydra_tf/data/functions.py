@@ -168,8 +168,8 @@ def _part(part: Any) -> Pipeline | tuple[np.ndarray, np.ndarray]:
 def _arrays_of(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Returns the images and labels of a dataset, which memory has to hold."""
     spec = dataset.element_spec
-    ranks = [getattr(getattr(each, "shape", None), "rank", None)
-             for each in spec] if isinstance(spec, tuple) else []  # fmt: skip
+    parts = spec if isinstance(spec, tuple) else ()
+    ranks = [each.shape.rank for each in parts if hasattr(each, "shape")]
     if ranks not in ([3, 0], [4, 1]):
         raise InputError(
             "a tf.data.Dataset must hold pairs of an image (height, width, "

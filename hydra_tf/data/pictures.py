@@ -50,8 +50,7 @@ def fit(pixels: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
     size = tf.cast(tf.shape(pixels)[:2], tf.float32)
     # Of the proportions height : width, as large as fits.
     scale = tf.minimum(size[0] / height, size[1] / width)
-    part = tf.cast(tf.round(scale * tf.constant([height, width], tf.float32)),
-                   tf.int32)  # fmt: skip
+    part = tf.cast(tf.round([scale * height, scale * width]), tf.int32)
     part = tf.clip_by_value(part, 1, tf.shape(pixels)[:2])
     top, left = tf.unstack((tf.shape(pixels)[:2] - part) // 2)
     middle = pixels[top : top + part[0], left : left + part[1]]

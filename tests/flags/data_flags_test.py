@@ -5,7 +5,9 @@ import json
 from absl import flags
 
 from hydra_tf import data
+from hydra_tf.registry.datasets import DATASETS
 from tests.data import drawn
+from tests.data import own_functions
 from tests.flags import command_line
 
 
@@ -39,3 +41,11 @@ def test_record_tells_pictures_from_others(tmp_path):
 def test_record_of_a_known_data_set_has_what_it_always_had():
     record = command_line.parse("--dataset=digits").data.record()
     assert set(record) == {"dataset", "fraction", "batch_size", "augment"}
+
+
+def test_registered_name_is_taken(monkeypatch):
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    data.register("shapes")(own_functions.both)
+    settings = command_line.parse("--dataset=shapes", "--batch_size=8").data
+    assert settings.info.image_shape == (6, 5, 2)
+    assert settings.train(seed=0, drop_remainder=False).num_examples == 24
