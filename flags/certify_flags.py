@@ -13,7 +13,8 @@ from absl import flags
 
 from flags.from_settings import define
 from flags.from_settings import define_all
-from hydra_tf.registry.datasets import DATASETS
+from flags.image_flags import ImageSettings
+from flags.image_flags import define_images
 from hydra_tf.registry.evaluation import CERTIFICATION
 from hydra_tf.registry.evaluation import EPSILONS
 from hydra_tf.registry.evaluation import L2_RADII
@@ -42,21 +43,7 @@ _CERTIFICATION = define_all(
 )
 _EPSILONS = define(EPSILONS, flag_values=FLAGS)
 _RADII = define(L2_RADII, flag_values=FLAGS)
-_DATASET = define(
-    Choice(
-        name="dataset",
-        default="cifar10",
-        choices=DATASETS.names,
-        help="Data set, whose test split is certified.",
-    ),
-    flag_values=FLAGS,
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir",
-    None,
-    "Folder of prepared data sets. By default ~/tensorflow_datasets.",
-    flag_values=FLAGS,
-)
+_IMAGES = define_images(FLAGS)
 _NUM_EXAMPLES = define(NUM_CERTIFIED, flag_values=FLAGS)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
@@ -89,8 +76,7 @@ class CertifySettings:
 
     source: str
     certification: CertificationSettings
-    dataset: str
-    data_dir: str | None
+    images: ImageSettings
     num_examples: int | None
     output_dir: str
     overwrite: bool
@@ -115,8 +101,7 @@ def certify_from_flags() -> CertifySettings:
     return CertifySettings(
         source=_SOURCE.value,
         certification=_certification(),
-        dataset=_DATASET.value,
-        data_dir=_DATA_DIR.value,
+        images=ImageSettings(**_IMAGES()),
         num_examples=_NUM_EXAMPLES.value,
         output_dir=_OUTPUT_DIR.value,
         overwrite=_OVERWRITE.value,

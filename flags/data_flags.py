@@ -9,30 +9,15 @@ from typing import Any
 from absl import flags
 
 from flags.from_settings import define
+from flags.image_flags import ImageSettings
+from flags.image_flags import define_images
 from hydra_tf.registry.datasets import BATCH_SIZE
-from hydra_tf.registry.datasets import DATASETS
 from hydra_tf.registry.datasets import FRACTION
-from hydra_tf.registry.settings import Choice
 
 if TYPE_CHECKING:
     from hydra_tf.data import Pipeline
 
-_DATASET = define(
-    Choice(
-        name="dataset",
-        default="cifar10",
-        choices=DATASETS.names,
-        help="Data set: "
-        + ", ".join(f"{entry.name} ({entry.help})" for entry in DATASETS)
-        + ". What is not in --data_dir is downloaded, but for imagenet2012.",
-    )
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir",
-    None,
-    "Folder in which TensorFlow Datasets looks for prepared data sets, and "
-    "writes those it downloads. By default ~/tensorflow_datasets.",
-)
+_IMAGES = define_images()
 _FRACTION = define(FRACTION)
 _BATCH_SIZE = define(BATCH_SIZE)
 _AUGMENT = flags.DEFINE_bool(
@@ -40,22 +25,20 @@ _AUGMENT = flags.DEFINE_bool(
     True,
     "Whether training images are augmented as the data set's recipe says "
     "(CIFAR, SVHN: random crops and flips; ImageNet: random resized crops "
-    "and flips; others: none).",
+    "and flips; pipelines of one's own functions: theirs; others: none).",
 )
 _CACHE = flags.DEFINE_bool(
     "cache",
     True,
     "Whether decoded images stay in memory between epochs. Those of "
-    "imagenet2012 never do.",
+    "imagenet2012 never do, nor those that would take more than 4 GiB.",
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class DataSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings(ImageSettings):
     """Which images, and how many at a time; the fields are flags."""
 
-    dataset: str
-    data_dir: str | None
     fraction: float
     batch_size: int
     augment: bool
@@ -63,13 +46,9 @@ class DataSettings:
 
     def train(self, seed: int, drop_remainder: bool) -> Pipeline:
         """Returns the training images; arguments as of `hydra_tf.data.load`."""
-        from hydra_tf import data
-
-        return data.load(
-            self.dataset,
+        return self.load(
             "train",
             batch_size=self.batch_size,
-            data_dir=self.data_dir,
             augment=None if self.augment else False,
             fraction=self.fraction,
             seed=seed,
@@ -80,17 +59,16 @@ class DataSettings:
     def record(self) -> dict[str, Any]:
         """Returns what decides a phase's result, by flag name."""
         # Not how the images are read.
-        return {
+        return super().record() | {
             name: getattr(self, name)
-            for name in ("dataset", "fraction", "batch_size", "augment")
+            for name in ("fraction", "batch_size", "augment")
         }
 
 
 def data_from_flags() -> DataSettings:
     """Returns the settings that the parsed flags stand for."""
     return DataSettings(
-        dataset=_DATASET.value,
-        data_dir=_DATA_DIR.value,
+        **_IMAGES(),
         fraction=_FRACTION.value,
         batch_size=_BATCH_SIZE.value,
         augment=_AUGMENT.value,

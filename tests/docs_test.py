@@ -13,6 +13,7 @@ import sys
 import pytest
 
 import hydra_tf  # noqa: F401  What the reference describes.
+from tests.data import drawn
 from tools import build_docs
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -185,6 +186,7 @@ def test_python_reaches_its_accuracy(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", filter(runnable, GUIDES))
 def test_commands_run_in_order(name, tmp_path):
+    drawn.folder(tmp_path / "pictures", each=60)
     for arguments in runnable(name):
         run(arguments, tmp_path)
         for argument in arguments:

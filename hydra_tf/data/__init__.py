@@ -1,4 +1,4 @@
-"""Datasets: named ones through TFDS, one's own as arrays, both as batches."""
+"""Datasets: known ones, folders, those of TFDS, functions and arrays."""
 
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.augmentation import CropFlip

@@ -19,14 +19,13 @@ def check_settings(batch_size: int, fraction: float, seed: int) -> None:
 
 
 def check_batches(
-    batch_size: int, num_examples: int, drop_remainder: bool
+    batch_size: int, num_examples: int, training: bool, drop_remainder: bool
 ) -> None:
-    """Checks that there is at least one batch."""
-    if drop_remainder and batch_size > num_examples:
+    """Checks that there is at least one batch, a full one for training."""
+    if batch_size > num_examples and (training or drop_remainder):
         raise InputError(
             f"`batch_size` must be at most {num_examples}, the number of "
-            "examples, when the remainder is dropped. "
-            f"Received: batch_size={batch_size}"
+            f"examples. Received: batch_size={batch_size}"
         )
 
 
@@ -40,7 +39,8 @@ def check_shapes(images: np.ndarray, labels: np.ndarray) -> None:
     if labels.ndim != 1 or len(labels) != len(images):
         raise InputError(
             "`labels` must hold one integer per image, shape "
-            f"({len(images)},). Received: shape {labels.shape}"
+            f"({len(images)},), no one-hot rows. "
+            f"Received: shape {labels.shape}"
         )
 
 

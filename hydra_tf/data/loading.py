@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.data import by_name
 from hydra_tf.data import checks
 from hydra_tf.data import selection
+from hydra_tf.data import sources
 from hydra_tf.data import stream
-from hydra_tf.data import tfds_source
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.memory import MemoryPipeline
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.stored import SplitFiles
+from hydra_tf.data.stored import StoredSplit
+from hydra_tf.data.stored import fits_memory
 from hydra_tf.errors import InputError
 
 _DECODE_BATCH = 1024
@@ -38,18 +38,34 @@ def load(
     prefetch: bool = True,
     drop_remainder: bool = False,
     download: bool = True,
+    image_size: int | tuple[int, int] | None = None,
+    image_channels: int | None = None,
+    test_fraction: float = 0.2,
 ) -> Pipeline:
-    """Loads a split of a named dataset through TensorFlow Datasets.
+    """Loads a split of a dataset: a known one, a folder, a function's.
 
-    `digits` comes with scikit-learn and is prepared at once, without network;
-    the others are downloaded by TFDS unless `data_dir` holds them. Only
-    `imagenet2012` cannot be downloaded without an account: `data_dir` must hold
-    it. It is never held in memory; each epoch reads its files again.
+    * One of `names()`. `digits` comes with scikit-learn and is prepared at
+      once, without network; the others are downloaded by TFDS unless `data_dir`
+      holds them. Only `imagenet2012` cannot be downloaded without an account:
+      `data_dir` must hold it.
+    * `"folder:PATH"`: JPEG, PNG, BMP and GIF files in a folder for each class,
+      perhaps within `train/` and `test/` (or `val/`). The classes are numbered
+      in the order of their names.
+    * `"tfds:NAME"`, `"tfds:NAME/CONFIG:VERSION"`: any dataset of TFDS that has
+      images and one class for each.
+    * `"package.module:function"`: what a function of the user's own returns,
+      see `register`.
+
+    Images are brought to `image_size` thus: the largest part in the middle that
+    has the wanted proportions is cut out, and resized linearly, with a wider
+    filter where it becomes smaller (antialiasing). Opacity is dropped, unless
+    four channels are asked for. What would take more than 4 GiB is not held in
+    memory but decoded batch by batch, from files each epoch.
 
     Args:
-        name: One of `names()`.
-        split: `"train"`, `"test"`, another split that the dataset has, or a
-            part of one such as `"train[:90%]"`.
+        name: Which dataset, see above.
+        split: `"train"`, `"test"`, another split that the dataset has, or, of
+            one of TFDS, a part of one such as `"train[:90%]"`.
         batch_size: Integer >= 1, examples in a batch over all replicas.
         data_dir: Folder that holds (or gets) the prepared datasets, one
             sub-folder each. Defaults to TFDS's own, `~/tensorflow_datasets`.
@@ -71,6 +87,14 @@ def load(
         prefetch: Whether batches are made ahead while others are used.
         drop_remainder: Whether a last, smaller batch is left out.
         download: Whether a dataset that is not in `data_dir` may be fetched.
+        image_size: Height and width that images are brought to, or one number
+            for both. Defaults to the dataset's own; required for a folder and
+            for images that differ in size.
+        image_channels: 1 (grey), 3 (colour) or 4 (colour and opacity). Defaults
+            to the dataset's own, 3 for a folder.
+        test_fraction: Float in (0, 0.5], the share that is held out for testing
+            where a folder or a dataset of TFDS has no test split: the same for
+            every seed; of a folder's classes alike.
 
     Returns:
         A `Pipeline`.
@@ -91,59 +115,68 @@ def load(
     )
     ```
     """
-    info = by_name.info(name)
+    source = sources.find(
+        name,
+        data_dir=data_dir,
+        image_size=image_size,
+        image_channels=image_channels,
+        test_fraction=test_fraction,
+        download=download,
+    )
+    info = source.info
     checks.check_settings(batch_size, fraction, seed)
     if training is None:
         training = split.partition("[")[0] == "train"
+    stored = source.read(split)
+    own = info.augmentation
+    if isinstance(stored, Pipeline):
+        own = stored.augmentation
     if augment is None:
-        augmentation = info.augmentation if training else None
-    else:
-        augmentation = _choose_augmentation(augment, info.augmentation, name)
+        augment = training and own is not None
     settings: dict[str, Any] = {
-        "image_shape": info.image_shape,
         "batch_size": batch_size,
         "shuffle": training,
-        "augmentation": augmentation,
+        "augmentation": _choose_augmentation(augment, own, name),
         "seed": seed,
         "drop_remainder": drop_remainder,
         "prefetch": prefetch,
         "name": name,
         "split": split,
     }
-    # The library's name of the split may stand in a part, or a sum, of splits.
-    stored_split = re.sub(r"\btest\b", info.test_split, split)
-    if info.streamed:
-        files = tfds_source.find_files(
-            name, stored_split, data_dir=data_dir, download=download
-        )
-        shards = files.shards
+    if isinstance(stored, Pipeline):
+        if fraction < 1:
+            raise InputError(
+                f"`fraction` must be 1: {name!r} returns pipelines, take the "
+                f"part there. Received: fraction={fraction}"
+            )
+        checks.check_batches(batch_size, len(stored), training, drop_remainder)
+        return stored.with_settings(**settings)
+    settings["image_shape"] = info.image_shape
+    settings["class_names"] = stored.class_names
+    if isinstance(stored, SplitFiles):
+        shards = stored.shards
         if fraction < 1:
             shards = stream.select(shards, fraction, seed)
         num_examples = sum(shard.count for shard in shards)
-        checks.check_batches(batch_size, num_examples, drop_remainder)
+        checks.check_batches(batch_size, num_examples, training, drop_remainder)
         return stream.StreamedPipeline(
-            shards, files.parse, class_names=files.class_names, **settings
+            shards,
+            stored.parse,
+            decode=stored.decode,
+            is_jpeg=stored.is_jpeg,
+            **settings,
         )
-    stored = tfds_source.read_split(
-        name, stored_split, data_dir=data_dir, download=download
-    )
     images, labels = stored.images, stored.labels
     checks.check_labels(labels, info.num_classes)
     if fraction < 1:
         rows = selection.select_fraction(labels, fraction, seed)
         images, labels = images[rows], labels[rows]
-    checks.check_batches(batch_size, len(labels), drop_remainder)
-    decode: Callable[[tf.Tensor], tf.Tensor] | None = stored.decode
-    if cache:
-        images = _decode_all(images, stored.decode, info.image_shape)
+    checks.check_batches(batch_size, len(labels), training, drop_remainder)
+    decode = stored.decode
+    if cache and decode and fits_memory(len(labels), info.image_shape):
+        images = _decode_all(images, stored, info.image_shape)
         decode = None
-    return MemoryPipeline(
-        images,
-        labels,
-        decode=decode,
-        class_names=stored.class_names,
-        **settings,
-    )
+    return MemoryPipeline(images, labels, decode=decode, **settings)
 
 
 def from_arrays(
@@ -207,7 +240,7 @@ def from_arrays(
     if fraction < 1:
         rows = selection.select_fraction(labels, fraction, seed)
         images, labels = images[rows], labels[rows]
-    checks.check_batches(batch_size, len(labels), drop_remainder)
+    checks.check_batches(batch_size, len(labels), training, drop_remainder)
     return MemoryPipeline(
         images,
         labels.astype(np.int32),
@@ -226,20 +259,38 @@ def from_arrays(
 
 def _decode_all(
     images: np.ndarray,
-    decode: Callable[[tf.Tensor], tf.Tensor],
+    stored: StoredSplit,
     image_shape: tuple[int, int, int],
 ) -> np.ndarray:
+    """Returns the pixels of images of a split."""
     dataset = tf.data.Dataset.from_tensor_slices(images)
     dataset = dataset.map(
-        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        stored.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     # Filled piece by piece: a list of batches would need twice the memory.
     pixels: np.ndarray = np.empty((len(images), *image_shape), np.uint8)
     start = 0
-    for batch in dataset.batch(_DECODE_BATCH).as_numpy_iterator():
-        pixels[start : start + len(batch)] = batch
-        start += len(batch)
+    try:
+        for batch in dataset.batch(_DECODE_BATCH).as_numpy_iterator():
+            pixels[start : start + len(batch)] = batch
+            start += len(batch)
+    except tf.errors.OpError as error:
+        raise _unreadable(images[start:], stored, error) from error
     return pixels
+
+
+def _unreadable(
+    images: np.ndarray, stored: StoredSplit, error: BaseException
+) -> BaseException:
+    """Returns the error of the first image that cannot be decoded."""
+    if stored.decode is None or stored.unreadable is None:
+        return error
+    for image in images:
+        try:
+            stored.decode(tf.constant(image))
+        except tf.errors.OpError as own_error:
+            return stored.unreadable(image, own_error)
+    return error
 
 
 def _choose_augmentation(

@@ -93,6 +93,31 @@ class Pipeline(abc.ABC):
         self.seed = seed
         self.steps_per_epoch = self._steps()
 
+    def with_settings(
+        self,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        augmentation: Augmentation | None,
+        seed: int,
+        drop_remainder: bool,
+        prefetch: bool,
+        name: str,
+        split: str,
+    ) -> Pipeline:
+        """Returns a pipeline of the same examples under other settings."""
+        result = copy.copy(self)
+        result.batch_size = batch_size
+        result.shuffle = shuffle
+        result.augmentation = augmentation
+        result.seed = seed
+        result._drop_remainder = drop_remainder
+        result._prefetch = prefetch
+        result.name = name
+        result.split = split
+        result.steps_per_epoch = result._steps()
+        return result
+
     def _steps(self) -> int:
         batches = self.num_examples / self.batch_size
         return int(

@@ -12,9 +12,8 @@ def select_fraction(
 ) -> np.ndarray:
     """Returns the rows of a selection with (nearly) the classes' shares.
 
-    All rows are put in one order, and the first `ceil(fraction * n)` are taken,
-    so a smaller fraction is contained in a larger one. In that order each class
-    is spread evenly, its examples being shuffled by the seed.
+    The first `ceil(fraction * n)` of `spread_order` are taken, so a smaller
+    fraction is contained in a larger one.
 
     Args:
         labels: Integer array of shape `(n,)`.
@@ -24,14 +23,45 @@ def select_fraction(
     Returns:
         Increasing row numbers, at least one.
     """
+    order = spread_order(labels, seed)
+    return np.sort(order[: kept_count(fraction, len(labels))])
+
+
+def spread_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns all rows in an order in which each class is spread evenly.
+
+    The examples of a class are shuffled by the seed.
+
+    Args:
+        labels: Integer array of shape `(n,)`.
+        seed: Integer >= 0.
+    """
     # RandomState's streams are frozen for good, unlike those of Generator.
     shuffled = np.random.RandomState(seed).permutation(len(labels))
     position = np.empty(len(labels))
     for label in np.unique(labels):
         members = shuffled[labels[shuffled] == label]
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
-    order = shuffled[np.argsort(position[shuffled], kind="stable")]
-    return np.sort(order[: kept_count(fraction, len(labels))])
+    return shuffled[np.argsort(position[shuffled], kind="stable")]
+
+
+def hold_out(
+    labels: np.ndarray, fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to train on and those held out for testing.
+
+    They depend on the labels alone, so that no seed tests on what another
+    trained on. A class with one example is trained on.
+
+    Args:
+        labels: Integer array of shape `(n,)`.
+        fraction: Float in (0, 0.5], the share that is held out.
+    """
+    rows = select_fraction(labels, fraction, seed=0)
+    sizes = np.bincount(labels)
+    tested: np.ndarray = np.zeros(len(labels), bool)
+    tested[rows[sizes[labels[rows]] > 1]] = True
+    return np.flatnonzero(~tested), np.flatnonzero(tested)
 
 
 def select_run(num_examples: int, fraction: float, seed: int) -> list[slice]:

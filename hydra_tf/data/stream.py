@@ -20,7 +20,7 @@ from hydra_tf.data import selection
 from hydra_tf.data.pipeline import AUGMENTATION_STREAM
 from hydra_tf.data.pipeline import ORDER_STREAM
 from hydra_tf.data.pipeline import Pipeline
-from hydra_tf.data.tfds_source import Shard
+from hydra_tf.data.stored import Shard
 from hydra_tf.data.tfds_source import unreadable
 from hydra_tf.errors import InputError
 
@@ -44,6 +44,11 @@ class StreamedPipeline(Pipeline):
     Args:
         shards: The files.
         parse: Graph function from a record to its encoded image and label.
+        decode: Graph function from an encoded image to uint8 pixels of
+            `image_shape`, instead of the middle of a JPEG.
+        is_jpeg: Whether all are colour images in JPEG. Otherwise a
+            `RandomResizedCrop` applies to decoded images as other
+            augmentations do.
         block_size: Examples that are shuffled together. Up to three blocks are
             in memory at a time.
         **settings: Passed to `Pipeline`.
@@ -54,6 +59,8 @@ class StreamedPipeline(Pipeline):
         shards: Sequence[Shard],
         parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
         *,
+        decode: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        is_jpeg: bool = True,
         block_size: int = _BLOCK_SIZE,
         **settings: Any,
     ) -> None:
@@ -62,6 +69,8 @@ class StreamedPipeline(Pipeline):
         )
         self._shards = tuple(shards)
         self._parse = parse
+        self._decode_whole = decode
+        self._is_jpeg = is_jpeg
         self._block_size = block_size
 
     def _take(self, rows: np.ndarray) -> None:
@@ -104,9 +113,18 @@ class StreamedPipeline(Pipeline):
     @property
     def _crop(self) -> crops.RandomResizedCrop | None:
         """The augmentation, if it is one that takes images of any size."""
-        if isinstance(self.augmentation, crops.RandomResizedCrop):
-            return self.augmentation
+        crop = self.augmentation
+        if isinstance(crop, crops.RandomResizedCrop) and self._is_jpeg:
+            return crop
         return None
+
+    def _decode_fixed(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Returns what an image is without augmentation."""
+        height, width, _ = self.image_shape
+        if self._decode_whole is None:
+            return crops.decode_middle(encoded, height, width)
+        # Division, not a product with 1/255: 255 becomes exactly 1.
+        return tf.cast(self._decode_whole(encoded), tf.float32) / 255.0
 
     def _records(self, order_seed: tf.Tensor | None) -> tf.data.Dataset:
         """Returns the row and the record of each example.
@@ -157,20 +175,18 @@ class StreamedPipeline(Pipeline):
         encoded, label = self._parse(record)
         height, width, _ = self.image_shape
         if self._crop is None or numbers is None:
-            image = crops.decode_middle(encoded, height, width)
+            image = self._decode_fixed(encoded)
         else:
             image = self._crop.decode(encoded, numbers[row], height, width)
         image = tf.ensure_shape(image, self.image_shape)
         return row, image, tf.cast(label, tf.int32)
 
     def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        height, width, _ = self.image_shape
-
         def decode(
             row: tf.Tensor, record: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label = self._parse(record)
-            return crops.decode_middle(encoded, height, width), label
+            return self._decode_fixed(encoded), label
 
         dataset = _parallel_map(self._records(None).take(count), decode)
         images: np.ndarray = np.empty((count, *self.image_shape), np.float32)

@@ -8,7 +8,7 @@ or download becomes an `InputError` of one line.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import difflib
 import functools
 import io
 import os
@@ -23,60 +23,18 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from hydra_tf.data import by_name
+from hydra_tf.data.stored import Shard
+from hydra_tf.data.stored import SplitFiles
+from hydra_tf.data.stored import StoredSplit
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.datasets import TFDS
+from hydra_tf.registry.datasets import DatasetInfo
 
 # Written last by TFDS, so the sign of a dataset that is complete.
 _INFO_FILE = "dataset_info.json"
 _CONNECT_SECONDS = 10.0
-
-
-@dataclasses.dataclass(frozen=True)
-class EncodedSplit:
-    """A split as it is stored.
-
-    Attributes:
-        images: Object array of encoded images (bytes), one per example.
-        labels: int32 array.
-        class_names: One name per class.
-        decode: Graph function from one encoded image to its uint8 pixels.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    decode: Callable[[tf.Tensor], tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """Examples that lie together in a file of records.
-
-    Attributes:
-        path: The file.
-        skip: Number of records before them.
-        count: Number of examples.
-    """
-
-    path: str
-    skip: int
-    count: int
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitFiles:
-    """A split that stays in its files.
-
-    Attributes:
-        shards: The files in their order, none of them empty.
-        class_names: One name per class.
-        parse: Graph function from a record to its encoded image and label.
-    """
-
-    shards: tuple[Shard, ...]
-    class_names: tuple[str, ...]
-    parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def read_split(
@@ -85,11 +43,11 @@ def read_split(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
-) -> EncodedSplit:
+) -> StoredSplit:
     """Returns all examples of a split in the order of the files.
 
     Args:
-        name: One of `hydra_tf.data.names()`.
+        name: Name in the table, or `"tfds:NAME"` of any other.
         split: A split of the dataset, or a part of one (`"train[:90%]"`).
         data_dir: Folder of TFDS datasets. None is TFDS's own default.
         download: Whether a dataset that is not in `data_dir` may be fetched.
@@ -101,12 +59,15 @@ def read_split(
     builder = _open_split(name, split, data_dir, download)
     images, labels = _read(builder, split)
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
-    return EncodedSplit(
+    image_key, label_key = keys_of(builder)
+    return StoredSplit(
         images=images,
         labels=labels,
         class_names=tuple(features[label_key].names),
         decode=features[image_key].decode_example,
+        unreadable=lambda image, error: unreadable(
+            builder.name, builder.data_dir, error
+        ),
     )
 
 
@@ -120,7 +81,7 @@ def find_files(
     """Returns where the examples of a split are.
 
     Args:
-        name: One of `hydra_tf.data.names()`.
+        name: Name in the table, or `"tfds:NAME"` of any other.
         split: A split of the dataset, or a part of one (`"train[:90%]"`).
         data_dir: Folder of TFDS datasets. None is TFDS's own default.
         download: Whether a dataset that is not in `data_dir` may be fetched.
@@ -139,7 +100,7 @@ def find_files(
             f"{file_format.value} in {builder.data_dir}"
         )
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     encoded = {image_key: tfds.decode.SkipDecoding()}
 
     def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -164,11 +125,13 @@ def _open_split(
     download: bool,
 ) -> Any:
     """Returns a builder of the right images that has the split."""
-    info = by_name.info(name)
-    builder = _open(name, data_dir, download)
+    info = _row(name)
+    builder = open_builder(name, data_dir, download)
     _check_split(builder, split)
+    if info is None:
+        return builder
     features = builder.info.features
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     *size, channels = info.image_shape
     expected = (None, None, channels) if info.streamed else (*size, channels)
     if (
@@ -185,24 +148,110 @@ def _open_split(
     return builder
 
 
-def _open(
+def open_builder(
     name: str, data_dir: str | os.PathLike[str] | None, download: bool
 ) -> Any:
-    """Returns a builder whose data is prepared."""
+    """Returns a builder of images and their classes, whose data is prepared.
+
+    Args:
+        name: Name in the table, or `"tfds:NAME"` of any other.
+        data_dir: Folder of TFDS datasets. None is TFDS's own default.
+        download: Whether a dataset that is not in `data_dir` may be fetched.
+
+    Raises:
+        InputError: If TFDS knows none of the name, or has it not and cannot
+            fetch it, or it is of something else.
+    """
     import tensorflow_datasets as tfds
 
     root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
-    own = by_name.info(name).load()
-    make: Callable[..., Any] = own or functools.partial(tfds.builder, name)
-    builder = make(data_dir=root)
-    if _is_prepared(builder):
-        return builder
-    if own is not None:
-        _prepare_quietly(builder)
-    else:
-        _download(builder, download)
-    # A fresh builder reads what lies there now, whoever put it there.
-    return make(data_dir=root)
+    row = _row(name)
+    own = None if row is None else row.load()
+    stored_name = name.removeprefix(TFDS)
+    make: Callable[..., Any] = own or functools.partial(
+        tfds.builder, stored_name
+    )
+    try:
+        builder = make(data_dir=root)
+    except Exception as error:
+        # Foreign code, and what it raises for a wrong name is of many kinds.
+        close = difflib.get_close_matches(
+            re.split("[/:]", stored_name)[0], tfds.list_builders(), n=3
+        )
+        words = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise InputError(
+            "`name` must be a dataset of TensorFlow Datasets, "
+            f"tfds:NAME/CONFIG:VERSION: {_first_line(error)}.{words} "
+            f"Received: {name!r}"
+        ) from error
+    if not _is_prepared(builder):
+        if own is not None:
+            _prepare_quietly(builder)
+        else:
+            _download(builder, download)
+        # A fresh builder reads what lies there now, whoever put it there.
+        builder = make(data_dir=root)
+    if row is None:
+        _check_features(builder, name)
+    return builder
+
+
+def _row(name: str) -> DatasetInfo | None:
+    """Returns the row of a name, `None` if it is of any dataset of TFDS."""
+    if name.startswith(TFDS):
+        return None
+    row = DATASETS.entry(name)
+    return row if isinstance(row, DatasetInfo) else None
+
+
+def keys_of(builder: Any) -> tuple[str, str]:
+    """Returns the names of a dataset's images and classes.
+
+    They are its supervised keys, or else its only image and its only class.
+    """
+    import tensorflow_datasets as tfds
+
+    keys = builder.info.supervised_keys
+    if keys is not None:
+        return keys
+    image_keys, label_keys = (
+        [
+            key
+            for key, feature in builder.info.features.items()
+            if type(feature) is kind
+        ]
+        for kind in (tfds.features.Image, tfds.features.ClassLabel)
+    )
+    if len(image_keys) != 1 or len(label_keys) != 1:
+        return "", ""
+    return image_keys[0], label_keys[0]
+
+
+def _check_features(builder: Any, name: str) -> None:
+    """Checks that a dataset has images of 8 bits and one class for each."""
+    import tensorflow_datasets as tfds
+
+    features, keys = dict(builder.info.features.items()), keys_of(builder)
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
+    fits = (
+        len(keys) == 2
+        and all(
+            isinstance(key, str) and type(features.get(key)) is kind
+            for key, kind in zip(keys, kinds, strict=True)
+        )
+        and features[keys[0]].np_dtype == np.uint8
+    )
+    if not fits:
+        found = ", ".join(
+            f"{key}: {type(feature).__name__}"
+            for key, feature in features.items()
+        )
+        raise InputError(
+            "`name` must be a dataset for classifying images, with an Image "
+            "(uint8) and a ClassLabel as supervised keys or alone of their "
+            "kind; wrap others in a function of your own, "
+            f"package.module:function. {name!r} has {found}"
+        )
 
 
 def _is_prepared(builder: Any) -> bool:
@@ -295,8 +344,9 @@ def _check_reachable(builder: Any) -> None:
 
 def _root(builder: Any) -> pathlib.Path:
     """Returns the `data_dir` that the builder's data belongs in."""
-    # The builder's own folder is <data_dir>/<name>/<version>.
-    return pathlib.Path(builder.data_dir).parents[1]
+    # The builder's own folder is <data_dir>/<name>[/<config>]/<version>.
+    depth = builder.info.full_name.count("/")
+    return pathlib.Path(builder.data_dir).parents[depth]
 
 
 def _check_split(builder: Any, split: str) -> None:
@@ -322,7 +372,7 @@ def _check_split(builder: Any, split: str) -> None:
 def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow_datasets as tfds
 
-    image_key, label_key = builder.info.supervised_keys
+    image_key, label_key = keys_of(builder)
     dataset = builder.as_dataset(
         split=split,
         shuffle_files=False,

@@ -1,24 +1,33 @@
 """The datasets: what is fixed about each, before any of it is read.
 
 To add one that TensorFlow Datasets knows, write its row here;
-`hydra_tf.data.register` adds one from outside the library.
+`hydra_tf.data.register` adds one from outside the library. Without a row there
+are folders of pictures, the other datasets of TFDS, and functions.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from typing import Any
 
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import OpenChoice
+from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 from hydra_tf.registry.table import import_object
+from hydra_tf.registry.table import is_own
+
+# What names begin with that are no names of the table.
+FOLDER = "folder:"
+TFDS = "tfds:"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetInfo(Entry):
-    """A row of `DATASETS`.
+    """What is known of a dataset; a row of `DATASETS` that TFDS reads.
 
     Attributes:
         name: Its name, in this library and in TensorFlow Datasets.
@@ -33,6 +42,9 @@ class DatasetInfo(Entry):
         test_split: What TensorFlow Datasets calls the split `"test"`.
         streamed: Whether it is too large for memory, so that each epoch reads
             the files again. Its images are of any size in the files.
+        class_names: One name per class, where they are known before reading.
+        content: A digest of what it consists of, where that may change under
+            the same name.
     """
 
     target: Any = None
@@ -43,6 +55,8 @@ class DatasetInfo(Entry):
     augmentation_class: Any = None
     test_split: str = "test"
     streamed: bool = False
+    class_names: tuple[str, ...] | None = None
+    content: str | None = None
 
     @property
     def augmentation(self) -> Any:
@@ -73,7 +87,8 @@ BATCH_SIZE = Count(
 # alike; the grey images go through unchanged (a mirrored digit is no digit).
 _CROP_FLIP = "hydra_tf.data.augmentation:CropFlip"
 
-DATASETS: Registry[DatasetInfo] = Registry(
+# A row that is no `DatasetInfo` is a function of the user's own.
+DATASETS: Registry[Entry] = Registry(
     "dataset",
     (
         DatasetInfo(
@@ -142,5 +157,112 @@ DATASETS: Registry[DatasetInfo] = Registry(
             streamed=True,
         ),
     ),
-    DatasetInfo,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetName(OpenChoice):
+    """The name of a dataset: one of the table, or one of the user's own."""
+
+    def hint(self, value: Any) -> str:
+        looks_like_a_path = "/" in str(value) or str(value) in (".", "..", "~")
+        if looks_like_a_path and not is_own(value):
+            return f". Did you mean {FOLDER}{value}?"
+        return super().hint(value)
+
+
+DATASET = DatasetName(
+    name="dataset",
+    default="cifar10",
+    choices=DATASETS.names,
+    # Also what was registered since.
+    others=lambda value: is_own(value) or value in DATASETS,
+    or_else="folder:PATH, tfds:NAME or package.module:function",
+    help="Data set: "
+    + ", ".join(f"{entry.name} ({entry.help})" for entry in DATASETS)
+    + "; or folder:PATH, pictures in a folder for each class, perhaps within "
+    "train/ and test/ or val/; or tfds:NAME, tfds:NAME/CONFIG:VERSION, any of "
+    "TensorFlow Datasets; or package.module:function, which returns training "
+    "and test images. What is not in --data_dir is downloaded, but for "
+    "imagenet2012.",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSize(Setting):
+    """The side of square images, or height and width."""
+
+    def parse(self, text: str) -> Any:
+        # Flagfiles have pairs with a comma.
+        sides = text.lower().replace("x", ",").split(",")
+        if not all(side.isascii() and side.isdigit() for side in sides):
+            return text
+        values = tuple(int(side) for side in sides)
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def range(self) -> str:
+        return (
+            "a whole number of pixels from 1 to 4096, such as 64, or height "
+            "and width (48x64 on the command line, (48, 64) in Python)"
+        )
+
+    def accepts(self, value: Any) -> bool:
+        sides = value if isinstance(value, tuple | list) else (value, value)
+        return len(sides) == 2 and all(
+            isinstance(side, numbers.Integral)
+            and not isinstance(side, bool)
+            and 1 <= int(side) <= 4096
+            for side in sides
+        )
+
+    def check(self, value: Any) -> tuple[int, int] | None:
+        """Returns height and width, or `None` where none is given."""
+        if super().check(value) is None:
+            return None
+        height, width = (
+            value if isinstance(value, tuple | list) else (value, value)
+        )
+        return int(height), int(width)
+
+
+IMAGE_SIZE = ImageSize(
+    name="image_size",
+    help="Size that images are brought to, in pixels: 64, or 48x64 for height "
+    "and width. The largest part in the middle of that shape is taken, and "
+    "resized. By default the data set's own; required for pictures in a folder "
+    "and for data sets whose images differ in size.",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageChannels(Setting):
+    """Grey, colour, or colour and opacity."""
+
+    def parse(self, text: str) -> Any:
+        return int(text) if text.isascii() and text.isdigit() else text
+
+    @property
+    def range(self) -> str:
+        return "1 (grey), 3 (colour) or 4 (colour and opacity)"
+
+    def accepts(self, value: Any) -> bool:
+        whole = isinstance(value, numbers.Integral)
+        return whole and not isinstance(value, bool) and value in (1, 3, 4)
+
+
+IMAGE_CHANNELS = ImageChannels(
+    name="image_channels",
+    help="Channels that images are brought to: 1 (grey), 3 (colour) or 4 "
+    "(colour and opacity). By default the data set's own, 3 for pictures in a "
+    "folder.",
+)
+TEST_FRACTION = Number(
+    name="test_fraction",
+    default=0.2,
+    lower=0,
+    upper=0.5,
+    exclude_lower=True,
+    help="Share of the images that is held out for testing where the data set "
+    "has no test split: of each class alike, the same for every seed.",
 )

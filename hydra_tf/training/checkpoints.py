@@ -31,6 +31,11 @@ from hydra_tf.training.best_weights import BestWeights
 _FURTHER = "further_"
 _ADVICE = "delete it, or pass `overwrite`"
 _HISTORY = [{"epoch": int, "seconds": float, str: float}]
+# What is said of settings whose values are digests.
+_OTHER = {
+    "source": "started from another network",
+    "content": "was begun when the data set held other images or classes",
+}
 
 
 class PhaseCheckpoints:
@@ -111,8 +116,8 @@ class PhaseCheckpoints:
             old = recorded.get(name, new)
             if old == new:
                 continue
-            begun = "started from another network"
-            if name != "source":
+            begun = _OTHER.get(name, "")
+            if not begun:
                 begun = (
                     f"was begun with `{name}`={_shown(old)}, not "
                     f"`{name}`={_shown(new)}"

@@ -91,7 +91,8 @@ def as_train_data(
 
     Args:
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
-            pair of arrays, which are put into batches of 128.
+            pair of arrays, which are put into batches of 128 (fewer where
+            there are fewer).
         seed: Seed of the order of arrays.
         name: The argument that it was given as.
         training: Whether arrays are shuffled.
@@ -105,10 +106,11 @@ def as_train_data(
         return _Batches(train, name)
     if isinstance(train, tuple | list) and len(train) == 2:
         images, labels = train
+        batch_size = min(_BATCH_SIZE, max(1, len(images)))
         return data.from_arrays(
             images,
             labels,
-            batch_size=_BATCH_SIZE,
+            batch_size=batch_size,
             training=training,
             seed=seed,
         )

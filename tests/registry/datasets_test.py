@@ -4,7 +4,11 @@ import pytest
 
 from hydra_tf.data.augmentation import CropFlip
 from hydra_tf.data.crops import RandomResizedCrop
+from hydra_tf.errors import InputError
+from hydra_tf.registry.datasets import DATASET
 from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.datasets import IMAGE_CHANNELS
+from hydra_tf.registry.datasets import IMAGE_SIZE
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,33 @@ def test_only_colour_images_are_augmented(name):
         assert info.augmentation.flip
     else:
         assert info.augmentation is None
+
+
+@pytest.mark.parametrize(
+    "text, size",
+    [("64", (64, 64)), ("48x64", (48, 64)), ("48,64", (48, 64))],
+)
+def test_size_is_one_side_or_two(text, size):
+    assert IMAGE_SIZE.check(IMAGE_SIZE.parse(text)) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "8x", "8x8x8", "-8", "5000"])
+def test_other_sizes_are_refused(text):
+    with pytest.raises(InputError, match="`image_size` must be a whole number"):
+        IMAGE_SIZE.check(IMAGE_SIZE.parse(text))
+
+
+def test_channels_are_grey_colour_or_with_opacity():
+    values = [IMAGE_CHANNELS.parse(str(count)) for count in range(6)]
+    assert [value for value in values if IMAGE_CHANNELS.accepts(value)] == [
+        1,
+        3,
+        4,
+    ]
+
+
+def test_names_are_those_of_the_table_or_of_one_s_own():
+    for name in ("digits", "folder:a/b", "tfds:a/b:1.0.0", "a.b:c"):
+        assert DATASET.accepts(name)
+    assert not DATASET.accepts("digit")
+    assert "Did you mean folder:a/b?" in DATASET.hint("a/b")

@@ -8,6 +8,7 @@ import pytest
 
 from hydra_tf.errors import InputError
 from tests.data import fake_imagenet
+from tests.flags import command_line
 from tests.trainers import binaries
 from trainers.run import datasets
 
@@ -64,14 +65,20 @@ def test_few_test_images_are_taken_unless_told_otherwise(
     data_dir, monkeypatch, capfd
 ):
     monkeypatch.setattr(datasets, "_FEW", 3)
-    images, labels = datasets.test_arrays("imagenet2012", str(data_dir), None)
+
+    def settings(folder):
+        arguments = ("--dataset=imagenet2012", f"--data_dir={folder}")
+        return command_line.parse(*arguments).data
+
+    images, labels = datasets.test_arrays(settings(data_dir), None)
     assert images.shape == (3, 224, 224, 3)
     assert capfd.readouterr().out == (
         "imagenet2012: taking the first 3 of 50000 test images\n"
     )
-    told, _ = datasets.test_arrays("imagenet2012", str(data_dir), 5)
+    told, _ = datasets.test_arrays(settings(data_dir), 5)
     assert capfd.readouterr().out == ""
     np.testing.assert_array_equal(told[:3], images)
     assert len(told) == 5
+    (data_dir / "no").mkdir()
     with pytest.raises(InputError, match="downloaded by hand"):
-        datasets.test_arrays("imagenet2012", str(data_dir / "no"), 5)
+        datasets.test_arrays(settings(data_dir / "no"), 5)

@@ -20,6 +20,13 @@ def test_arrays_are_shuffled_into_batches_of_128():
     assert not np.array_equal(first, IMAGES[:128])
 
 
+def test_fewer_arrays_make_one_batch():
+    data = as_train_data((IMAGES[:9], LABELS[:9]), seed=1)
+    assert data.steps_per_epoch == 1
+    ((batch, _),) = data.dataset()
+    assert len(batch) == 9
+
+
 def test_dataset_is_repeated_epoch_by_epoch():
     batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(100)
     data = as_train_data(batches, seed=0)

@@ -14,7 +14,6 @@ from typing import Any
 
 from flags import certify_flags
 from flags.certify_flags import CertifySettings
-from hydra_tf import data
 from hydra_tf import evaluation
 from hydra_tf import interrupts
 from hydra_tf.errors import InputError
@@ -34,19 +33,17 @@ def run() -> None:
     """Certifies `--source` as the flags say, and shows what came of it."""
     parsed = certify_flags.certify_from_flags()
     chosen = parsed.certification
-    info = data.info(parsed.dataset)
+    info = parsed.images.info
     source = finished_network.load(parsed.source, info)
     if not chosen.smooths:
         source.check_provable(f"--method={chosen.method}")
+    images, labels = datasets.test_arrays(parsed.images, parsed.num_examples)
     folder = _open(parsed)
-    identity = {"dataset": parsed.dataset, "source": source.fingerprint}
+    identity = {**parsed.images.record(), "source": source.fingerprint}
     done = _done(folder, parsed, identity)
     finished_network.write_flags(folder, certify_flags.FLAGS)
-    images, labels = datasets.test_arrays(
-        parsed.dataset, parsed.data_dir, parsed.num_examples
-    )
     say(
-        f"certify: {source.path} on {len(labels)} images of {parsed.dataset} "
+        f"certify: {source.path} on {len(labels)} images of {info.name} "
         f"by {chosen.method}"
     )
     if done >= len(labels):
@@ -106,7 +103,7 @@ def _show(
     record = {
         "command": environment.command(),
         "source": parsed.source,
-        "dataset": parsed.dataset,
+        "dataset": parsed.images.dataset,
         **result.to_dict(),
         "environment": environment.describe(),
     }

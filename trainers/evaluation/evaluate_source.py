@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 from flags import evaluation_flags
-from hydra_tf import data
 from hydra_tf import files
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
@@ -25,7 +24,7 @@ _PHASE = "evaluate"
 def run() -> None:
     """Evaluates `--source` as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
-    info = data.info(parsed.data.dataset)
+    info = parsed.data.info
     source = finished_network.load(parsed.model.source, info)
     chosen = parsed.evaluation
     if source.is_saved_model and evaluation_flags.implies_proofs():
@@ -34,12 +33,10 @@ def run() -> None:
     if chosen.bounds:
         source.check_provable(f"--eval_certify={','.join(chosen.bounds)}")
     own_parts.check_attacks(source.network, info.image_shape, chosen)
+    images, labels = datasets.test_arrays(parsed.data, parsed.num_examples)
     folder = RunFolder(parsed.run.output_dir)
     folder.open()
     finished_network.write_flags(folder)
-    images, labels = datasets.test_arrays(
-        parsed.data.dataset, parsed.data.data_dir, parsed.num_examples
-    )
     say(f"evaluate: {source.path} on {len(labels)} images of {info.name}")
     result = measuring.measure(
         source.network,

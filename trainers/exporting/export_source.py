@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flags import export_flags
-from hydra_tf import data
 from hydra_tf import export
 from hydra_tf.progress import say
 from trainers.exporting import shrunk
@@ -20,7 +19,7 @@ def run() -> None:
     """Exports `--source`, with `--shrink` a smaller network."""
     parsed = settings.from_flags()
     changes = export_flags.export_from_flags()
-    info = data.info(parsed.data.dataset)
+    info = parsed.data.info
     source = finished_network.load_keras(parsed.model.source, info)
     folder = RunFolder(parsed.run.output_dir)
     network, savings, smaller_file = source.network, None, None

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra_tf import files
 from hydra_tf import text
+from hydra_tf.registry.datasets import FOLDER
 from trainers.model_card import meanings
 from trainers.model_card import results_section
 from trainers.model_card import shrink_section
@@ -19,6 +20,9 @@ from trainers.model_card.entries import result as result_of
 from trainers.model_card.entries import section
 from trainers.model_card.entries import without_none
 from trainers.terminal import startup
+
+# Names of classes that are listed.
+_MOST_NAMES = 50
 
 
 def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
@@ -175,6 +179,19 @@ def _making(metrics: Mapping[str, Any]) -> str:
                 f"{text.percent(fraction)} of the training images used"
             )
         parts.append(f"Data: {', '.join(words)}.")
+        names = data.get("class_names") or []
+        if any(str(number) != name for number, name in enumerate(names)):
+            listed = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+            more = "" if len(names) <= _MOST_NAMES else ", and so on"
+            parts.append(
+                f"Classes, in the order of the logits: {listed}{more}."
+            )
+        if str(data.get("name")).startswith(FOLDER):
+            parts.append(
+                "Each picture was brought to that shape: the largest part in "
+                "its middle of those proportions, resized linearly with "
+                "antialiasing, opacity dropped."
+            )
     return "\n\n".join(parts)
 
 

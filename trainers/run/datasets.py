@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hydra_tf import data
+from flags.image_flags import ImageSettings
 from hydra_tf.progress import say
 
 # Test images that are taken by default where all would fill the memory.
@@ -12,20 +12,20 @@ _FEW = 1000
 
 
 def test_arrays(
-    name: str, data_dir: str | None, num_examples: int | None
+    images: ImageSettings, num_examples: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first images of the test split and their classes.
 
     Args:
-        name: Name of the data set.
-        data_dir: Folder of prepared data sets, if not the usual one.
+        images: The data set.
         num_examples: Number of images. By default all, or 1000 of a data set
             that is too large for memory, which is said.
     """
-    known = data.info(name)
-    if num_examples is None and known.streamed:
+    info = images.info
+    if num_examples is None and info.streamed and info.num_test > _FEW:
         num_examples = _FEW
-        say(f"{name}: taking the first {_FEW} of {known.num_test} test images")
-    return data.load(name, "test", batch_size=1, data_dir=data_dir).arrays(
-        num_examples
-    )
+        say(
+            f"{info.name}: taking the first {_FEW} of {info.num_test} test "
+            "images"
+        )
+    return images.load("test", batch_size=1).arrays(num_examples)

@@ -145,5 +145,6 @@ def record(
             "image_shape": list(info.image_shape),
             "num_classes": info.num_classes,
             "num_test": info.num_test,
-        },
+        }
+        | ({"class_names": list(info.class_names)} if info.class_names else {}),
     }

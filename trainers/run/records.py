@@ -241,6 +241,7 @@ def dataset(
         "name": info.name,
         "image_shape": list(info.image_shape),
         "num_classes": info.num_classes,
+        "class_names": list(train.class_names),
         "fraction": fraction,
         "num_train": train.num_examples,
         "num_validation": 0 if validation is None else len(validation),

@@ -15,6 +15,7 @@ _FLAGS = (
         "attacks": "eval_attacks",
         "bounds": "eval_certify",
         "folder": "output_dir",
+        "name": "dataset",
     }
     | {setting.name: setting.flag_name for setting in methods.SETTINGS}
     | {

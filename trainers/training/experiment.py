@@ -54,7 +54,7 @@ class Experiment:
 
     def __init__(self, settings: Settings, phase: str | None = None):
         self.settings = settings
-        self.info = data.info(settings.data.dataset)
+        self.info = settings.data.info
         self.source_path = starting.find_source(settings, phase)
         self.strategy = training.make_strategy(settings.execution.strategy)
         starting.check_batches(
@@ -98,9 +98,7 @@ class Experiment:
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The test images that are evaluated, and their classes."""
         return datasets.test_arrays(
-            self.settings.data.dataset,
-            self.settings.data.data_dir,
-            self.settings.num_examples,
+            self.settings.data, self.settings.num_examples
         )
 
     def pruning(self, method: str | None = None) -> Pruning:
@@ -142,6 +140,7 @@ class Experiment:
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
+            self._check_data()
         self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
@@ -150,6 +149,12 @@ class Experiment:
         )
         for line in self.settings.unread(epochs):
             say(line)
+
+    def _check_data(self) -> None:
+        """Reads the images, and checks that they make the epochs asked for."""
+        steps = self.train_data.steps_per_epoch
+        self.settings.execution.check_steps(steps)
+        _ = self.test_arrays
 
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
