@@ -42,7 +42,7 @@ def dense_model(phase=None, density=0.3, **arguments):
 
 def expected_mask(layer):
     return topk_mask(
-        np.asarray(layer.scores), float(np.asarray(layer.density))
+        np.asarray(layer.scores), float(layer.density)
     ).numpy()
 
 
