@@ -10,8 +10,12 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import is_graph
+from hydra_tf.keras_internals import operation_of
 
 Model = Callable[..., Any]
+
+_SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
 
 
 def accepts_argument(function: Callable[..., Any], name: str) -> bool:
@@ -58,16 +62,51 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
     """
-    last = model
-    while getattr(last, "layers", None):
-        last = last.layers[-1]
+    check_one_input_and_output(model, name)
+    last = _last(model)
     if isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
+        getattr(last, "activation", None) in _SOFTMAX
     ):
         raise InputError(
             f"{name} ends in a softmax, layer '{last.name}': it must return "
             "logits, so give that layer activation=None (or leave it out)"
         )
+    if type(last).__name__ == "Softmax":
+        raise InputError(
+            f"{name} ends in keras.ops.softmax: it must return logits, so make "
+            "it without, keras.Model(model.input, logits)"
+        )
+
+
+def check_one_input_and_output(model: Any, name: str = "model") -> None:
+    """Raises `InputError` if a network is not from one tensor to one tensor.
+
+    Args:
+        model: Keras model; what is no Functional or Sequential model passes.
+        name: What the message calls it.
+    """
+    if not is_graph(model) or not model.built:
+        return
+    for what, tensors in (("input", model.inputs), ("output", model.outputs)):
+        # Those of a Functional model as they are passed and returned.
+        structure = getattr(model, what, tensors[0])
+        if len(tensors) != 1 or keras.tree.is_nested(structure):
+            raise InputError(
+                f"{name} has {len(tensors)} {what}(s) in a "
+                f"{type(structure).__name__}: it must take one tensor of "
+                "images and return one of logits, as the part of it that "
+                "keras.Model(image, logits) makes"
+            )
+
+
+def _last(model: Any) -> Any:
+    """Returns the layer or operation that a network's output comes from."""
+    while is_graph(model) and model.built:
+        model = operation_of(model.outputs[0])
+    # One that does not show its graph.
+    while getattr(model, "layers", None):
+        model = model.layers[-1]
+    return model
 
 
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:

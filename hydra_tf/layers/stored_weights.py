@@ -40,18 +40,12 @@ def load_weights(layer: Any, store: Any) -> None:
     """
     variables = _stored(layer)
     names = set(store.keys())
-    # Plain layers number theirs.
-    if names == {str(i) for i in range(len(layer.plain_variables))}:
-        raise InputError(
-            f"layer '{layer.name}' is masked, and the file was written by a "
-            "plain model: hydra_tf.set_plain_weights(model, path) takes its "
-            "weights, and scores from them"
-        )
     if names != set(variables):
         raise InputError(
             f"layer '{layer.name}' needs the weights {', '.join(variables)}; "
             f"the file holds {', '.join(sorted(names)) or 'none'}: it was not "
-            "written by this masked model"
+            "written by this masked model. If it was by the plain one, "
+            "hydra_tf.set_plain_weights(model, path) takes it"
         )
     for name, variable in variables.items():
         if isinstance(variable, WatchedVariable):

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
@@ -44,6 +45,7 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
+    _check_scope(network)
     if not isinstance(objective, Objective):
         raise InputError(
             "`objective` must be a hydra_tf.objectives.Objective, or derived "
@@ -65,6 +67,21 @@ def check_arguments(
             f"Received: {compression!r}"
         )
     objective.check_network(network)
+
+
+def _check_scope(network: keras.Model) -> None:
+    """Raises `InputError` if a strategy in scope does not know the weights."""
+    if not tf.distribute.has_strategy():
+        return
+    strategy = tf.distribute.get_strategy()
+    for variable in network.variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            raise InputError(
+                f"`network` '{network.name}' was made outside of the scope of "
+                f"the {type(strategy).__name__}, as its weight "
+                f"'{variable.path}' shows: make it, and its masked copy with "
+                "hydra_tf.to_masked, inside"
+            )
 
 
 def check_attack_can_be_saved(attack: Any) -> None:

@@ -187,6 +187,12 @@ class RobustModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         trained = self._trained()
+        if not self.trainable_variables:
+            raise InputError(
+                f"nothing of `network` '{self.network.name}' trains: it has no "
+                "weights, or `trainable` is off for all layers that its phase "
+                "would train"
+            )
         if self._made_for.setdefault("train", trained) != trained:
             raise InputError(
                 "what trains has changed since compile(), by set_phase or "

@@ -1,0 +1,98 @@
+"""Layers that keep all their channels, whatever the density, and why."""
+
+from __future__ import annotations
+
+import collections
+import warnings
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.pruning.channels.flow import INPUTS
+from hydra_tf.pruning.channels.flow import OUTPUTS
+from hydra_tf.pruning.channels.flow import channel_flow
+from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.text import some_names
+
+# In the reasons of layers that the graph does not show.
+_WRAPPED = "a wrapper around it"
+_UNREAD = "no masked layer that reads them"
+
+
+def whole_layers(model: keras.Model) -> dict[str, str]:
+    """Returns the masked layers whose channels cannot be removed, and why.
+
+    Args:
+        model: Model with masked layers of granularity `"channel"` or
+            `"filter"`.
+
+    Returns:
+        What the channels belong to that stays (`"the model's inputs"`,
+        `"'norm' (LayerNormalization)"`), by the names of the layers.
+    """
+    flow = channel_flow(model, lambda layer: isinstance(layer, MaskedLayer))
+    sides = {id(entry.layer): entry for entry in flow.layers}
+    found = {}
+    for name, layer in masked_layers(model).items():
+        if layer.prunable:
+            continue
+        entry = sides.get(id(layer))
+        if entry is None:
+            found[name] = _WRAPPED
+            continue
+        reads = layer.granularity == CHANNEL
+        units = entry.inputs if reads else entry.outputs
+        reasons = collections.Counter(
+            flow.reasons.get(unit, _UNREAD) for unit in np.unique(units).tolist()
+        )
+        found[name] = reasons.most_common(1)[0][0]
+    return found
+
+
+def check_channels_can_go(model: keras.Model, granularity: str) -> None:
+    """Says what of a model keeps all its channels.
+
+    Raises:
+        InputError: If all masked layers do.
+
+    Warns:
+        UserWarning: If some do, for another reason than that they read the
+            images or make the outputs.
+    """
+    whole = whole_layers(model)
+    number = len(masked_layers(model))
+    if len(whole) == number:
+        raise InputError(
+            f"`granularity='{granularity}'` can remove no channel of model "
+            f"'{model.name}', whatever the density: {_why(whole)}"
+        )
+    unexpected = {
+        name: reason
+        for name, reason in whole.items()
+        if reason not in (INPUTS, OUTPUTS)
+    }
+    if unexpected:
+        warnings.warn(
+            f"{len(unexpected)} of {number} masked layers keep all their "
+            f"channels with granularity '{granularity}', whatever the density: "
+            f"{_why(unexpected)}",
+            UserWarning,
+            # At the line that calls `to_masked`.
+            stacklevel=3,
+        )
+
+
+def _why(whole: dict[str, str]) -> str:
+    names = collections.defaultdict(list)
+    for name, reason in whole.items():
+        names[reason].append(name)
+    reasons = [
+        f"those of {some_names(names)} belong to {reason}"
+        for reason, names in names.items()
+    ]
+    shown = "; ".join(reasons[:4])
+    rest = len(reasons) - 4
+    return shown + (f"; and {rest} more reasons" if rest > 0 else "")
