@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import check_names
 from hydra_tf.graph import is_graph
 from hydra_tf.keras_internals import operation_of
 
@@ -53,7 +54,7 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
 
 
 def check_ends_in_logits(model: Any, name: str = "model") -> None:
-    """Raises `InputError` if a network ends in a softmax.
+    """Raises `InputError` unless a network is from one tensor to logits.
 
     The losses take logits. On probabilities they would be wrong without
     failing, and the gradients of attacks would vanish.
@@ -62,7 +63,7 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
     """
-    check_one_input_and_output(model, name)
+    _check_form(model, name)
     last = _last(model)
     if isinstance(last, keras.layers.Softmax) or (
         getattr(last, "activation", None) in _SOFTMAX
@@ -78,15 +79,11 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         )
 
 
-def check_one_input_and_output(model: Any, name: str = "model") -> None:
-    """Raises `InputError` if a network is not from one tensor to one tensor.
-
-    Args:
-        model: Keras model; what is no Functional or Sequential model passes.
-        name: What the message calls it.
-    """
+def _check_form(model: Any, name: str) -> None:
+    """Raises `InputError` for several inputs or outputs, and wrong names."""
     if not is_graph(model) or not model.built:
         return
+    check_names(model)
     for what, tensors in (("input", model.inputs), ("output", model.outputs)):
         # Those of a Functional model as they are passed and returned.
         structure = getattr(model, what, tensors[0])

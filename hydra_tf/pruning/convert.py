@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import check_names
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedConv1D
@@ -360,18 +361,13 @@ def _check_convertible(model: Any) -> None:
             f"model '{model.name}' is not built: give it an Input, or call it "
             "once"
         )
+    check_names(model)
     for layer in flatten_layers(model, include_self=False):
         if isinstance(layer, keras.Model) and not _is_graph(layer):
             raise InputError(
                 f"layer '{layer.name}' is a subclassed model "
                 f"({type(layer).__name__}): only Functional and Sequential "
                 f"models can be converted{_way_in(layer)}"
-            )
-        if "/" in layer.name:
-            raise InputError(
-                f"layer '{layer.name}' has a slash in its name, which Keras "
-                "keeps for paths: set another, layer.name = "
-                f"'{layer.name.replace('/', '_')}'"
             )
 
 

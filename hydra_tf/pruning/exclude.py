@@ -79,15 +79,18 @@ def leave_out(
         layers: The layers.
         others: Names of layers that must not be left out with them.
     """
-    names = list(dict.fromkeys(layer.name for layer in layers))
-    entries = names
-    pattern = os.path.commonprefix(names) + "*"
-    if len(names) > 2 and len(pattern) > 3:
+    kinds: dict[type, list[str]] = {}
+    for layer in layers:
+        kinds.setdefault(type(layer), []).append(layer.name)
+    entries: list[str] = []
+    for names in kinds.values():
+        pattern = os.path.commonprefix(names) + "*"
         # Short, if it hits nothing else.
-        entries = [pattern]
-        if fnmatch.filter(others, pattern):
-            entries = names
-    return f"`exclude={entries}`"
+        fits = len(names) > 2 and len(pattern) > 3
+        if fits and not fnmatch.filter(others, pattern):
+            names = [pattern]
+        entries += names
+    return f"`exclude={list(dict.fromkeys(entries))}`"
 
 
 def unmaskable(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
@@ -272,6 +273,13 @@ def start_pruning(
     >>> masked.layers[0].density.numpy().item()
     0.5
     """
+    known = [field.name for field in dataclasses.fields(Pruning)]
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                f"`{name}` is no argument of hydra_tf.Pruning. "
+                f"{close_matches(name, known)}"
+            )
     pruning = Pruning(method=method, density=density, **settings)  # type: ignore[arg-type]
     return pruning.start(network, data, seed=seed)
 

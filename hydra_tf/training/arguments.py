@@ -69,6 +69,19 @@ def check_arguments(
     objective.check_network(network)
 
 
+def check_trains(network: keras.Model) -> None:
+    """Raises `InputError` if nothing of a network can train.
+
+    Args:
+        network: The network, built.
+    """
+    if network.built and not network.trainable_variables:
+        raise InputError(
+            f"nothing of `network` '{network.name}' trains: it has no weights, "
+            "or `trainable` is off for all layers that its phase would train"
+        )
+
+
 def _check_scope(network: keras.Model) -> None:
     """Raises `InputError` if a strategy in scope does not know the weights."""
     if not tf.distribute.has_strategy():

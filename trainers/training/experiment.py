@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
 from hydra_tf.registry.objectives import NUM_STEPS
+from hydra_tf.training.arguments import check_trains
 from trainers.evaluation import measuring
 from trainers.model_card import card as model_card
 from trainers.plots import densities as density_plot
@@ -35,6 +37,7 @@ from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
 from trainers.terminal import startup
+from trainers.terminal.messages import in_flags
 from trainers.training.settings import Settings
 from trainers.training.tensorboard import PhaseEvents
 
@@ -109,6 +112,8 @@ class Experiment:
         ):
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
+            if any(epochs.values()):
+                check_trains(self._first_network)
             self._check_prunable(self._first_network, first, epochs, compared)
         self.folder.open(overwrite=self.settings.run.overwrite)
         for phase in phases:
@@ -134,8 +139,13 @@ class Experiment:
         if "prune" not in epochs:
             return
         each = [self.pruning(name) for name in (None, *compared)]
-        for pruning in {one.learns_densities: one for one in each}.values():
-            pruning.check(network)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for pruning in {one.learns_densities: one for one in each}.values():
+                pruning.check(network)
+        notes = (str(w.message) for w in caught if w.category is UserWarning)
+        for note in dict.fromkeys(notes):
+            say(in_flags(note))
 
     def first_network(self) -> keras.Model:
         """Returns the network that the run starts from.
@@ -159,12 +169,16 @@ class Experiment:
             method: Pruning method, if not that of the flags.
         """
         pruning = self.pruning(method)
-        return pruning.start(
-            network,
-            self.train_data.dataset() if pruning.needs_data else None,
-            seed=self.settings.seed,
-            epochs=epochs,
-        )
+        data = self.train_data.dataset() if pruning.needs_data else None
+        with warnings.catch_warnings():
+            # Said when the run began.
+            warnings.simplefilter("ignore", UserWarning)
+            return pruning.start(
+                network,
+                data,
+                seed=self.settings.seed,
+                epochs=epochs,
+            )
 
     def run_phase(
         self,

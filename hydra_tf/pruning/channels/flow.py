@@ -24,8 +24,8 @@ from hydra_tf.pruning.channels.rules import rule_of
 
 
 # Whose channels nobody expects to go.
-INPUTS = "the model's inputs"
-OUTPUTS = "the model's outputs"
+INPUTS = "are the model's inputs"
+OUTPUTS = "are the model's outputs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,8 @@ class ChannelFlow:
         layers: The layers with kernels (Dense, Conv1D, Conv2D,
             Conv2DTranspose, DepthwiseConv2D, and their masked counterparts) in
             graph order, each once.
-        reasons: Why a unit is pinned, in words: what it belongs to.
+        reasons: Why each pinned unit can't be removed, in words that go on
+            from "its channels".
         values: For each value of the walk the units of its last axis; `None`
             where its size is not known.
         walk: The calls of the model's layers.
@@ -113,8 +114,12 @@ def channel_flow(
     return tracer.result(walked)
 
 
-def _words(call: Call) -> str:
+def _layer(call: Call) -> str:
     return f"'{call.name}' ({type(call.operation).__name__})"
+
+
+def _words(call: Call) -> str:
+    return f"are shared with {_layer(call)}, which cannot lose any"
 
 
 class _Tracer:
@@ -235,7 +240,7 @@ class _Tracer:
         else:
             outputs = self._new(layer.kernel.shape[kernel_axes(layer)[1]])
         if not activation_maps_entries(layer.activation):
-            self.pin(outputs, f"the activation of {_words(call)}")
+            self.pin(outputs, f"are mixed by the activation of {_layer(call)}")
         self._add_layer(call, units, outputs)
         return outputs
 
@@ -261,8 +266,9 @@ class _Tracer:
             inputs = self._new_pinned(layer.kernel.shape[before], reason)
             outputs = self._new_pinned(count, reason)
         if not self._is_prunable(layer):
-            self.pin(inputs, f"{_words(call)}, which is not masked")
-            self.pin(outputs, f"{_words(call)}, which is not masked")
+            reason = f"are shared with {_layer(call)}, which is not masked"
+            self.pin(inputs, reason)
+            self.pin(outputs, reason)
         name = call.name
         self._layers[id(layer)] = LayerChannels(name, layer, inputs, outputs)
 

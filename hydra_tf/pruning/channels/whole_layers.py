@@ -18,8 +18,8 @@ from hydra_tf.registry.granularities import CHANNEL
 from hydra_tf.text import some_names
 
 # In the reasons of layers that the graph does not show.
-_WRAPPED = "a wrapper around it"
-_UNREAD = "no masked layer that reads them"
+_WRAPPED = "are those of a wrapper"
+_UNREAD = "are read by no masked layer"
 
 
 def whole_layers(model: keras.Model) -> dict[str, str]:
@@ -30,8 +30,8 @@ def whole_layers(model: keras.Model) -> dict[str, str]:
             `"filter"`.
 
     Returns:
-        What the channels belong to that stays (`"the model's inputs"`,
-        `"'norm' (LayerNormalization)"`), by the names of the layers.
+        Why they stay, by the names of the layers, in words such as `"are the
+        model's inputs"`.
     """
     flow = channel_flow(model, lambda layer: isinstance(layer, MaskedLayer))
     sides = {id(entry.layer): entry for entry in flow.layers}
@@ -90,9 +90,9 @@ def _why(whole: dict[str, str]) -> str:
     for name, reason in whole.items():
         names[reason].append(name)
     reasons = [
-        f"those of {some_names(names)} belong to {reason}"
+        f"those of {some_names(names)} {reason}"
         for reason, names in names.items()
     ]
     shown = "; ".join(reasons[:4])
     rest = len(reasons) - 4
-    return shown + (f"; and {rest} more reasons" if rest > 0 else "")
+    return shown + (f"; {rest} more reasons" if rest > 0 else "")
