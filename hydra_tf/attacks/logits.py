@@ -65,12 +65,16 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
     """
     _check_form(model, name)
     last = _last(model)
-    if isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) in _SOFTMAX
-    ):
+    if isinstance(last, keras.layers.Softmax):
         raise InputError(
             f"{name} ends in a softmax, layer '{last.name}': it must return "
-            "logits, so give that layer activation=None (or leave it out)"
+            "logits, so leave that layer out"
+        )
+    if getattr(last, "activation", None) in _SOFTMAX:
+        raise InputError(
+            f"{name} ends in a softmax, layer '{last.name}': it must return "
+            "logits, so make that layer with activation=None, or set its "
+            "activation to keras.activations.linear"
         )
     if type(last).__name__ == "Softmax":
         raise InputError(

@@ -231,7 +231,9 @@ def strip_masks(model: keras.Model) -> keras.Model:
     return plain
 
 
-def plain_clone(model: keras.Model) -> tuple[keras.Model, list[tuple[Any, Any]]]:
+def plain_clone(
+    model: keras.Model,
+) -> tuple[keras.Model, list[tuple[Any, Any]]]:
     """Returns a plain model like a masked one, its weights not set.
 
     With it pairs of its leaf layers, masked and plain.

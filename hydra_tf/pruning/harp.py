@@ -228,8 +228,7 @@ class _Target:
         self._resource = resource
         self.costs = UnitCosts(model, resource)
         self.counts = [
-            group.leader.scoring.num_kept
-            for group in self.costs.groups
+            group.leader.scoring.num_kept for group in self.costs.groups
         ]
         self.least = [
             count if group.leader.rate is None else 1

@@ -29,14 +29,13 @@ def set_plain_weights(
     Densities stay, and the scores become those that `hydra_tf.to_masked` makes
     of the weights.
 
-    The other way leads over a plain copy: `hydra_tf.strip_masks(model)` has the
-    pruned weights (`get_weights`, `save_weights`). For a file of a masked model,
-    make its masked copy as it was made, and load it:
+    The other way: `hydra_tf.strip_masks(model)` is plain and has the pruned
+    weights. A `.weights.h5` file of a masked model is for such a model first:
 
     ```python
-    masked = ht.to_masked(plain, granularity="weight")
+    masked = ht.to_masked(plain)  # with the arguments of that model
     masked.load_weights("masked.weights.h5")
-    pruned = ht.strip_masks(masked)
+    plain.set_weights(ht.strip_masks(masked).get_weights())
     ```
 
     Args:

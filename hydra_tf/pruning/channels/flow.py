@@ -22,7 +22,6 @@ from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
 
-
 # Whose channels nobody expects to go.
 INPUTS = "are the model's inputs"
 OUTPUTS = "are the model's outputs"
@@ -73,9 +72,11 @@ class ChannelFlow:
 
     @property
     def pinned(self) -> set[int]:
-        """The units that can't be removed: they belong to the model's inputs
-        or outputs, or something reads or makes them that is not prunable or
-        not known to treat channels one by one.
+        """The units that can't be removed.
+
+        They belong to the model's inputs or outputs, or something reads or
+        makes them that is not prunable or not known to treat channels one by
+        one.
         """
         return set(self.reasons)
 

@@ -46,7 +46,8 @@ def whole_layers(model: keras.Model) -> dict[str, str]:
         reads = layer.granularity == CHANNEL
         units = entry.inputs if reads else entry.outputs
         reasons = collections.Counter(
-            flow.reasons.get(unit, _UNREAD) for unit in np.unique(units).tolist()
+            flow.reasons.get(unit, _UNREAD)
+            for unit in np.unique(units).tolist()
         )
         found[name] = reasons.most_common(1)[0][0]
     return found
