@@ -25,6 +25,7 @@ from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
 from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
+from hydra_tf.pruning.channels.whole_layers import warn_of_whole_layers
 from hydra_tf.pruning.exclude import Exclude
 from hydra_tf.pruning.exclude import exclusion
 from hydra_tf.pruning.exclude import unmaskable
@@ -203,7 +204,9 @@ def to_masked(
         copy_layer_weights(old, new)
     connect_channels(masked)
     if granularity in STRUCTURED:
-        check_channels_can_go(masked, granularity)
+        if density < 1:
+            check_channels_can_go(masked)
+        warn_of_whole_layers(masked)
     _explain_set_weights(masked)
     return masked
 

@@ -330,7 +330,7 @@ COMMANDS = {
     ),
     "conversion_command_pinned_channels": (
         f"pipeline {_OWN}:own_network --exclude=one,t* --granularity=channel",
-        ["--granularity=channel can remove no channel", "'two'"],
+        ["can be removed with --granularity=channel", "'two'"],
     ),
     "conversion_command_exclude": (
         "pipeline --model=digits_model --exclude=conv_*,dnse",

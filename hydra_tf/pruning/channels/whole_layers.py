@@ -53,33 +53,40 @@ def whole_layers(model: keras.Model) -> dict[str, str]:
     return found
 
 
-def check_channels_can_go(model: keras.Model, granularity: str) -> None:
-    """Says what of a model keeps all its channels.
+def check_channels_can_go(model: keras.Model) -> None:
+    """Raises `InputError` if all masked layers of a model keep all channels.
 
-    Raises:
-        InputError: If all masked layers do.
-
-    Warns:
-        UserWarning: If some do, for another reason than that they read the
-            images or make the outputs.
+    Args:
+        model: Model, with masked layers of any granularity.
     """
-    whole = whole_layers(model)
-    number = len(masked_layers(model))
-    if len(whole) == number:
-        raise InputError(
-            f"`granularity='{granularity}'` can remove no channel of model "
-            f"'{model.name}', whatever the density: {_why(whole)}"
-        )
-    unexpected = {
+    layers = masked_layers(model).values()
+    if not layers or any(layer.prunable for layer in layers):
+        return
+    granularity = next(iter(layers)).granularity
+    raise InputError(
+        f"model '{model.name}' has no channels that can be removed with "
+        f"`granularity='{granularity}'`, whatever the density: "
+        f"{_why(whole_layers(model))}"
+    )
+
+
+def warn_of_whole_layers(model: keras.Model) -> None:
+    """Warns of masked layers that keep all their channels.
+
+    Not of those that read the images or make the outputs.
+
+    Args:
+        model: As for `whole_layers`.
+    """
+    whole = {
         name: reason
-        for name, reason in whole.items()
+        for name, reason in whole_layers(model).items()
         if reason not in (INPUTS, OUTPUTS)
     }
-    if unexpected:
+    if whole:
         warnings.warn(
-            f"{len(unexpected)} of {number} masked layers keep all their "
-            f"channels with granularity '{granularity}', whatever the density: "
-            f"{_why(unexpected)}",
+            f"{len(whole)} of {len(masked_layers(model))} masked layers keep "
+            f"all their channels, whatever the density: {_why(whole)}",
             UserWarning,
             # At the line that calls `to_masked`.
             stacklevel=3,
