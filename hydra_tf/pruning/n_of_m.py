@@ -55,7 +55,7 @@ def layers_without_blocks(
     if odd:
         raise InputError(
             f"`granularity='{granularity}'` needs input channels in blocks of "
-            f"{m}: {', '.join(odd)}; leave out what has others with "
-            f"{leave_out(list(odd.values()))}"
+            f"{m}: {', '.join(odd)}; leave {'them' if len(odd) > 1 else 'it'} "
+            f"out with {leave_out(list(odd.values()))}"
         )
     return left

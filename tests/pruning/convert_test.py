@@ -457,7 +457,7 @@ def test_registered_twin_is_used():
     inputs = networks.images((2, 4))
     np.testing.assert_array_equal(masked(inputs), model(inputs))
     assert type(ht.strip_masks(masked).layers[0]) is Doubling
-    with pytest.raises(TypeError, match="must derive from"):
+    with pytest.raises(InputError, match="a class that derives from"):
         ht.register_masked_twin(Doubling)
 
 
