@@ -32,6 +32,7 @@ from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning import register_masked_twin
 from hydra_tf.pruning import set_density
 from hydra_tf.pruning import set_phase
+from hydra_tf.pruning import set_plain_weights
 from hydra_tf.pruning import settle_densities
 from hydra_tf.pruning import shrink
 from hydra_tf.pruning import shrink_report
@@ -76,6 +77,7 @@ __all__ = [
     "schedules",
     "set_density",
     "set_phase",
+    "set_plain_weights",
     "shrink",
     "shrink_report",
     "settle_densities",

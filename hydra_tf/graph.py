@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import run_graph
 from hydra_tf.keras_internals import takes_training
 
@@ -138,6 +139,23 @@ def is_graph(model: Any) -> bool:
         and package_of(type(model).call) == "keras"
         and package_of(type(model).__call__) == "keras"
     )
+
+
+def check_names(model: keras.Model) -> None:
+    """Raises `InputError` if a layer's name has a slash, as only paths have.
+
+    Keras refuses to make such a layer, but not to rename one.
+
+    Args:
+        model: The model.
+    """
+    for layer in flatten_layers(model):
+        if "/" in layer.name:
+            raise InputError(
+                f"layer '{layer.name}' has a slash in its name, which Keras "
+                "can neither rebuild nor save: give it another, layer.name = "
+                f"'{layer.name.replace('/', '_')}'"
+            )
 
 
 def package_of(thing: Any) -> str:

@@ -112,9 +112,13 @@ class WatchedVariable(keras.Variable):
         super().__init__(*args, **kwargs)
 
     def assign(self, value: Any) -> Any:
-        result = super().assign(value)
+        result = self.assign_quietly(value)
         self._on_assign()
         return result
+
+    def assign_quietly(self, value: Any) -> Any:
+        """Assigns without the call."""
+        return super().assign(value)
 
     def _restore_from_tensors(self, restored_tensors: Any) -> Any:
         result = super()._restore_from_tensors(restored_tensors)

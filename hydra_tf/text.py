@@ -103,3 +103,20 @@ def radius(value: float) -> str:
     if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
         return f"{round(levels)}/255 ({value:.4g})"
     return f"{value:.4g}"
+
+
+def some_names(names: Sequence[str], most: int = 6) -> str:
+    """Returns names in quotes, the first few of many.
+
+    Args:
+        names: The names.
+        most: How many to write out.
+
+    Example:
+
+    >>> some_names(["a", "b", "c", "d"], most=2)
+    "'a', 'b' and 2 more"
+    """
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown

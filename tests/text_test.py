@@ -52,3 +52,8 @@ def test_columns_are_aligned():
         "first          1",
         "x             22",
     ]
+
+
+def test_some_names():
+    assert text.some_names(["a", "b", "c"]) == "'a', 'b', 'c'"
+    assert text.some_names(["a", "b", "c"], most=1) == "'a' and 2 more"

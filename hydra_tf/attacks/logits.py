@@ -11,8 +11,13 @@ import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
+from hydra_tf.graph import check_names
+from hydra_tf.graph import is_graph
+from hydra_tf.keras_internals import operation_of
 
 Model = Callable[..., Any]
+
+_SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
 
 
 def accepts_argument(function: Callable[..., Any], name: str) -> bool:
@@ -52,7 +57,7 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
 
 
 def check_ends_in_logits(model: Any, name: str = "model") -> None:
-    """Raises `InputError` if a network ends in a softmax.
+    """Raises `InputError` unless a network is from one tensor to logits.
 
     The losses take logits. On probabilities they would be wrong without
     failing, and the gradients of attacks would vanish.
@@ -61,16 +66,51 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
     """
-    last = model
-    while getattr(last, "layers", None):
-        last = last.layers[-1]
-    if isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    ):
+    _check_form(model, name)
+    last = _last(model)
+    if isinstance(last, keras.layers.Softmax):
         raise InputError(
             f"{name} ends in a softmax, layer '{last.name}': it must return "
-            "logits, so give that layer activation=None (or leave it out)"
+            "logits, so leave that layer out"
         )
+    if getattr(last, "activation", None) in _SOFTMAX:
+        raise InputError(
+            f"{name} ends in a softmax, layer '{last.name}': it must return "
+            "logits, so make that layer with activation=None, or set its "
+            "activation to keras.activations.linear"
+        )
+    if type(last).__name__ == "Softmax":
+        raise InputError(
+            f"{name} ends in keras.ops.softmax: it must return logits, so make "
+            "it without, keras.Model(model.input, logits)"
+        )
+
+
+def _check_form(model: Any, name: str) -> None:
+    """Raises `InputError` for several inputs or outputs, and wrong names."""
+    if not is_graph(model) or not model.built:
+        return
+    check_names(model)
+    for what, tensors in (("input", model.inputs), ("output", model.outputs)):
+        # Those of a Functional model as they are passed and returned.
+        structure = getattr(model, what, tensors[0])
+        if len(tensors) != 1 or keras.tree.is_nested(structure):
+            raise InputError(
+                f"{name} has {len(tensors)} {what}(s) in a "
+                f"{type(structure).__name__}: it must take one tensor of "
+                "images and return one of logits, as the part of it that "
+                "keras.Model(image, logits) makes"
+            )
+
+
+def _last(model: Any) -> Any:
+    """Returns the layer or operation that a network's output comes from."""
+    while is_graph(model) and model.built:
+        model = operation_of(model.outputs[0])
+    # One that does not show its graph.
+    while getattr(model, "layers", None):
+        model = model.layers[-1]
+    return model
 
 
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -37,6 +37,17 @@ def check_fixed_density(granularity: str, density: float) -> None:
         )
 
 
+def _initializer(value: Any) -> Any:
+    try:
+        return keras.initializers.get(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"`scores_initializer` must be '{SCALED}' or a Keras initializer "
+            "(keras.initializers.RandomUniform(), or its name). "
+            f"Received: scores_initializer={value!r}"
+        ) from error
+
+
 @dataclasses.dataclass(frozen=True)
 class MaskSettings:
     """The arguments of a masked layer that concern its mask.
@@ -73,7 +84,7 @@ class MaskSettings:
         if initializer is None:
             initializer = SCALED
         if initializer != SCALED:
-            initializer = keras.initializers.get(initializer)
+            initializer = _initializer(initializer)
         for name, value in {
             "density": density,
             "scores_initializer": initializer,

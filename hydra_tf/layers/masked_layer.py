@@ -20,6 +20,8 @@ from hydra_tf.layers.mask_settings import check_fixed_density
 from hydra_tf.layers.masked_weight import ConstantMask
 from hydra_tf.layers.masked_weight import MaskedWeight
 from hydra_tf.layers.scores import Scoring
+from hydra_tf.layers.stored_weights import load_weights
+from hydra_tf.layers.stored_weights import save_weights
 from hydra_tf.ops.counts import check_density
 from hydra_tf.phases import check_phase
 from hydra_tf.registry.granularities import WEIGHT
@@ -93,9 +95,11 @@ class MaskedLayer:
 
     Attributes:
         kernel: Float variable, the layer's weights.
-        scores: Float32 variable, see above for its shape.
-        density: Float64 scalar variable; `float(layer.density)` reads it.
-        rate: Float32 scalar variable whose sigmoid is the learned density;
+        scores: Float variable, see above for its shape.
+        density: Float scalar variable; `float(layer.density)` reads the number
+            that was assigned, and how many are kept is exact whatever the
+            layer's dtype.
+        rate: Float scalar variable whose sigmoid is the learned density;
             `None` if it is not learned.
         masked_kernel: The kernel's `MaskedWeight`, which makes the mask.
 
@@ -302,7 +306,8 @@ class MaskedLayer:
         doc="`Scoring`: scores, density and rate, which layers may share.",
     )
     scores = property(
-        operator.attrgetter("scoring.values"), doc="Float32 variable."
+        operator.attrgetter("scoring.values"),
+        doc="Variable, of the kernel's dtype.",
     )
     num_units = property(
         operator.attrgetter("scoring.size"),
@@ -435,31 +440,29 @@ class MaskedLayer:
     # --- serialisation -----------------------------------------------------
 
     def save_own_variables(self, store: Any) -> None:
-        if not self.built:
-            return
-        for name, variable in self._stored_variables().items():
-            store[name] = variable
+        if self.built:
+            save_weights(self, store)
 
     def load_own_variables(self, store: Any) -> None:
-        variables = self._stored_variables()
-        if set(store.keys()) != set(variables):
-            raise InputError(
-                f"layer '{self.name}' needs the weights "
-                f"{', '.join(variables)}; the file holds "
-                f"{', '.join(sorted(store.keys())) or 'none'}: it was not "
-                "written by this masked model"
-            )
-        for name, variable in variables.items():
-            # Keras's own: the constant mask is derived once, at the end.
-            keras.Variable.assign(variable, store[name])
-        for scoring in self.masked_kernel.scorings:
-            scoring.refresh()
+        load_weights(self, store)
 
-    def _stored_variables(self) -> dict[str, keras.Variable]:
+    def set_weights(self, weights: Any) -> None:
+        if self.built and len(weights) == len(self.plain_variables):
+            raise InputError(
+                f"`weights` are those of a plain layer, '{self.name}' is "
+                f"masked and has {len(self.weights)}: "
+                "hydra_tf.set_plain_weights(layer, weights) sets them, and "
+                f"scores from them. Received: {len(weights)} arrays"
+            )
+        super().set_weights(weights)  # type: ignore[misc]
+
+    @property
+    def plain_variables(self) -> dict[str, keras.Variable]:
+        """What the plain layer has as well, in its order: kernel and bias."""
         variables = {"kernel": self.kernel}
         if getattr(self, "bias", None) is not None:
             variables["bias"] = self.bias
-        return variables | self.masked_kernel.stored
+        return variables
 
     def get_config(self) -> dict[str, Any]:
         settings = self._settings

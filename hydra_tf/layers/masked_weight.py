@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import WatchedVariable
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.mask_settings import SCALED
@@ -131,6 +132,7 @@ class MaskedWeight(tf.Module):
             learns=settings.learns,
             granularity=self._granularity,
             input_axis=self.axes.inputs[0],
+            dtype=self._dtype,
         )
         if self.other is not None and self.other.prunable:
             # Until the layer shares those of the layers there.
@@ -139,6 +141,7 @@ class MaskedWeight(tf.Module):
                 (self.other.num_units,),
                 settings.density,
                 settings.other_min_density,
+                dtype=self._dtype,
                 prefix="other_",
             )
             self.other_scoring.let_train(self, False)
@@ -161,15 +164,20 @@ class MaskedWeight(tf.Module):
             return self.axes.shape
         return (self.own.num_units if self.prunable else 0,)
 
+    @property
+    def _dtype(self) -> str:
+        return keras.backend.standardize_dtype(self.variable.dtype)
+
     def initial_scores(self) -> tf.Tensor:
-        """Returns what the initialiser makes of the weight, float32."""
+        """Returns what the initialiser makes of the weight, in its dtype."""
         initializer = self._settings.scores_initializer
         if initializer != SCALED:
-            return initializer(self._scores_shape, dtype="float32")
+            return initializer(self._scores_shape, dtype=self._dtype)
         if self._structured:
-            return scaled_scores(tf.cast(self.unit_norms(), tf.float32), 1)
-        weight = tf.convert_to_tensor(self.variable.value)
-        return scaled_scores(tf.cast(weight, tf.float32), self.axes.fan_in)
+            norms = tf.cast(self.unit_norms(), tf.float32)
+            return tf.cast(scaled_scores(norms, 1), self._dtype)
+        weight = tf.cast(self.variable.value, tf.float32)
+        return tf.cast(scaled_scores(weight, self.axes.fan_in), self._dtype)
 
     @property
     def has_initial_scores(self) -> bool:
@@ -206,7 +214,7 @@ class MaskedWeight(tf.Module):
         return list(variables.values())
 
     @property
-    def stored(self) -> dict[str, keras.Variable]:
+    def stored(self) -> dict[str, WatchedVariable]:
         """What files hold of them, by the names there."""
         return {
             f"{prefix}{name}": variable

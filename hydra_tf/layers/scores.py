@@ -17,6 +17,8 @@ import tensorflow as tf
 from hydra_tf.keras_internals import WatchedVariable
 from hydra_tf.layers.mask_settings import check_learns
 from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.counts import kept_count
+from hydra_tf.ops.masks import mask_of_count
 from hydra_tf.ops.masks import n_of_m_mask
 from hydra_tf.ops.masks import topk_mask
 from hydra_tf.ops.rates import check_min_density
@@ -25,6 +27,50 @@ from hydra_tf.ops.rates import rate_of_density
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import is_n_of_m
 from hydra_tf.registry.granularities import n_of_m
+
+
+class Density(WatchedVariable):
+    """The fraction of scores that stay, and the exact count that it means.
+
+    A float of the layer's dtype cannot tell every count of a large layer from
+    the next: an assignment sets the count from the number as it was given, and
+    `float(density)` gives a number of that count back.
+
+    Args:
+        initializer: Callable `(shape, dtype)`.
+        size: Number of scores.
+        count: The integer variable that holds the count.
+        **kwargs: Passed to `WatchedVariable`.
+    """
+
+    def __init__(
+        self,
+        initializer: Callable[..., Any],
+        *,
+        size: int,
+        count: WatchedVariable,
+        **kwargs: Any,
+    ) -> None:
+        self._size = size
+        self._count = count
+        super().__init__(
+            initializer, shape=(), trainable=False, autocast=False, **kwargs
+        )
+
+    def assign_quietly(self, value: Any) -> Any:
+        self._count.assign_quietly(kept_count(value, self._size))
+        return super().assign_quietly(value)
+
+    def __float__(self) -> float:
+        value = keras.ops.convert_to_numpy(self)
+        count = int(keras.ops.convert_to_numpy(self._count))
+        ratio = count / max(self._size, 1)
+        # A ratio of counts, or else a short decimal.
+        if value.dtype.type(ratio) != value:
+            decimal = float(str(value))
+            if kept_count(decimal, self._size) == count:
+                return decimal
+        return ratio
 
 
 class Scoring(tf.Module):
@@ -42,14 +88,16 @@ class Scoring(tf.Module):
             `"scores"` or `"rates"`.
         granularity: `"N:M"` if N of every M scores stay, else any other.
         input_axis: With N:M, the axis along which M scores compete.
+        dtype: Of the float variables, a name.
         prefix: Put before the names of the variables.
 
     Attributes:
-        values: Float32 variable, the scores.
-        density: Float64 scalar variable, the density if it is not learned.
+        values: Float variable, the scores.
+        density: `Density`, if it is not learned.
+        count: Int64 scalar variable, how many scores that density keeps.
         kept: Bool variable of the scores' shape, the constant mask. Once a
             layer is in the finetune phase it follows assignments to the others.
-        rate: Float32 scalar variable whose sigmoid is the learned density;
+        rate: Float scalar variable whose sigmoid is the learned density;
             `None` if it is not learned.
         min_density: See above.
     """
@@ -67,24 +115,34 @@ class Scoring(tf.Module):
         learns: str = "both",
         granularity: str = WEIGHT,
         input_axis: int = -2,
+        dtype: str = "float32",
         prefix: str = "",
     ) -> None:
         super().__init__()
         self._granularity = granularity
         self._input_axis = input_axis
+        self._dtype = dtype
         self._prefix = prefix
         self._learns = learns
         self._follows = False
         # The ids of layers that do not let the scores train.
         self._held_by: set[int] = set()
-        self.values = self._variable("scores", initializer, shape, "float32")
-        self.density = self._variable(
-            "density",
-            # Not a Keras constant, which would pass through float32.
-            lambda shape, dtype: tf.constant(density, dtype),
+        self.values = self._variable("scores", initializer, shape, dtype)
+        kept = kept_count(density, self.size)
+        self.count = self._variable(
+            "count",
+            lambda shape, dtype: tf.constant(kept, dtype),
             (),
-            "float64",
+            "int64",
             trainable=False,
+        )
+        self.density = Density(
+            lambda shape, dtype: tf.constant(density, dtype),
+            size=self.size,
+            count=self.count,
+            dtype=dtype,
+            name=f"{prefix}density",
+            on_assign=self._assigned,
         )
         if min_density is not None:
             self._make_rate(min_density, density)
@@ -117,8 +175,9 @@ class Scoring(tf.Module):
         )
 
     @property
-    def stored(self) -> dict[str, keras.Variable]:
-        """The variables that files hold; the mask follows from them."""
+    def stored(self) -> dict[str, WatchedVariable]:
+        """The variables that files hold; the others follow from them."""
+        variables: dict[str, WatchedVariable]
         variables = {"scores": self.values, "density": self.density}
         if self.rate is not None:
             variables["rate"] = self.rate
@@ -127,7 +186,8 @@ class Scoring(tf.Module):
     @property
     def variables(self) -> list[keras.Variable]:
         """All variables."""
-        return [*self.stored.values(), self.kept]
+        # The count after the density, which sets it: it is the exact one.
+        return [*self.stored.values(), self.count, self.kept]
 
     @property
     def size(self) -> int:
@@ -139,16 +199,33 @@ class Scoring(tf.Module):
         """The density now, learned or not; differentiable in the rate."""
         if self.rate is None:
             return tf.convert_to_tensor(self.density.value)
-        return density_of_rate(self.rate.value, float(self.min_density or 0.0))
+        rate = tf.cast(self.rate.value, tf.float32)
+        return density_of_rate(rate, float(self.min_density or 0.0))
+
+    @property
+    def current_density(self) -> float:
+        """The density now as a number, exact where it is not learned."""
+        return float(self.density if self.rate is None else self.live_density)
+
+    @property
+    def num_kept(self) -> int:
+        """How many of the scores the density of now keeps."""
+        if self.rate is None:
+            return int(keras.ops.convert_to_numpy(self.count))
+        return kept_count(self.live_density.numpy(), self.size)
 
     def mask(self) -> tf.Tensor:
         """Zeros and ones of the scores' shape, float32; straight-through."""
         if not self.size:
             return tf.zeros(self.values.shape)
+        # What float32 cannot tell apart are ties.
+        scores = tf.cast(self.values.value, tf.float32)
         if is_n_of_m(self._granularity):
             n, m = n_of_m(self._granularity)
-            return n_of_m_mask(self.values.value, n, m, self._input_axis)
-        return topk_mask(self.values.value, self.live_density)
+            return n_of_m_mask(scores, n, m, self._input_axis)
+        if self.rate is None:
+            return mask_of_count(scores, self.count.value)
+        return topk_mask(scores, self.live_density)
 
     def constant_mask(self) -> tf.Tensor:
         """The same as it was when scores or density were last assigned."""
@@ -156,8 +233,7 @@ class Scoring(tf.Module):
 
     def refresh(self) -> None:
         """Derives the constant mask from scores and density."""
-        # Keras's own: not watched.
-        keras.Variable.assign(self.kept, self.mask() > 0)
+        self.kept.assign_quietly(self.mask() > 0)
 
     def follow(self) -> None:
         """Derives the constant mask, now and after each assignment."""
@@ -233,5 +309,5 @@ class Scoring(tf.Module):
                 "rate",
                 lambda shape, dtype: tf.constant(rate, dtype),
                 (),
-                "float32",
+                self._dtype,
             )

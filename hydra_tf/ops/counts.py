@@ -160,4 +160,6 @@ def _machine_epsilon(dtype: Any) -> float:
         return 0.0
     if dtype == np.object_:  # a fraction or decimal, which becomes a float
         dtype = np.float64
-    return float(tf.experimental.numpy.finfo(dtype).eps)
+    # NumPy's `finfo` does not know bfloat16.
+    one, two = np.asarray([1, 2], dtype)
+    return float(np.nextafter(one, two)) - 1.0

@@ -96,6 +96,20 @@ def topk_mask(scores: Any, density: Any) -> tf.Tensor:
     return _straight_through_mask_of_density(scores, density)
 
 
+def mask_of_count(scores: Any, count: Any) -> tf.Tensor:
+    """Returns `topk_mask` for a number of entries in place of a fraction.
+
+    Args:
+        scores: As for `topk_mask`, of defined shape with at least one entry.
+        count: Integer scalar tensor, how many stay; what is not between 1 and
+            the number of entries counts as the nearest that is.
+    """
+    scores = _checked_scores(scores)
+    size = scores.shape.num_elements()
+    kept = tf.clip_by_value(tf.cast(count, tf.int32), 1, size)
+    return _straight_through(lambda scores: _select(scores, kept), scores)
+
+
 def n_of_m_mask(scores: Any, n: int, m: int, axis: int = -2) -> tf.Tensor:
     """Returns the mask that keeps `n` of every `m` entries along an axis.
 

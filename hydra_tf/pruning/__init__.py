@@ -13,6 +13,7 @@ from hydra_tf.pruning.method import start_pruning
 from hydra_tf.pruning.multistep import MultiStepPruning
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.phases import set_phase
+from hydra_tf.pruning.plain_weights import set_plain_weights
 from hydra_tf.pruning.report import LayerSparsity
 from hydra_tf.pruning.report import SparsityReport
 from hydra_tf.pruning.report import sparsity_report
@@ -35,6 +36,7 @@ __all__ = [
     "register_masked_twin",
     "set_density",
     "set_phase",
+    "set_plain_weights",
     "shrink",
     "shrink_report",
     "settle_densities",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
-from hydra_tf.errors import close_matches
+from hydra_tf.graph import check_names
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedConv1D
@@ -25,6 +24,12 @@ from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
+from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
+from hydra_tf.pruning.channels.whole_layers import warn_of_whole_layers
+from hydra_tf.pruning.exclude import Exclude
+from hydra_tf.pruning.exclude import exclusion
+from hydra_tf.pruning.exclude import named
+from hydra_tf.pruning.exclude import unmaskable
 from hydra_tf.pruning.n_of_m import layers_without_blocks
 from hydra_tf.pruning.phases import NORMALIZATIONS
 from hydra_tf.registry.granularities import STRUCTURED
@@ -46,8 +51,6 @@ _MASKED_CLASSES: dict[type, Any] = {
 # Their weights scale or bend units one by one, whatever the weights' rank.
 _NEVER_PRUNED = (*NORMALIZATIONS, keras.layers.PReLU)
 
-Exclude = Callable[[keras.layers.Layer], bool] | Iterable[str] | None
-
 
 def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
     """Makes `to_masked` turn `masked_class.plain_class` into `masked_class`.
@@ -55,11 +58,28 @@ def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
     Args:
         masked_class: Subclass of `hydra_tf.layers.MaskedLayer` and of a Keras
             layer, with `plain_class` set to the layer it masks.
+
+    Raises:
+        InputError: If it is none.
     """
-    if not issubclass(masked_class, MaskedLayer):
-        raise TypeError(
-            "`masked_class` must derive from hydra_tf.layers.MaskedLayer. "
+    if not (
+        isinstance(masked_class, type)
+        and issubclass(masked_class, MaskedLayer)
+        and issubclass(masked_class, keras.layers.Layer)
+    ):
+        raise InputError(
+            "`masked_class` must be a class that derives from "
+            "hydra_tf.layers.MaskedLayer and from the layer that it masks. "
             f"Received: {masked_class}"
+        )
+    plain_class = getattr(masked_class, "plain_class", None)
+    if not (
+        isinstance(plain_class, type) and issubclass(masked_class, plain_class)
+    ):
+        raise InputError(
+            f"`masked_class` {masked_class.__name__} must name in its "
+            "attribute `plain_class` the Keras layer that it masks and derives "
+            f"from. Received: plain_class={plain_class}"
         )
     _MASKED_CLASSES[masked_class.plain_class] = masked_class
 
@@ -81,8 +101,8 @@ def to_masked(
     Args:
         model: Built Functional or Sequential model, possibly nested.
         exclude: Layers to leave plain: a list of names of layers (or of
-            nested models, for all that is in them), or a predicate that gets
-            a layer.
+            nested models, for all that is in them) or of patterns of names
+            (`"block1_*"`), or a predicate that gets a layer.
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
         granularity: What is pruned: `"weight"`, `"channel"` (input channels),
@@ -101,8 +121,12 @@ def to_masked(
 
     Raises:
         InputError: If the model is neither Functional nor Sequential, is not
-            built, has nothing to prune, or holds a layer with a kernel that
+            built, has nothing to prune, or holds layers with a kernel that
             no masked layer exists for.
+
+    Warns:
+        UserWarning: If masked layers keep all their channels, whatever the
+            density.
 
     Example:
 
@@ -114,9 +138,10 @@ def to_masked(
     check_density(density)
     check_granularity(granularity)
     _check_convertible(model)
-    excluded = _excluded_names(exclude)
-    is_excluded = exclude if callable(exclude) else _named(model, excluded)
-    num_masked = 0
+    is_excluded = exclusion(model, exclude)
+    excluded = named(exclude)
+    masked_names: list[str] = []
+    unknown: list[tuple[keras.layers.Layer, Any]] = []
 
     def is_prunable(layer: keras.layers.Layer) -> bool:
         return type(layer) in _MASKED_CLASSES and not is_excluded(layer)
@@ -132,7 +157,6 @@ def to_masked(
     )
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        nonlocal num_masked
         if (
             isinstance(layer, MaskedLayer)
             or id(layer) in kept_plain
@@ -141,7 +165,9 @@ def to_masked(
             return _clone_layer(layer)
         masked_class = _MASKED_CLASSES.get(type(layer))
         if masked_class is None:
-            _check_has_no_kernel(layer, excluded)
+            variable = _weight_to_mask(layer)
+            if variable is not None:
+                unknown.append((layer, variable))
             return _clone_layer(layer)
         if getattr(layer, "quantization_mode", None) or getattr(
             layer, "lora_enabled", False
@@ -151,8 +177,8 @@ def to_masked(
                 "can't be masked: convert the plain model, or leave the "
                 f"layer out with `exclude={[*excluded, layer.name]}`"
             )
-        num_masked += 1
-        config = layer.get_config()
+        masked_names.append(layer.name)
+        config = _config(layer)
         for key in ("lora_rank", "lora_alpha", "quantization_config"):
             config.pop(key, None)
         config["density"] = 1.0 if is_n_of_m(granularity) else density
@@ -166,7 +192,9 @@ def to_masked(
         return rebuilt(layer, config, masked_class)
 
     masked, pairs = _clone(model, convert)
-    if not num_masked and not any(
+    if unknown:
+        raise unmaskable(unknown, masked_names, excluded)
+    if not masked_names and not any(
         isinstance(layer, MaskedLayer) for layer in flatten_layers(model)
     ):
         raise InputError(
@@ -175,8 +203,13 @@ def to_masked(
             "Conv2DTranspose), or all are excluded"
         )
     for old, new in pairs:
-        _copy_weights(old, new)
+        copy_layer_weights(old, new)
     connect_channels(masked)
+    if granularity in STRUCTURED:
+        if density < 1:
+            check_channels_can_go(masked)
+        warn_of_whole_layers(masked)
+    _explain_set_weights(masked)
     return masked
 
 
@@ -197,20 +230,39 @@ def strip_masks(model: keras.Model) -> keras.Model:
     """
     _check_convertible(model)
     connect_channels(model)
+    plain, pairs = plain_clone(model)
+    for old, new in pairs:
+        copy_layer_weights(old, new)
+    return plain
+
+
+def plain_clone(
+    model: keras.Model,
+) -> tuple[keras.Model, list[tuple[Any, Any]]]:
+    """Returns a plain model like a masked one, its weights not set.
+
+    With it pairs of its leaf layers, masked and plain.
+
+    Args:
+        model: As for `strip_masks`.
+    """
+    _check_convertible(model)
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, MaskedLayer):
             _check_holds_no_mask(layer)
             return _clone_layer(layer)
-        config = layer.get_config()
-        for key in MASK_ARGUMENTS:
-            config.pop(key)
-        return rebuilt(layer, config, layer.plain_class)
+        return rebuilt(layer, plain_config(layer), layer.plain_class)
 
-    plain, pairs = _clone(model, convert)
-    for old, new in pairs:
-        _copy_weights(old, new)
-    return plain
+    return _clone(model, convert)
+
+
+def plain_config(layer: MaskedLayer) -> dict[str, Any]:
+    """Returns the configuration of the layer that a masked one masks."""
+    config = _config(layer)
+    for key in MASK_ARGUMENTS:
+        config.pop(key)
+    return config
 
 
 def _check_not_masked(model: keras.Model, granularity: str) -> None:
@@ -263,7 +315,7 @@ def _clone(
 
 
 def _clone_layer(layer: Any) -> Any:
-    return rebuilt(layer, layer.get_config())
+    return rebuilt(layer, _config(layer))
 
 
 def rebuilt(
@@ -309,47 +361,36 @@ def _check_convertible(model: Any) -> None:
     if not isinstance(model, keras.Model) or not _is_graph(model):
         raise InputError(
             "only Functional and Sequential Keras models can be converted. "
-            f"Received: {type(model).__name__}; in a subclassed model, use "
-            "the layers of hydra_tf.layers by hand"
+            f"Received: {type(model).__name__}{_way_in(model)}"
         )
     if not model.built:
         raise InputError(
             f"model '{model.name}' is not built: give it an Input, or call it "
             "once"
         )
+    check_names(model)
     for layer in flatten_layers(model, include_self=False):
         if isinstance(layer, keras.Model) and not _is_graph(layer):
             raise InputError(
                 f"layer '{layer.name}' is a subclassed model "
                 f"({type(layer).__name__}): only Functional and Sequential "
-                "models can be converted"
+                f"models can be converted{_way_in(layer)}"
             )
 
 
-def _excluded_names(exclude: Exclude) -> list[str]:
-    if exclude is None or callable(exclude):
-        return []
-    return [exclude] if isinstance(exclude, str) else list(exclude)
-
-
-def _named(
-    model: keras.Model, names: Sequence[str]
-) -> Callable[[keras.layers.Layer], bool]:
-    known = {layer.name for layer in flatten_layers(model)}
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"`exclude` names '{name}', which is no layer of the model. "
-                f"{close_matches(name, known)}"
-            )
-    # With all that lies in nested models of these names.
-    excluded = {
-        id(inner)
-        for layer in flatten_layers(model, include_self=False)
-        if layer.name in names
-        for inner in flatten_layers(layer)
-    }
-    return lambda layer: id(layer) in excluded
+def _way_in(model: Any) -> str:
+    """What to do with a model that does not show its layers."""
+    network = getattr(model, "network", None)
+    if _is_graph(network):
+        return ": pass its `network`"
+    if not isinstance(model, keras.Model):
+        return ""
+    return (
+        "; if its `call` is made of layers and keras.ops, "
+        "keras.Model(inputs, model.call(inputs)) with inputs = "
+        "keras.Input(shape) shows them, else use the layers of "
+        "hydra_tf.layers in it by hand"
+    )
 
 
 def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
@@ -362,25 +403,57 @@ def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
             )
 
 
-def _check_has_no_kernel(
-    layer: keras.layers.Layer, excluded: Sequence[str]
-) -> None:
+def _weight_to_mask(layer: keras.layers.Layer) -> keras.Variable | None:
+    """Returns a weight that would have to be masked, if a layer has one."""
     for inner in flatten_layers(layer):
         if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
             continue
         # Also where `trainable` is off, as for the layers that can be masked.
         for variable in own_trainable_variables(inner):
             if len(variable.shape) >= 2:
-                raise InputError(
-                    f"layer '{layer.name}' ({type(layer).__name__}) can't be "
-                    "masked: no masked layer exists for its weight "
-                    f"'{variable.name}' of shape {tuple(variable.shape)}; to "
-                    "leave the layer as it is, pass "
-                    f"`exclude={[*excluded, layer.name]}`"
-                )
+                return variable
+    return None
 
 
-def _copy_weights(old: Any, new: Any) -> None:
+def _config(layer: Any) -> dict[str, Any]:
+    """Returns a layer's configuration, also if it has no activation."""
+    # Keras makes layers with `linear`, and cannot serialise a later `None`.
+    if getattr(layer, "activation", layer) is not None:
+        return layer.get_config()
+    layer.activation = keras.activations.linear
+    try:
+        return layer.get_config()
+    finally:
+        layer.activation = None
+
+
+def _explain_set_weights(masked: keras.Model) -> None:
+    """Lets `set_weights` say how to set the weights of the plain model.
+
+    Keras' own counts them only. (A masked layer does it itself.)
+    """
+    set_weights = masked.set_weights
+
+    def explained(weights: Sequence[Any]) -> None:
+        if len(weights) != len(masked.weights):
+            raise InputError(
+                f"`weights` are {len(weights)} arrays, the masked model "
+                f"'{masked.name}' has {len(masked.weights)}: those of its "
+                "plain model are for hydra_tf.set_plain_weights(model, weights)"
+            )
+        set_weights(weights)
+
+    masked.set_weights = explained  # type: ignore[method-assign]
+
+
+def copy_layer_weights(old: Any, new: Any) -> None:
+    """Copies the weights of a layer to its masked or plain counterpart.
+
+    Args:
+        old: The layer to read.
+        new: The other one. If it alone is masked, its scores follow from its
+            weights; if it alone is plain, pruned weights are 0.
+    """
     old_masked = isinstance(old, MaskedLayer)
     new_masked = isinstance(new, MaskedLayer)
     if old_masked and new_masked:

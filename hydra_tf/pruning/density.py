@@ -11,6 +11,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
+from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
 from hydra_tf.pruning.naming import check_layer_names
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
@@ -47,6 +48,7 @@ def set_density(
     >>> hydra_tf.sparsity_report(masked).kept
     10
     """
+    check_channels_can_go(model)
     layers = prunable_layers(model)
     connect_channels(model)
     if isinstance(density, Mapping):

@@ -22,7 +22,6 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.layers.mask_settings import check_learns
 from hydra_tf.ops.counts import check_density
-from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
 from hydra_tf.pruning.channels.costs import UnitCosts
@@ -229,8 +228,7 @@ class _Target:
         self._resource = resource
         self.costs = UnitCosts(model, resource)
         self.counts = [
-            kept_count(group.leader.live_density.numpy(), group.num_units)
-            for group in self.costs.groups
+            group.leader.scoring.num_kept for group in self.costs.groups
         ]
         self.least = [
             count if group.leader.rate is None else 1

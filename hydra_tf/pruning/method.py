@@ -15,6 +15,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation import check_complete
 from hydra_tf.pruning.allocation.rules import read_densities
+from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.convert import to_masked
 from hydra_tf.pruning.density import set_density
@@ -160,9 +161,11 @@ class Pruning(PruningSettings):
         """
         if find_masked(network):
             network = strip_masks(network)
-        return to_masked(
+        masked = to_masked(
             network, exclude=self.exclude, granularity=self.granularity
         )
+        check_channels_can_go(masked)
+        return masked
 
     def densities(self, network: keras.Model) -> dict[str, float]:
         """Returns the density of each layer, by name.

@@ -149,7 +149,7 @@ class MultiStepPruning(keras.callbacks.Callback):
             return density > self._last_density
         # The first round of a run that may have been interrupted.
         layers = prunable_layers(self.masked_model).values()
-        return density > max(float(layer.live_density) for layer in layers)
+        return density > max(layer.scoring.current_density for layer in layers)
 
 
 def _seed_of(seed: int | None, epoch: int) -> int | None:

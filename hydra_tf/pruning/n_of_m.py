@@ -10,6 +10,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import walk
+from hydra_tf.pruning.exclude import leave_out
 from hydra_tf.registry.granularities import n_of_m
 
 
@@ -31,12 +32,13 @@ def layers_without_blocks(
         excluded: Names of layers that are left out already, for the error.
 
     Raises:
-        InputError: If M does not divide the input channels of another layer.
+        InputError: If M does not divide the input channels of other layers.
     """
     _, m = n_of_m(granularity)
     walked = walk(model)
     images = {value.number for value in walked.inputs}
     left: set[int] = set()
+    odd: dict[str, Any] = {}
     for call in walked.calls:
         layer = call.operation
         reads_image = any(value.number in images for value in call.inputs)
@@ -52,9 +54,11 @@ def layers_without_blocks(
         ):
             left.add(id(layer))
         elif size % m:
-            raise InputError(
-                f"`granularity='{granularity}'` needs input channels in blocks "
-                f"of {m}: layer '{call.name}' has {size}; leave it out with "
-                f"`exclude={[*excluded, layer.name]}`"
-            )
+            odd[f"layer '{call.name}' has {size}"] = layer
+    if odd:
+        raise InputError(
+            f"`granularity='{granularity}'` needs input channels in blocks of "
+            f"{m}: {', '.join(odd)}; leave {'them' if len(odd) > 1 else 'it'} "
+            f"out with {leave_out(list(odd.values()), excluded=excluded)}"
+        )
     return left

@@ -152,8 +152,9 @@ ALLOCATION = OpenChoice(
 EXCLUDE = Names(
     name="exclude",
     default=(),
-    help="Names of layers that are left as they are, separated by commas, such "
-    "as those of a kind that can't be masked.",
+    help="Names of layers that are left as they are, or patterns of names "
+    "(block1_*), separated by commas, such as those of a kind that can't be "
+    "masked.",
 )
 SCORES_INIT = OpenChoice(
     name="scores",

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
@@ -51,13 +52,7 @@ def check_arguments(
         compression: See there.
     """
     check_ends_in_logits(network, "`network`")
-    for end in ("inputs", "outputs"):
-        values = getattr(network, end, None)
-        if isinstance(values, list) and len(values) != 1:
-            raise InputError(
-                "`network` must have one input, images, and one output, "
-                f"logits. Received: {len(values)} {end}"
-            )
+    _check_scope(network)
     # Keras raises AttributeError where a model is not built.
     inputs.check_logits(getattr(network, "output_shape", None), "network")
     check_objective(objective)
@@ -79,6 +74,34 @@ def check_arguments(
             f"Received: {compression!r}"
         )
     objective.check_network(network)
+
+
+def check_trains(network: keras.Model) -> None:
+    """Raises `InputError` if nothing of a network can train.
+
+    Args:
+        network: The network, built.
+    """
+    if network.built and not network.trainable_variables:
+        raise InputError(
+            f"nothing of `network` '{network.name}' trains: it has no weights, "
+            "or `trainable` is off for all layers that its phase would train"
+        )
+
+
+def _check_scope(network: keras.Model) -> None:
+    """Raises `InputError` if a strategy in scope does not know the weights."""
+    if not tf.distribute.has_strategy():
+        return
+    strategy = tf.distribute.get_strategy()
+    for variable in network.variables:
+        if not strategy.extended.variable_created_in_scope(variable.value):
+            raise InputError(
+                f"`network` '{network.name}' was made outside of the scope of "
+                f"the {type(strategy).__name__}, as its weight "
+                f"'{variable.path}' shows: make it, and its masked copy with "
+                "hydra_tf.to_masked, inside"
+            )
 
 
 def check_attack_can_be_saved(attack: Any) -> None:

@@ -170,7 +170,7 @@ class TrainedScores:
     ) -> Compression:
         """Makes densities trainable, from what they are now."""
         starts = {
-            name: float(layer.live_density)
+            name: layer.scoring.current_density
             for name, layer in prunable_layers(model).items()
         }
         learn_densities(model, density, initial=starts, learns=learns)

@@ -21,6 +21,7 @@ from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
+from hydra_tf.training.arguments import check_trains
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_data
 from hydra_tf.training.batch import labels_named
@@ -193,6 +194,7 @@ class RobustModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         trained = self._trained()
+        check_trains(self.network)
         if self._made_for.setdefault("train", trained) != trained:
             raise InputError(
                 "what trains has changed since compile(), by set_phase or "

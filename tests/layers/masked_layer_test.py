@@ -41,9 +41,7 @@ def dense_model(phase=None, density=0.3, **arguments):
 
 
 def expected_mask(layer):
-    return topk_mask(
-        np.asarray(layer.scores), float(np.asarray(layer.density))
-    ).numpy()
+    return topk_mask(np.asarray(layer.scores), float(layer.density)).numpy()
 
 
 INPUTS = random_array(0, (64, 6))

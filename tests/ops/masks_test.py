@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from hydra_tf import InputError
 from hydra_tf.ops.counts import kept_count
+from hydra_tf.ops.masks import mask_of_count
 from hydra_tf.ops.masks import topk_mask
 from tests import golden
 from tests.ops.exact import exact_ceil
@@ -365,3 +366,22 @@ class TestErrors:
     def test_scores_of_another_dtype(self, dtype):
         with pytest.raises(TypeError, match=f"Received: dtype={dtype}"):
             topk_mask(tf.ones(4, dtype), 0.5)
+
+
+class TestMaskOfCount:
+    @pytest.mark.parametrize("count", [1, 2, 7, 12])
+    def test_equals_the_mask_of_the_density(self, count):
+        scores = tf.constant([3.0, -1.0, 1.0, 0.0, 5.0, -3.0] * 2)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(scores)
+            mask = mask_of_count(scores, tf.constant(count, tf.int64))
+            wanted = topk_mask(scores, count / 12)
+        np.testing.assert_array_equal(mask, sorted_mask(scores, count))
+        np.testing.assert_array_equal(
+            tape.gradient(mask, scores), tape.gradient(wanted, scores)
+        )
+
+    @pytest.mark.parametrize(("count", "kept"), [(0, 1), (-3, 1), (13, 12)])
+    def test_counts_out_of_range_are_the_nearest(self, count, kept):
+        mask = mask_of_count(tf.range(12, dtype=tf.float32), tf.constant(count))
+        assert np.sum(mask) == kept

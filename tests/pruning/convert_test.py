@@ -179,6 +179,24 @@ class TestToMasked:
         with pytest.raises(InputError, match="Did you mean 'logits'"):
             ht.to_masked(networks.sequential(), exclude=["logit"])
 
+    def test_activation_that_was_taken_away(self):
+        model = networks.sequential()
+        model.layers[-1].activation = None
+        masked = ht.to_masked(model)
+        images = networks.images()
+        np.testing.assert_array_equal(masked(images), model(images))
+        assert model.layers[-1].activation is None
+        plain = ht.strip_masks(masked)
+        np.testing.assert_array_equal(plain(images), model(images))
+
+    def test_subclassed_model_by_its_call(self):
+        model = Subclassed()
+        inputs = keras.Input((3,))
+        masked = ht.to_masked(keras.Model(inputs, model.call(inputs)))
+        assert list(ht.masked_layers(masked)) == [model.dense.name]
+        images = networks.images((2, 3))
+        np.testing.assert_array_equal(masked(images), model(images))
+
     def test_density_outside_its_range(self):
         with pytest.raises(InputError, match="`density` must be"):
             ht.to_masked(networks.sequential(), density=2)
@@ -448,7 +466,7 @@ def test_registered_twin_is_used():
     inputs = networks.images((2, 4))
     np.testing.assert_array_equal(masked(inputs), model(inputs))
     assert type(ht.strip_masks(masked).layers[0]) is Doubling
-    with pytest.raises(TypeError, match="must derive from"):
+    with pytest.raises(InputError, match="a class that derives from"):
         ht.register_masked_twin(Doubling)
 
 

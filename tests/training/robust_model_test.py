@@ -478,12 +478,12 @@ def test_each_mask_is_selected_once_per_step(monkeypatch):
         run_eagerly=True,
     )
     shapes = []
-    original = scores.topk_mask
+    original = scores.mask_of_count
     monkeypatch.setattr(
         scores,
-        "topk_mask",
-        lambda values, density: (
-            shapes.append(tuple(values.shape)) or original(values, density)
+        "mask_of_count",
+        lambda values, count: (
+            shapes.append(tuple(values.shape)) or original(values, count)
         ),
     )
     robust.train_on_batch(X, Y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from hydra_tf import training
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
+from hydra_tf.training.arguments import check_trains
 from trainers.evaluation import measuring
 from trainers.run import datasets
 from trainers.run import environment
@@ -134,6 +136,8 @@ class Experiment:
         if overwrite or not self.folder.phase(first).is_finished:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
+            if any(epochs.values()):
+                check_trains(self._first_network)
             starting.check_prunable(
                 self._first_network, self.source_path, epochs, methods
             )
@@ -181,12 +185,16 @@ class Experiment:
             method: Pruning method, if not that of the flags.
         """
         pruning = self.pruning(method)
-        return pruning.start(
-            network,
-            self.train_data.dataset() if pruning.needs_data else None,
-            seed=self.settings.seed,
-            epochs=epochs,
-        )
+        data = self.train_data.dataset() if pruning.needs_data else None
+        with warnings.catch_warnings():
+            # Said when the run began.
+            warnings.simplefilter("ignore", UserWarning)
+            return pruning.start(
+                network,
+                data,
+                seed=self.settings.seed,
+                epochs=epochs,
+            )
 
     def run_phase(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
+import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -13,10 +14,12 @@ from hydra_tf import files
 from hydra_tf.data import DatasetInfo
 from hydra_tf.errors import InputError
 from hydra_tf.ops import kept_count
+from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
 from trainers.run import networks
 from trainers.run import source
 from trainers.terminal import startup
+from trainers.terminal.messages import in_flags
 from trainers.training.settings import Settings
 
 
@@ -126,5 +129,10 @@ def check_prunable(
         )
     if "prune" not in epochs:
         return
-    for pruning in {one.learns_densities: one for one in methods}.values():
-        pruning.check(network)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for pruning in {one.learns_densities: one for one in methods}.values():
+            pruning.check(network)
+    notes = (str(w.message) for w in caught if w.category is UserWarning)
+    for note in dict.fromkeys(notes):
+        say(in_flags(note))

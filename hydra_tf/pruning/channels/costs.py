@@ -12,7 +12,6 @@ import numpy as np
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
-from hydra_tf.ops.counts import kept_count
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.flops import kernel_cost
@@ -100,7 +99,7 @@ class UnitCosts:
 
     def of(self, counts: Sequence[int]) -> int:
         """Returns the cost of keeping so many units of every group."""
-        everything = [*counts, *map(_kept, self._others)]
+        everything = [*counts, *(each.num_kept for each in self._others)]
         return sum(
             cost
             * math.prod(f.parts(everything[f.group]) for f in factors)
@@ -111,7 +110,7 @@ class UnitCosts:
     def at(self, density: float) -> float:
         """Returns the cost at one density of all groups, counts not rounded."""
         densities = [density] * len(self.groups)
-        densities += [float(each.live_density) for each in self._others]
+        densities += [each.current_density for each in self._others]
         return sum(
             cost * math.prod(f.fraction(densities[f.group]) for f in factors)
             for cost, factors in self._layers
@@ -125,10 +124,6 @@ def _chosen_cost(name: str, layer: MaskedLayer, resource: str) -> int:
         n, m = n_of_m(layer.granularity)
         return cost * n // m
     return cost
-
-
-def _kept(scoring: Scoring) -> int:
-    return kept_count(scoring.live_density.numpy(), scoring.size)
 
 
 def _factor(group: int, channels: Channels, scoring: Scoring) -> _Factor:

@@ -22,6 +22,10 @@ from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
 
+# Whose channels nobody expects to go.
+INPUTS = "are the model's inputs"
+OUTPUTS = "are the model's outputs"
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerChannels:
@@ -54,18 +58,27 @@ class ChannelFlow:
         layers: The layers with kernels (Dense, Conv1D, Conv2D,
             Conv2DTranspose, DepthwiseConv2D, and their masked counterparts) in
             graph order, each once.
-        pinned: The units that can't be removed: they belong to the model's
-            inputs or outputs, or something reads or makes them that is not
-            prunable or not known to treat channels one by one.
+        reasons: Why each pinned unit can't be removed, in words that go on
+            from "its channels".
         values: For each value of the walk the units of its last axis; `None`
             where its size is not known.
         walk: The calls of the model's layers.
     """
 
     layers: list[LayerChannels]
-    pinned: set[int]
+    reasons: dict[int, str]
     values: dict[int, np.ndarray | None]
     walk: Walk
+
+    @property
+    def pinned(self) -> set[int]:
+        """The units that can't be removed.
+
+        They belong to the model's inputs or outputs, or something reads or
+        makes them that is not prunable or not known to treat channels one by
+        one.
+        """
+        return set(self.reasons)
 
 
 def channel_flow(
@@ -94,12 +107,20 @@ def channel_flow(
     walked = walk(model)
     tracer = _Tracer(is_prunable)
     for value in walked.inputs:
-        tracer.set_pinned(value)
+        tracer.set_pinned(value, INPUTS)
     for call in walked.calls:
         tracer.record(call)
     for value in walked.outputs:
-        tracer.pin(tracer.values[value.number])
+        tracer.pin(tracer.values[value.number], OUTPUTS)
     return tracer.result(walked)
+
+
+def _layer(call: Call) -> str:
+    return f"'{call.name}' ({type(call.operation).__name__})"
+
+
+def _words(call: Call) -> str:
+    return f"are shared with {_layer(call)}, which cannot lose any"
 
 
 class _Tracer:
@@ -109,7 +130,7 @@ class _Tracer:
         self.values: dict[int, np.ndarray | None] = {}
         self._is_prunable = is_prunable
         self._parents: list[int] = []
-        self._pinned: list[np.ndarray] = []
+        self._pinned: list[tuple[np.ndarray, str]] = []
         # By identity: a layer that is called several times is one.
         self._layers: dict[int, LayerChannels] = {}
         self._weighted: dict[int, np.ndarray] = {}
@@ -121,21 +142,21 @@ class _Tracer:
         self._parents.extend(range(start, start + count))
         return np.arange(start, start + count)
 
-    def _new_pinned(self, count: int) -> np.ndarray:
+    def _new_pinned(self, count: int, reason: str) -> np.ndarray:
         units = self._new(count)
-        self.pin(units)
+        self.pin(units, reason)
         return units
 
-    def pin(self, units: np.ndarray | None) -> None:
+    def pin(self, units: np.ndarray | None, reason: str) -> None:
         """Marks units as not to be removed."""
         if units is not None:
-            self._pinned.append(units)
+            self._pinned.append((units, reason))
 
-    def set_pinned(self, value: Value) -> None:
+    def set_pinned(self, value: Value, reason: str) -> None:
         """Gives a value units of its own that can't be removed."""
         size = value.shape[-1] if len(value.shape) > 1 else None
         self.values[value.number] = (
-            None if size is None else self._new_pinned(size)
+            None if size is None else self._new_pinned(size, reason)
         )
 
     def _find(self, unit: int) -> int:
@@ -164,14 +185,15 @@ class _Tracer:
         if result is not None:
             self.values[call.outputs[0].number] = result
             return
+        reason = _words(call)
         for each in units:
-            self.pin(each)
+            self.pin(each, reason)
         for value in call.outputs:
-            self.set_pinned(value)
+            self.set_pinned(value, reason)
         if has_kernel(call.operation):
             self._add_layer(call, None, None)
         # Other calls of the same layer keep what this one needs.
-        self.pin(self._weighted.get(id(call.operation)))
+        self.pin(self._weighted.get(id(call.operation)), reason)
 
     def _apply(
         self, rule: Rule, call: Call, units: Sequence[Any]
@@ -191,19 +213,19 @@ class _Tracer:
             self._join(first, each)
         for each in units:
             if len(each) != size:  # One channel, which meets all the others.
-                self.pin(each)
+                self.pin(each, _words(call))
         if has_weights(call.operation):
             # One weight a channel, the same in all calls.
-            self._tie_to_other_calls(call.operation, first)
+            self._tie_to_other_calls(call, first)
         return first
 
-    def _tie_to_other_calls(self, layer: Any, units: np.ndarray) -> None:
-        known = self._weighted.setdefault(id(layer), units)
+    def _tie_to_other_calls(self, call: Call, units: np.ndarray) -> None:
+        known = self._weighted.setdefault(id(call.operation), units)
         if len(known) == len(units):
             self._join(known, units)
         else:
-            self.pin(known)
-            self.pin(units)
+            self.pin(known, _words(call))
+            self.pin(units, _words(call))
 
     def _apply_kernel(
         self, rule: Rule, call: Call, units: np.ndarray
@@ -219,7 +241,7 @@ class _Tracer:
         else:
             outputs = self._new(layer.kernel.shape[kernel_axes(layer)[1]])
         if not activation_maps_entries(layer.activation):
-            self.pin(outputs)
+            self.pin(outputs, f"are mixed by the activation of {_layer(call)}")
         self._add_layer(call, units, outputs)
         return outputs
 
@@ -232,8 +254,8 @@ class _Tracer:
         layer = call.operation
         known = self._layers.get(id(layer))
         if known is not None:
-            self.pin(known.inputs)
-            self.pin(known.outputs)
+            self.pin(known.inputs, _words(call))
+            self.pin(known.outputs, _words(call))
             return
         if inputs is None or outputs is None:
             # Treated as unknown: its channels are not those of its kernel.
@@ -241,11 +263,13 @@ class _Tracer:
             count = layer.kernel.shape[after]
             if isinstance(layer, keras.layers.DepthwiseConv2D):
                 count *= layer.kernel.shape[before]
-            inputs = self._new_pinned(layer.kernel.shape[before])
-            outputs = self._new_pinned(count)
+            reason = _words(call)
+            inputs = self._new_pinned(layer.kernel.shape[before], reason)
+            outputs = self._new_pinned(count, reason)
         if not self._is_prunable(layer):
-            self.pin(inputs)
-            self.pin(outputs)
+            reason = f"are shared with {_layer(call)}, which is not masked"
+            self.pin(inputs, reason)
+            self.pin(outputs, reason)
         name = call.name
         self._layers[id(layer)] = LayerChannels(name, layer, inputs, outputs)
 
@@ -259,7 +283,7 @@ class _Tracer:
             self._join(first, row)
         if isinstance(call.operation, keras.layers.Reshape):
             # Its target is the same in all calls.
-            self._tie_to_other_calls(call.operation, first)
+            self._tie_to_other_calls(call, first)
         return first
 
     # --- result --------------------------------------------------------------
@@ -275,7 +299,10 @@ class _Tracer:
         def final(units: np.ndarray | None) -> np.ndarray | None:
             return None if units is None else numbers[units]
 
-        pinned = np.concatenate([np.zeros(0, int), *self._pinned])
+        reasons: dict[int, str] = {}
+        for units, reason in self._pinned:
+            for unit in numbers[units].tolist():
+                reasons.setdefault(unit, reason)
         return ChannelFlow(
             layers=[
                 dataclasses.replace(
@@ -285,7 +312,7 @@ class _Tracer:
                 )
                 for each in self._layers.values()
             ],
-            pinned=set(numbers[pinned].tolist()),
+            reasons=reasons,
             values={
                 number: final(units) for number, units in self.values.items()
             },

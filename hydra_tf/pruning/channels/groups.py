@@ -299,7 +299,7 @@ def _check_equal(
     *,
     any_scores: bool = False,
 ) -> None:
-    pairs = [(scoring.density, theirs.density)]
+    pairs = [(scoring.density, theirs.density), (scoring.count, theirs.count)]
     if not any_scores:
         pairs.append((scoring.values, theirs.values))
     if scoring.rate is not None and theirs.rate is not None:

@@ -1,0 +1,106 @@
+"""Layers that keep all their channels, whatever the density, and why."""
+
+from __future__ import annotations
+
+import collections
+import warnings
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.pruning.channels.flow import INPUTS
+from hydra_tf.pruning.channels.flow import OUTPUTS
+from hydra_tf.pruning.channels.flow import channel_flow
+from hydra_tf.pruning.naming import masked_layers
+from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.text import some_names
+
+# In the reasons of layers that the graph does not show.
+_WRAPPED = "are those of a wrapper"
+_UNREAD = "are read by no masked layer"
+
+
+def whole_layers(model: keras.Model) -> dict[str, str]:
+    """Returns the masked layers whose channels cannot be removed, and why.
+
+    Args:
+        model: Model with masked layers of granularity `"channel"` or
+            `"filter"`.
+
+    Returns:
+        Why they stay, by the names of the layers, in words such as `"are the
+        model's inputs"`.
+    """
+    flow = channel_flow(model, lambda layer: isinstance(layer, MaskedLayer))
+    sides = {id(entry.layer): entry for entry in flow.layers}
+    found = {}
+    for name, layer in masked_layers(model).items():
+        if layer.prunable:
+            continue
+        entry = sides.get(id(layer))
+        if entry is None:
+            found[name] = _WRAPPED
+            continue
+        reads = layer.granularity == CHANNEL
+        units = entry.inputs if reads else entry.outputs
+        reasons = collections.Counter(
+            flow.reasons.get(unit, _UNREAD)
+            for unit in np.unique(units).tolist()
+        )
+        found[name] = reasons.most_common(1)[0][0]
+    return found
+
+
+def check_channels_can_go(model: keras.Model) -> None:
+    """Raises `InputError` if all masked layers of a model keep all channels.
+
+    Args:
+        model: Model, with masked layers of any granularity.
+    """
+    layers = masked_layers(model).values()
+    if not layers or any(layer.prunable for layer in layers):
+        return
+    granularity = next(iter(layers)).granularity
+    raise InputError(
+        f"model '{model.name}' has no channels that can be removed with "
+        f"`granularity='{granularity}'`, whatever the density: "
+        f"{_why(whole_layers(model))}"
+    )
+
+
+def warn_of_whole_layers(model: keras.Model) -> None:
+    """Warns of masked layers that keep all their channels.
+
+    Not of those that read the images or make the outputs.
+
+    Args:
+        model: As for `whole_layers`.
+    """
+    whole = {
+        name: reason
+        for name, reason in whole_layers(model).items()
+        if reason not in (INPUTS, OUTPUTS)
+    }
+    if whole:
+        warnings.warn(
+            f"{len(whole)} of {len(masked_layers(model))} masked layers keep "
+            f"all their channels, whatever the density: {_why(whole)}",
+            UserWarning,
+            # At the line that calls `to_masked`.
+            stacklevel=3,
+        )
+
+
+def _why(whole: dict[str, str]) -> str:
+    names = collections.defaultdict(list)
+    for name, reason in whole.items():
+        names[reason].append(name)
+    reasons = [
+        f"those of {some_names(names)} {reason}"
+        for reason, names in names.items()
+    ]
+    shown = "; ".join(reasons[:4])
+    rest = len(reasons) - 4
+    return shown + (f"; {rest} more reasons" if rest > 0 else "")

@@ -1,0 +1,144 @@
+"""Which layers stay plain: those a user names, and those that have to be."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from hydra_tf.errors import InputError
+from hydra_tf.errors import close_matches
+from hydra_tf.keras_internals import flatten_layers
+
+Predicate = Callable[[keras.layers.Layer], bool]
+Exclude = Predicate | Iterable[str] | None
+
+
+def exclusion(model: keras.Model, exclude: Exclude) -> Predicate:
+    """Returns the predicate of the layers that a user wants to leave plain.
+
+    Args:
+        model: The model.
+        exclude: As for `hydra_tf.to_masked`.
+
+    Raises:
+        InputError: If it is neither a predicate nor names or patterns that
+            layers of the model have.
+    """
+    if exclude is None:
+        return lambda layer: False
+    if callable(exclude):
+        return exclude
+    entries = named(exclude)
+    if not all(isinstance(entry, str) for entry in entries):
+        raise InputError(
+            "`exclude` must be a list of names of layers or of patterns such "
+            "as 'block1_*', or a predicate such as lambda layer: "
+            f"layer.name == 'logits'. Received: exclude={exclude!r}"
+        )
+    layers = flatten_layers(model, include_self=False)
+    known = {layer.name for layer in layers}
+    matches = {
+        entry: {entry} & known or set(fnmatch.filter(known, entry))
+        for entry in entries
+    }
+    unknown = [entry for entry in matches if not matches[entry]]
+    if unknown:
+        are = "is no layer" if len(unknown) == 1 else "are no layers"
+        hints = (close_matches(name, known) for name in unknown)
+        raise InputError(
+            f"`exclude` names {', '.join(map(repr, unknown))}, which {are} of "
+            f"the model. {' '.join(dict.fromkeys(hints))} A pattern such as "
+            "'block1_*' stands for several, in Python a predicate "
+            "(exclude=lambda layer: ...) for any"
+        )
+    names = set().union(*matches.values())
+    # With all that lies in nested models of these names.
+    excluded = {
+        id(inner)
+        for layer in layers
+        if layer.name in names
+        for inner in flatten_layers(layer)
+    }
+    return lambda layer: id(layer) in excluded
+
+
+def named(exclude: Any) -> list[Any]:
+    """Returns the names and patterns of `exclude`; none of a predicate."""
+    if exclude is None or callable(exclude):
+        return []
+    if isinstance(exclude, Iterable) and not isinstance(exclude, str):
+        return list(exclude)
+    return [exclude]
+
+
+def leave_out(
+    layers: Sequence[keras.layers.Layer],
+    others: Iterable[str] = (),
+    excluded: Sequence[str] = (),
+) -> str:
+    """Returns how to leave layers out, the end of a message that names them.
+
+    Args:
+        layers: The layers.
+        others: Names of layers that must not be left out with them.
+        excluded: Names and patterns of those that are left out already.
+    """
+    kinds: dict[type, list[str]] = {}
+    for layer in layers:
+        kinds.setdefault(type(layer), []).append(layer.name)
+    entries = list(excluded)
+    for names in kinds.values():
+        pattern = os.path.commonprefix(names) + "*"
+        # Short, if it hits nothing else.
+        fits = len(names) > 2 and len(pattern) > 3
+        if fits and not fnmatch.filter(others, pattern):
+            names = [pattern]
+        entries += names
+    return f"`exclude={list(dict.fromkeys(entries))}`"
+
+
+def unmaskable(
+    found: Sequence[tuple[keras.layers.Layer, Any]],
+    others: Iterable[str],
+    excluded: Sequence[str],
+) -> InputError:
+    """Returns the error about layers that no masked layer exists for.
+
+    Args:
+        found: The layers, each with a weight that would have to be masked.
+        others: Names of layers that can be masked.
+        excluded: Names and patterns of those that are left out already.
+    """
+    kinds: dict[str, list[str]] = {}
+    for layer, _ in found:
+        kinds.setdefault(type(layer).__name__, []).append(layer.name)
+    kind = " | ".join(kinds)
+    if len(found) == 1:
+        ((layer, variable),) = found
+        what = (
+            f"layer '{layer.name}' ({type(layer).__name__}) can't be masked: "
+            f"no masked layer exists for its weight '{variable.name}' of shape "
+            f"{tuple(variable.shape)}"
+        )
+    else:
+        all_names = "; ".join(
+            f"{', '.join(map(repr, names))} ({kind})"
+            for kind, names in kinds.items()
+        )
+        what = (
+            f"{len(found)} layers can't be masked, as no masked layer exists "
+            f"for their kind: {all_names}"
+        )
+    layers = [layer for layer, _ in found]
+    return InputError(
+        f"{what}. Leave out what is to stay as it is with "
+        f"{leave_out(layers, others, excluded)}, or in Python "
+        f"with a predicate, exclude=lambda layer: isinstance(layer, {kind}); "
+        "hydra_tf.register_masked_twin takes masked copies for more kinds"
+    )
