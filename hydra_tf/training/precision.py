@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.training.weights import copy_weights
 
 
@@ -46,6 +47,21 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         converted.build(model.input_shape)
     copy_weights(model, converted)
     return converted
+
+
+def policy_of(network: keras.Model) -> Any:
+    """Returns the policy by which `compile` decides whether losses are scaled.
+
+    That of a model is the global one when it was made, which may differ from
+    its layers' when it was loaded or converted.
+
+    Args:
+        network: The network.
+    """
+    for layer in flatten_layers(network):
+        if layer.dtype_policy.name == "mixed_float16":
+            return layer.dtype_policy
+    return network.dtype_policy
 
 
 def _replace_policies(config: Any, precision: str) -> tuple[Any, bool]:

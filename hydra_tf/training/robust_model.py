@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
-from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import update_compiled_metrics
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
@@ -31,6 +30,7 @@ from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
+from hydra_tf.training.precision import policy_of
 from hydra_tf.training.running_statistics import merge_running_statistics
 from hydra_tf.training.step_logs import StepLogs
 
@@ -102,7 +102,7 @@ class RobustModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         check_network(network)
-        super().__init__(**{"dtype": _precision(network), **kwargs})
+        super().__init__(**{"dtype": policy_of(network), **kwargs})
         check_arguments(network, objective, attack, seed, compression)
         connect_channels(network)
         self.network = network
@@ -203,8 +203,7 @@ class RobustModel(keras.Model):
         if self.train_function is None:
             optimizer = self.optimizer
             if self.network.built and not optimizer.built:
-                # Otherwise the first trace makes its variables, and TensorFlow
-                # traces the step again.
+                # Or TensorFlow traces the step once more to make its variables.
                 optimizer.build(self.trainable_variables)
             # A network that is built by its first batch was not, in compile.
             self.freeze_pruned_weights()
@@ -253,10 +252,9 @@ class RobustModel(keras.Model):
         if self.checks_data:
             check_data(self.network, self.objective, x, y)
             validation = kwargs.get("validation_data")
-            if isinstance(validation, tuple | list):
-                check_data(self.network, self.objective, *validation[:2])
-            elif validation is not None:
-                check_data(self.network, self.objective, validation)
+            given = isinstance(validation, tuple | list)
+            parts = validation[:2] if given else (validation,)
+            check_data(self.network, self.objective, *parts)
         warn_of_forgotten_steps(self.network)
         turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -280,14 +278,13 @@ class RobustModel(keras.Model):
         steps and 10 restarts.
 
         Args:
-            x: As for `keras.Model.evaluate`.
+            x: This and the others as for `keras.Model.evaluate`.
             y: Likewise.
-            *args: Its other arguments.
-            **kwargs: Its other arguments.
+            *args: Likewise.
+            **kwargs: Likewise.
 
         Returns:
-            What `keras.Model.evaluate` returns, `loss`, accuracies and the
-            objective's terms; with `return_dict=True` by name.
+            What that returns: `loss`, accuracies and the objective's terms.
         """
         # Within `fit`, which has looked at it, the argument is Keras' own.
         if not kwargs.get("_use_cached_eval_dataset"):
@@ -495,15 +492,3 @@ class RobustModel(keras.Model):
                     config[key], custom_objects=custom_objects
                 )
         return cls(**config)
-
-
-def _precision(network: keras.Model) -> Any:
-    """The policy by which `compile` decides whether losses are scaled.
-
-    That of a model is the global one when it was made, which may differ from
-    its layers' when it was loaded or converted.
-    """
-    for layer in flatten_layers(network):
-        if layer.dtype_policy.name == "mixed_float16":
-            return layer.dtype_policy
-    return network.dtype_policy

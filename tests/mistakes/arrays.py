@@ -314,7 +314,7 @@ PYTHON = {
     ),
     "arrays_network_of_two_inputs": (
         lambda given: given.robust(sum_of_two_inputs()),
-        ["`network` must have one input", "2 inputs"],
+        ["`network` has 2 input(s)", "one tensor of images"],
     ),
     "arrays_network_not_built": (
         lambda given: ht.bounds.certified(

@@ -249,7 +249,7 @@ PYTHON = {
     ),
     "files_layer_name_with_a_slash": (
         slash_in_a_name,
-        ["`network`", "'head/last'", "'head_last'"],
+        ["'head/last'", "'head_last'"],
     ),
     "files_evaluation_state_a_list": (
         evaluated("state.json", "[]"),

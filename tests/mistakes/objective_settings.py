@@ -193,7 +193,7 @@ PYTHON = {
         lambda given: ht.evaluation.evaluate(
             given.network(), given.images, given.labels, steps=5
         ),
-        ["no setting 'steps'", "'num_steps'"],
+        ["no setting `steps`", "'num_steps'"],
     ),
     "objective_certification_radius_in_levels": (
         lambda given: ht.evaluation.certify(

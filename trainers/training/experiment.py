@@ -136,11 +136,11 @@ class Experiment:
         if overwrite or not self.folder.phase(first).is_finished:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
-            if any(epochs.values()):
-                check_trains(self._first_network)
             starting.check_prunable(
                 self._first_network, self.source_path, epochs, methods
             )
+            if any(epochs.values()):
+                check_trains(self._first_network)
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
