@@ -251,10 +251,9 @@ class RobustModel(keras.Model):
     ) -> keras.callbacks.History:
         if self.checks_data:
             check_data(self.network, self.objective, x, y)
-            validation = kwargs.get("validation_data")
-            given = isinstance(validation, tuple | list)
-            parts = validation[:2] if given else (validation,)
-            check_data(self.network, self.objective, *parts)
+            given = kwargs.get("validation_data")
+            given = given[:2] if isinstance(given, tuple | list) else [given]
+            check_data(self.network, self.objective, *given)
         warn_of_forgotten_steps(self.network)
         turns = EpochTurns(self)
         if isinstance(callbacks, keras.callbacks.CallbackList):
