@@ -23,7 +23,7 @@ def name(phase: str) -> str:
     Args:
         phase: Name of the phase.
     """
-    return f"--{phase}_epochs" if _EPOCHS.value is None else "--epochs"
+    return f"{phase}_epochs" if _EPOCHS.value is None else "epochs"
 
 
 def epochs_from_flags(phase: str, epochs: dict[str, int]) -> int:

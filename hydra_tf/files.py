@@ -148,8 +148,6 @@ def clear_partial(
 def as_path(path: str | os.PathLike) -> pathlib.Path:
     """Returns a path as a user gave it, `~` replaced by the home folder.
 
-    Every path that users give the library passes through here.
-
     Args:
         path: A file or folder.
 

@@ -7,6 +7,7 @@ from keras import layers
 from keras import ops
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import check_names
 from hydra_tf.graph import redefines
 from hydra_tf.graph import walk
 
@@ -192,3 +193,14 @@ def test_calls_can_be_repeated_from_their_arguments():
     np.testing.assert_array_equal(
         tensors[walked.outputs[0].number], model(given)
     )
+
+
+def test_name_that_keras_cannot_read_is_refused():
+    inner = layers.Dense(1)
+    network = keras.Sequential(
+        [keras.Input((2,)), keras.Sequential([keras.Input((2,)), inner])]
+    )
+    check_names(network)
+    inner.name = "a/b"
+    with pytest.raises(InputError, match="'a/b'.*layer.name = 'a_b'"):
+        check_names(network)

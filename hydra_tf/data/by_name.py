@@ -63,7 +63,7 @@ def register(dataset: DatasetInfo | str, *, help: str = "") -> Any:
     returns `(train, test)` or `(train, test, class_names)`. Each part is a pair
     of arrays `(images, labels)`, a `tf.data.Dataset` of such pairs (batched or
     not, in a fixed order, held in memory), or a `Pipeline`. It is called when
-    the dataset is first asked for, once in a process.
+    the dataset is first asked for, and again once another one was.
 
     The binaries see what their process has imported; without that, give them
     `--dataset=package.module:function`, for which nothing is registered.

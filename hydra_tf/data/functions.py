@@ -39,12 +39,12 @@ class FunctionSource:
 
     Args:
         name: What the user calls it.
-        function: The function, which is called once in a process.
+        function: The function. What it returned last is kept.
         image_size: Height and width that its images must have, if given.
         image_channels: Channels that its images must have, if given.
 
     Raises:
-        InputError: If the function fails, or returns something else.
+        InputError: If the function returns something else.
     """
 
     def __init__(
@@ -105,10 +105,7 @@ class FunctionSource:
 @functools.lru_cache(maxsize=1)
 def _called(function: Callable[[], Any]) -> tuple[Any, Any, tuple[str, ...]]:
     """Returns both parts, checked, and the names of the classes."""
-    try:
-        result = function()
-    except Exception as error:  # Whatever a user's code raises.
-        raise InputError(f"the function raised {_said(error)}") from error
+    result = function()
     if not isinstance(result, tuple | list) or len(result) not in (2, 3):
         raise InputError(
             f"the function must return {_WANTED}. Received: "

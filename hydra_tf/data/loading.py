@@ -301,7 +301,7 @@ def _choose_augmentation(
     if isinstance(augment, Augmentation):
         return augment
     if augment is not True:
-        raise TypeError(
+        raise InputError(
             "`augment` must be a bool, None or an Augmentation. "
             f"Received: augment={augment!r}"
         )

@@ -22,6 +22,7 @@ from hydra_tf.data.stored import fits_memory
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.ops.counts import kept_count
+from hydra_tf.registry import own_code
 from hydra_tf.registry.datasets import DATASETS
 from hydra_tf.registry.datasets import FOLDER
 from hydra_tf.registry.datasets import IMAGE_CHANNELS
@@ -76,7 +77,8 @@ def find(
     row = DATASETS.entry(name)
     if isinstance(row, DatasetInfo):
         return KnownSource(row, data_dir, download, size, image_channels)
-    return FunctionSource(name, row.load(), size, image_channels)
+    function = row.load()
+    return own_code.call(FunctionSource, name, function, size, image_channels)
 
 
 class KnownSource:

@@ -67,7 +67,7 @@ def split_validation(
     if len(rest) < train.batch_size:
         raise InputError(
             f"`validation_fraction`={validation_fraction:g} of {len(train)} "
-            f"images leaves {len(rest)} to train on, less than a batch of "
-            f"{train.batch_size}; take a smaller one"
+            f"images leaves {len(rest)} to train on, less than "
+            f"`batch_size`={train.batch_size}; take a smaller one"
         )
     return rest, train.subset(held_out, training=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import ATTACKS
 from hydra_tf.registry.attacks import EPSILON
@@ -161,13 +161,13 @@ class EvaluationSettings:
             entry: What `Evaluation.to_dict` returned, read from the file; it
                 may hold further attacks.
         """
-        wanted = json.loads(json.dumps(self.attack_records))
+        wanted = files.as_json(self.attack_records)
         measured = entry.get("attacks", {})
         return (
             all(measured.get(name) == each for name, each in wanted.items())
             and set(entry.get("robust_accuracy", {})) >= set(wanted)
             and entry.get("certification", {})
-            == json.loads(json.dumps(self.proof_records))
+            == files.as_json(self.proof_records)
         )
 
 

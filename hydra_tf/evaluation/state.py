@@ -48,7 +48,7 @@ class State:
         self, path: str | os.PathLike | None, settings: Mapping[str, Any]
     ):
         self._path = None if path is None else files.as_path(path)
-        self._settings = json.loads(json.dumps(settings))
+        self._settings = files.as_json(settings)
         self._parts: dict[str, dict[str, Any]] = {}
         self._seconds = 0.0
         self._start = self._written = time.monotonic()

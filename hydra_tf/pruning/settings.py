@@ -124,6 +124,24 @@ class PruningSettings:
         """Whether the prune phase has anything to train."""
         return self.trains_scores or self.multistep
 
+    def epochs(self, given: int, argument: str = "prune_epochs") -> int:
+        """Returns the epochs that the prune phase trains for.
+
+        Args:
+            given: Those that a user gives it.
+            argument: The argument that gives them.
+
+        Raises:
+            InputError: If there are none, and the method needs some.
+        """
+        if self.trains and not given:
+            raise InputError(
+                f"`{argument}=0`: {self.method} chooses the weights that stay "
+                "by training; give it epochs, or pass `method='lwm'`, which "
+                "needs none"
+            )
+        return given if self.trains else 0
+
     @property
     def learns_densities(self) -> bool:
         """Whether the density of each layer is trained."""

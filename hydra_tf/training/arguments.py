@@ -6,7 +6,6 @@ import inspect
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from hydra_tf import inputs
@@ -14,6 +13,7 @@ from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import check_objective
+from hydra_tf.registry.training import SEED
 from hydra_tf.training.harp import Compression
 
 
@@ -63,11 +63,7 @@ def check_arguments(
             "`attack` must be an objective, or a callable "
             f"(model, images, labels) -> images. Received: {attack!r}"
         )
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-        raise InputError(
-            "`seed` must be an integer from 0 to 2**31 - 1. "
-            f"Received: seed={seed}"
-        )
+    SEED.check(seed)
     if not (compression is None or isinstance(compression, Compression)):
         raise InputError(
             "`compression` must be a hydra_tf.training.Compression. "

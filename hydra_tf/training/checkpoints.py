@@ -25,7 +25,6 @@ import numpy as np
 from hydra_tf import files
 from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
-from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.training.best_weights import BestWeights
 
 _FURTHER = "further_"
@@ -226,26 +225,6 @@ def _is_whole(path: pathlib.Path) -> bool:
         return True
     except Exception:
         return False
-
-
-def check_savable(network: keras.Model) -> None:
-    """Checks that a file of a network could be read again.
-
-    Args:
-        network: The network.
-
-    Raises:
-        InputError: If Keras refuses the name of a layer when it reads it.
-    """
-    names = [
-        layer.name for layer in flatten_layers(network) if "/" in layer.name
-    ]
-    if names:
-        raise InputError(
-            f"`network` has a layer named {names[0]!r}, and Keras reads no "
-            "file of a network with `/` in a name: rename the layer, "
-            f"layer.name = {names[0].replace('/', '_')!r}"
-        )
 
 
 def save_state(

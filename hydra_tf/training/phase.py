@@ -63,7 +63,6 @@ class Phase:
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
         _check_attack(self.validation_attack)
-        check_objective(self.objective)
         if self.pruning is not None and not isinstance(
             self.pruning, pruning_methods.Pruning
         ):

@@ -20,6 +20,7 @@ from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
 from hydra_tf.registry.training import PRECISION
 from hydra_tf.registry.training import SEED
+from hydra_tf.registry.training import SELECT
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.checkpoints import PhaseCheckpoints
@@ -29,6 +30,9 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.train_data import as_train_data
+from hydra_tf.training.train_data import as_validation_data
+from hydra_tf.training.train_data import check_train_data
+from hydra_tf.training.train_data import check_validation
 
 
 class Pruned(NamedTuple):
@@ -59,6 +63,8 @@ def prune(
     finetune_learning_rate: float | None = None,
     seed: int = SEED.default,
     precision: str = PRECISION.default,
+    validation: Any = None,
+    select: str = SELECT.default,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -82,7 +88,7 @@ def prune(
             kept; by default 0.1, and N / M with granularity `"N:M"`.
         method: `"hydra"`, `"harp"`, `"lwm"`, `"lwm_multistep"`, `"random"`,
             `"snip"`, or `package.module:name` of one's own.
-        prune_epochs: Integer >= 0.
+        prune_epochs: Integer >= 0, above 0 for methods that train scores.
         finetune_epochs: Integer >= 0.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.
@@ -91,6 +97,10 @@ def prune(
         finetune_learning_rate: Likewise.
         seed: Integer >= 0 from which all random numbers follow.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        validation: Images and labels that do not train, on which the network is
+            measured after every epoch; as for `run_phase`.
+        select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
+            the best one on `validation`.
         folder: Folder that keeps the state of training after every epoch. The
             same call made again resumes there, with equal results.
         overwrite: Whether to start again in a folder that holds something.
@@ -133,7 +143,7 @@ def prune(
         given = of_optimizer if rate is None else {"learning_rate": rate}
         phases[name] = Phase(
             name=name,
-            epochs=epochs if name != "prune" or pruning.trains else 0,
+            epochs=pruning.epochs(epochs) if name == "prune" else epochs,
             objective=objective,
             optimizer=as_optimizer_settings(
                 optimizer, **{**of_optimizer, **given}
@@ -141,8 +151,13 @@ def prune(
             pruning=pruning,
             seed=seed,
             precision=precision,
+            select=select,
         )
+    check_validation(validation, train, select)
     data = as_train_data(train, seed)
+    check_train_data(data, model, objective)
+    if validation is not None:
+        validation = as_validation_data(validation, data)
     pruning.check(model)
     if folder is not None:
         for phase in phases.values():
@@ -166,6 +181,7 @@ def prune(
                 phase,
                 network,
                 data,
+                validation=validation,
                 folder=folder,
                 execution=execution,
                 history=history[phase.name],

@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from hydra_tf import data
 from hydra_tf.errors import InputError
+from hydra_tf.graph import check_names
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.checkpoints import PhaseCheckpoints
-from hydra_tf.training.checkpoints import check_savable
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
@@ -28,6 +28,7 @@ from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import as_train_data
 from hydra_tf.training.train_data import as_validation_data
 from hydra_tf.training.train_data import check_train_data
+from hydra_tf.training.train_data import check_validation
 from hydra_tf.training.weights import fingerprint
 
 
@@ -199,16 +200,7 @@ def train_phase(
     Returns:
         The trained network, in float32.
     """
-    if phase.select == "best" and validation is None:
-        raise InputError(
-            "`select`='best' needs `validation`, images to compare epochs by; "
-            "hydra_tf.data.split_validation takes them from the training images"
-        )
-    if validation is train:
-        raise InputError(
-            "`validation` must be other images than `train`; take them from "
-            "hydra_tf.data.split_validation"
-        )
+    check_validation(validation, train, phase.select)
     if history is None:
         history = []
     execution = execution or Execution()
@@ -234,7 +226,7 @@ def train_phase(
     if not isinstance(network, keras.Layer):
         network = network()
     if kept is not None:
-        check_savable(network)
+        check_names(network)
     if phase.epochs and batches is None:
         batches = as_train_data(train(), phase.seed)
     if batches is not None and held_out is None and validation is not None:

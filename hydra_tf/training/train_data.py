@@ -120,6 +120,26 @@ def as_train_data(
     )
 
 
+def check_validation(validation: Any, train: Any, select: str) -> None:
+    """Raises `InputError` if epochs cannot be compared by images.
+
+    Args:
+        validation: What the user gave as such, `None` for nothing.
+        train: What the user gave to train on.
+        select: `"last"` or `"best"`.
+    """
+    if select == "best" and validation is None:
+        raise InputError(
+            "`select`='best' needs `validation`, images to compare epochs by; "
+            "hydra_tf.data.split_validation takes them from the training images"
+        )
+    if validation is not None and validation is train:
+        raise InputError(
+            "`validation` must be other images than `train`; take them from "
+            "hydra_tf.data.split_validation"
+        )
+
+
 def as_validation_data(validation: Any, train: TrainData) -> TrainData:
     """Returns images and labels to validate by, as one epoch of batches.
 

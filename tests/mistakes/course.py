@@ -126,6 +126,29 @@ PYTHON = {
         lambda given: prune(given, finetune_epochs=0.5),
         ["`finetune_epochs`", "whole number"],
     ),
+    "course_no_epochs_to_choose_weights_in": (
+        lambda given: prune(given, prune_epochs=0),
+        ["`prune_epochs=0`", "hydra", "`method='lwm'`"],
+    ),
+    "course_best_epoch_without_validation": (
+        lambda given: prune(given, select="best"),
+        ["`select`", "`validation`"],
+    ),
+    "course_validation_on_the_training_images": (
+        lambda given: (lambda pair: prune(given, train=pair, validation=pair))(
+            (given.images, given.labels)
+        ),
+        ["`validation` must be other images"],
+    ),
+    "course_data_of_more_classes_leaves_the_folder_as_it_is": (
+        lambda given: prune(
+            given,
+            network=given.network(classes=2),
+            method="lwm",
+            folder=given.folder / "run",
+        ),
+        ["`x`", "from 0 to 1", "2 logits"],
+    ),
     "course_objective_by_name": (
         lambda given: prune(given, objective="trades"),
         ["`objective`", "hydra_tf.objectives", "'trades'"],

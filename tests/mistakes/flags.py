@@ -207,14 +207,14 @@ PYTHON = {
                 given, "a.json", '{"first": 0.5, "last": 1, "first": 0.1}'
             )
         ).start(given.network()),
-        ["`allocation=", "'first' 2 times", "one density"],
+        ["`allocation=", "'first' twice", "one density"],
     ),
     "flags_rates_with_a_layer_twice": (
         lambda given: ht.Pruning(
             method="harp",
             rates=write(given, "a.json", '{"first": 0.5, "first": 0.1}'),
         ).start(given.network()),
-        ["`rates=", "'first' 2 times"],
+        ["`rates=", "'first' twice"],
     ),
 }
 
@@ -325,7 +325,7 @@ COMMANDS = {
     ),
     "flags_allocation_with_a_layer_named_twice": (
         (TWICE, f"prune {SOURCE} --allocation={{folder}}/twice.json"),
-        ["--allocation=", "twice.json", "'dense' 2 times"],
+        ["--allocation=", "twice.json", "'dense' twice"],
     ),
     "flags_missing_allocation": (
         (small, f"prune {SOURCE} --allocation={{folder}}/none.json"),

@@ -234,7 +234,7 @@ PYTHON = {
     ),
     "own_function_that_raises": (
         _function("raises"),
-        ["the function raised KeyError: 'pictures'", "raises"],
+        [":raises' raised KeyError: 'pictures'", "in raises:"],
     ),
     "own_function_without_result": (
         _function("none"),
@@ -357,7 +357,7 @@ COMMANDS = {
     ),
     "own_dataset_function_that_raises": (
         f"pretrain --model=digits_model --dataset={_FUNCTIONS}:raises",
-        ["the function raised KeyError: 'pictures'"],
+        [":raises' raised KeyError: 'pictures'", "in raises:"],
     ),
     "own_dataset_unknown_to_tfds": (
         "evaluate --source={folder} --dataset=tfds:cifar_10",

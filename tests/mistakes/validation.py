@@ -60,7 +60,7 @@ PYTHON = {
     ),
     "validation_fraction_that_leaves_no_batch": (
         lambda given: split(given, 0.9),
-        ["of 12 images leaves 1", "less than a batch of 4"],
+        ["of 12 images leaves 1", "less than `batch_size`=4"],
     ),
     "validation_split_of_arrays": (
         lambda given: ht.data.split_validation(

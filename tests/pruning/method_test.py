@@ -107,7 +107,7 @@ def test_densities_below_the_least_or_of_1_are_clipped():
         ({"other": 0.5}, "names 'other'"),
         ({"first": 0.5, "second": 0.5}, "no density for layer 'last'"),
         ({"first": 0.5, "second": 0.5, "last": 1.5}, r"1\.5"),
-        ([0.5, 0.5, 0.5], "must hold an object"),
+        ([0.5, 0.5, 0.5], "must be an object"),
     ],
 )
 def test_files_for_another_network_are_refused(
@@ -125,7 +125,7 @@ def test_files_for_another_network_are_refused(
 
 def test_missing_files_are_refused():
     path = pathlib.Path("no_such.json")
-    with pytest.raises(InputError, match="no_such.json'` does not exist"):
+    with pytest.raises(InputError, match="no_such.json'`: it does not exist"):
         ht.Pruning(allocation=path).check(network())
 
 

@@ -213,14 +213,3 @@ def test_network_that_is_whole_is_not_called_damaged(tmp_path, monkeypatch):
     kept.network.write_bytes(kept.network.read_bytes()[:-50])
     with pytest.raises(InputError, match="is damaged; delete it, or pass"):
         kept.load_network()
-
-
-def test_name_that_keras_cannot_read_is_refused():
-    inner = keras.layers.Dense(1)
-    network = keras.Sequential(
-        [keras.Input((2,)), keras.Sequential([keras.Input((2,)), inner])]
-    )
-    checkpoints.check_savable(network)
-    inner.name = "a/b"
-    with pytest.raises(InputError, match="'a/b'.*layer.name = 'a_b'"):
-        checkpoints.check_savable(network)

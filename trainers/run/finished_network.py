@@ -106,7 +106,7 @@ def _path(where: str | None) -> pathlib.Path:
         raise InputError(
             "--source is required: the folder of a run, or a .keras file"
         )
-    return pathlib.Path(where).expanduser()
+    return files.as_path(where)
 
 
 def holds_training(folder: RunFolder) -> bool:

@@ -36,7 +36,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
     Raises:
         InputError: If there is no such network.
     """
-    path = pathlib.Path(source).expanduser()
+    path = files.as_path(source)
     if os.path.isdir(path):
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)

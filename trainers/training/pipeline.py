@@ -24,9 +24,7 @@ def run() -> None:
     main_method = parsed.pruning.method
     others = [name for name in parsed.pruning.compare if name != main_method]
     for each in (parsed.pruning, *map(parsed.pruning.with_method, others)):
-        settings.check_prune_epochs(
-            each, parsed.epochs["prune"], "--prune_epochs"
-        )
+        each.epochs(parsed.epochs["prune"])
     run = experiment.Experiment(parsed)
     run.begin(_epochs(run), others)
     pretrained = _pretrain(run)
@@ -85,8 +83,7 @@ def _epochs(run: experiment.Experiment) -> dict[str, int]:
     epochs = dict(run.settings.epochs)
     if run.source_path:
         epochs["pretrain"] = 0
-    if not run.settings.pruning.trains:
-        epochs["prune"] = 0
+    epochs["prune"] = run.settings.pruning.epochs(epochs["prune"])
     return epochs
 
 
@@ -115,8 +112,7 @@ def _prune_and_finetune(
         The name of the last of them.
     """
     where: dict[str, Any] = {"method": method, "folder": folder}
-    trains = run.pruning(method).trains
-    epochs = run.settings.epochs["prune"] if trains else 0
+    epochs = run.pruning(method).epochs(run.settings.epochs["prune"])
     network = run.run_phase(
         "prune",
         functools.partial(run.start_pruning, pretrained, epochs, method),

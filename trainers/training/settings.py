@@ -21,7 +21,6 @@ from flags import run_flags
 from flags import schedule_flags
 from flags import training_flags
 from flags import unread
-from hydra_tf.errors import InputError
 from hydra_tf.registry.objectives import OBJECTIVES
 from hydra_tf.registry.objectives import ObjectiveEntry
 
@@ -128,24 +127,6 @@ class Settings:
         if not names:
             return []
         return [f"no effect in this run: {', '.join(names)}"]
-
-
-def check_prune_epochs(pruning: Pruning, epochs: int, flag: str) -> None:
-    """Checks that a method that trains has epochs to train in.
-
-    Args:
-        pruning: How the network is pruned.
-        epochs: Epochs of the prune phase.
-        flag: The flag that gives them.
-
-    Raises:
-        InputError: If it has none.
-    """
-    if pruning.trains and not epochs:
-        raise InputError(
-            f"{flag}=0: {pruning.method} chooses the weights that stay by "
-            "training; give it epochs, or pass --method=lwm, which needs none"
-        )
 
 
 def from_flags() -> Settings:

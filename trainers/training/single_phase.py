@@ -21,11 +21,7 @@ def run(phase: str) -> None:
     parsed = settings.from_flags()
     epochs = phase_flags.epochs_from_flags(phase, parsed.epochs)
     if phase == "prune":
-        settings.check_prune_epochs(
-            parsed.pruning, epochs, phase_flags.name(phase)
-        )
-    if phase == "prune" and not parsed.pruning.trains:
-        epochs = 0
+        epochs = parsed.pruning.epochs(epochs, phase_flags.name(phase))
     if phase != "pretrain" and parsed.model.source is None:
         raise InputError(
             "--source is required: the folder of a run, or a .keras file"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -83,38 +81,15 @@ def read_densities(
     """
     where = f"`{argument}='{os.fspath(path)}'`"
     try:
-        content = json.loads(
-            files.as_path(path).read_text(encoding="utf-8"),
-            object_pairs_hook=functools.partial(_once_each, where),
+        content = files.read_json(
+            files.as_path(path), dict, "give each layer one density, by name"
         )
-    except FileNotFoundError as error:
-        raise InputError(f"{where} does not exist") from error
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{where} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{where} must hold an object: densities by layer name"
-        )
-    try:
+        if content is None:
+            raise InputError("it does not exist")
         check_complete(model, content, argument)
     except InputError as error:
         message = str(error).removeprefix(f"`{argument}` ")
         raise InputError(f"{where}: {message}") from error
-    return content
-
-
-def _once_each(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns an object of a JSON file, in which no name stands twice."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in content if names.count(name) > 1)
-        raise InputError(
-            f"{where} has {twice!r} {names.count(twice)} times; give each "
-            "layer one density"
-        )
     return content
 
 

@@ -354,9 +354,13 @@ def test_channels_and_plot_are_shown_where_there_are_any():
                 {**layer, "name": "first", "units": None, "units_kept": None},
             ],
         },
-        "artifacts": {"densities": {"path": "densities.png", "bytes": 100}},
+        "artifacts": {
+            "densities": {"path": "densities.png", "bytes": 100},
+            "learning_curves": {"path": "learning_curves.png", "bytes": 100},
+        },
     }
     card = model_card(metrics)
+    assert "plot of accuracies in training and validation" in card
     assert "channels kept" in card and "| 2 of 8 |" in card
     assert "`densities.png`" in card
     plain = model_card(METRICS)
