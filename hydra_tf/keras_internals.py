@@ -34,6 +34,19 @@ def flatten_layers(
     )
 
 
+def name_activations(model: keras.layers.Layer) -> None:
+    """Writes `linear` where the activation of a layer was taken away.
+
+    Keras makes layers so, and can neither clone nor save a later `None`.
+
+    Args:
+        model: Layer or model.
+    """
+    for layer in flatten_layers(model):
+        if getattr(layer, "activation", layer) is None:
+            layer.activation = keras.activations.linear
+
+
 def own_trainable_variables(
     layer: keras.layers.Layer,
 ) -> list[keras.Variable]:

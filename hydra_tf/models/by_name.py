@@ -11,7 +11,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
-from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import name_activations
 from hydra_tf.models import parts
 from hydra_tf.registry import own_code
 from hydra_tf.registry.models import MODELS
@@ -110,10 +110,7 @@ def _call(
             f"It returned: {type(model).__name__}"
         )
     _check_shapes(name, model, (None, *shape), (None, num_classes))
-    for layer in flatten_layers(model):
-        if getattr(layer, "activation", layer) is None:
-            # Taken away later: Keras could not save the network.
-            layer.activation = keras.activations.linear
+    name_activations(model)
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.pruning.channels.groups import connect_channels
@@ -77,7 +78,7 @@ def _take(plain: Any, weights: Any, model: Any) -> None:
     is_path = isinstance(weights, str | os.PathLike)
     try:
         if is_path:
-            plain.load_weights(weights)
+            plain.load_weights(files.as_path(weights))
         else:
             plain.set_weights([np.asarray(each) for each in weights])
     # Whatever Keras, h5py and NumPy say of a wrong value.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.layers.masked_weight import scaled_scores
 from hydra_tf.pruning.channels.groups import ChannelGroup
@@ -72,7 +73,7 @@ def init_scores(
     connect_channels(model)
     groups = channel_groups(model)
     entry = SCORES.entry(method)
-    batch = first_batch(data) if entry.needs_data else None
+    batch = _checked_batch(data, model) if entry.needs_data else None
     scores = own_code.call(entry.load(), model, groups, seed=seed, data=batch)
     variables = [group.leader.scores for group in groups]
     values = _checked(scores, variables, method)
@@ -133,6 +134,25 @@ def first_batch(data: Any, batch_size: int | None = None) -> Any:
         return None
     images, labels = data
     return images[:batch_size], labels[:batch_size]
+
+
+def _checked_batch(data: Any, model: keras.Model) -> Any:
+    """Returns the first batch of images and labels that suit a model."""
+    batch = first_batch(data)
+    if batch is None:
+        return None
+    images, labels = map(inputs.as_array, batch)
+    # Which range of values is right, the objective alone knows.
+    inputs.check_images(
+        images, "images of data", clip=None, shape=inputs.image_shape_of(model)
+    )
+    inputs.check_labels(
+        labels,
+        "labels of data",
+        num_images=inputs.num_images_of(images),
+        num_classes=inputs.num_classes_of(model),
+    )
+    return images, labels
 
 
 def _of_channels(group: ChannelGroup) -> bool:

@@ -90,7 +90,7 @@ def check_data(
     names = ("x", "y")
     if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
-        names = ("images of `x`", "labels of `x`")
+        names = ("images of x", "labels of x")
     if _is_array(x):
         inputs.check_images(
             x,

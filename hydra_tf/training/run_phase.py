@@ -14,6 +14,7 @@ import tensorflow as tf
 from hydra_tf import data
 from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
+from hydra_tf.keras_internals import name_activations
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.arguments import check_arguments
@@ -225,8 +226,6 @@ def train_phase(
     given = isinstance(network, keras.Layer), batches is not None
     if not isinstance(network, keras.Layer):
         network = network()
-    if kept is not None:
-        check_names(network)
     if phase.epochs and batches is None:
         batches = as_train_data(train(), phase.seed)
     if batches is not None and held_out is None and validation is not None:
@@ -235,6 +234,9 @@ def train_phase(
         )
     if not all(given):
         _check_network(phase, network, batches)
+    name_activations(network)
+    if kept is not None:
+        check_names(network)
     if batches is not None:
         network = PhaseTraining(
             phase, batches, kept, execution, history, held_out

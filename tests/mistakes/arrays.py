@@ -142,11 +142,11 @@ PYTHON = {
     ),
     "arrays_dataset_pixels_of_255": (
         dataset(x=lambda x: 255 * x),
-        ["images of `x`", "must lie in [0, 1]", "by 255"],
+        ["`images of x`", "must lie in [0, 1]", "by 255"],
     ),
     "arrays_dataset_label_out_of_range": (
         dataset(y=lambda y: y + 3),
-        ["labels of `x`", "classes from 0 to 2", "Received: 3"],
+        ["`labels of x`", "classes from 0 to 2", "Received: 3"],
     ),
     "arrays_dataset_later_label_out_of_range": (
         dataset(y=lambda y: np.where(np.arange(12) == 11, 7, y)),
@@ -154,7 +154,7 @@ PYTHON = {
     ),
     "arrays_dataset_not_in_batches": (
         dataset(batch=0),
-        ["images of `x`", "(batch, 4, 4, 1)", ".batch("],
+        ["`images of x`", "(batch, 4, 4, 1)", ".batch("],
     ),
     "arrays_dataset_empty": (
         lambda given: given.robust().fit(given.dataset().take(0), verbose=0),
@@ -179,7 +179,7 @@ PYTHON = {
             None,
             train=given.dataset().map(lambda x, y: (2 * x - 1, y)),
         ),
-        ["images of `x`", "must lie in [0, 1]", "`clip`"],
+        ["`images of x`", "must lie in [0, 1]", "`clip`"],
     ),
     "arrays_run_phase_three_arrays": (
         lambda given: run_phase(given, None, None, train=(1, 2, 3)),

@@ -143,6 +143,22 @@ PYTHON = {
         lambda given: ht.to_masked(renamed(given.network())),
         ["'block/first'", "layer.name = 'block_first'"],
     ),
+    "conversion_snip_on_pixels": (
+        lambda given: ht.start_pruning(
+            given.network(),
+            method="snip",
+            data=((255 * given.images).astype("uint8"), given.labels),
+        ),
+        ["`images of data` must hold float images", "uint8"],
+    ),
+    "conversion_snip_on_labels_of_another_network": (
+        lambda given: ht.start_pruning(
+            given.network(classes=2),
+            method="snip",
+            data=(given.images, given.labels),
+        ),
+        ["`labels of data`", "from 0 to 1"],
+    ),
     "conversion_slash_trained": (
         lambda given: given.robust(renamed(given.network())),
         ["'block/first'", "layer.name = 'block_first'"],

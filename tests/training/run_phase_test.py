@@ -257,6 +257,14 @@ def test_keras_optimizer_has_its_own_settings(train):
     assert_equal(still, model())
 
 
+def test_activation_that_was_taken_away_can_be_kept(train, tmp_path):
+    network = model()
+    network.layers[-1].activation = None
+    network = run(network, "pretrain", train, tmp_path, epochs=0)
+    kept = run(model(), "pretrain", train, tmp_path, epochs=0)
+    assert_equal(kept, network)
+
+
 def test_zero_epochs_leave_the_weights(train, tmp_path):
     network = run(model(), "pretrain", train, tmp_path, epochs=0)
     assert_equal(network, model())

@@ -82,13 +82,14 @@ def read_densities(
     where = f"`{argument}='{os.fspath(path)}'`"
     try:
         content = files.read_json(
-            files.as_path(path), dict, "give each layer one density, by name"
+            files.as_path(path), dict, "give each layer one density by name"
         )
         if content is None:
             raise InputError("it does not exist")
         check_complete(model, content, argument)
     except InputError as error:
         message = str(error).removeprefix(f"`{argument}` ")
+        message = message.removeprefix(f"{files.as_path(path)} ")
         raise InputError(f"{where}: {message}") from error
     return content
 
