@@ -73,7 +73,11 @@ def _images_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def check_data(
-    network: keras.Model, objective: Objective, x: Any, y: Any = None
+    network: keras.Model,
+    objective: Objective,
+    x: Any,
+    y: Any = None,
+    name: str = "x",
 ) -> None:
     """Raises `InputError` if images or labels cannot be what is meant.
 
@@ -86,11 +90,12 @@ def check_data(
         objective: Whose `clip` the images lie within.
         x: What the user passed to `fit` or `evaluate`.
         y: The same.
+        name: The argument that a dataset was given as.
     """
     names = ("x", "y")
     if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
-        names = ("images of x", "labels of x")
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x, name))
+        names = (f"images of {name}", f"labels of {name}")
     if _is_array(x):
         inputs.check_images(
             x,
@@ -125,12 +130,12 @@ def labels_named() -> Iterator[None]:
         ) from error
 
 
-def _first_batch(batches: Any) -> Any:
+def _first_batch(batches: Any, name: str) -> Any:
     if isinstance(batches, keras.utils.PyDataset):
         return batches[0]
     for batch in batches:
         return batch
-    raise InputError("`x` must hold one batch or more. Received: none")
+    raise InputError(f"`{name}` must hold one batch or more. Received: none")
 
 
 def _is_array(value: Any) -> bool:

@@ -158,6 +158,7 @@ def prune(
     check_train_data(data, model, objective)
     if validation is not None:
         validation = as_validation_data(validation, data)
+        check_train_data(validation, model, objective, "validation")
     pruning.check(model)
     if folder is not None:
         for phase in phases.values():

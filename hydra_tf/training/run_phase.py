@@ -213,7 +213,7 @@ def train_phase(
         if validation is not None and not callable(validation):
             validation = held_out = as_validation_data(validation, batches)
     if isinstance(network, keras.Layer):
-        _check_network(phase, network, batches)
+        _check_network(phase, network, batches, held_out)
     kept = None
     if folder is not None:
         kept = PhaseCheckpoints(folder, phase.name)
@@ -223,7 +223,9 @@ def train_phase(
         if kept.is_finished:
             history[:] = kept.read_history()
             return kept.load_network()
-    given = isinstance(network, keras.Layer), batches is not None
+    checked = isinstance(network, keras.Layer) and not (
+        callable(train) or callable(validation)
+    )
     if not isinstance(network, keras.Layer):
         network = network()
     if phase.epochs and batches is None:
@@ -232,8 +234,8 @@ def train_phase(
         held_out = as_validation_data(
             validation() if callable(validation) else validation, batches
         )
-    if not all(given):
-        _check_network(phase, network, batches)
+    if not checked:
+        _check_network(phase, network, batches, held_out)
     name_activations(network)
     if kept is not None:
         check_names(network)
@@ -270,7 +272,10 @@ def _record_of(
 
 
 def _check_network(
-    phase: Phase, network: keras.Model, batches: TrainData | None
+    phase: Phase,
+    network: keras.Model,
+    batches: TrainData | None,
+    held_out: TrainData | None,
 ) -> None:
     """Raises `InputError` if the phase cannot train a network.
 
@@ -278,6 +283,7 @@ def _check_network(
         phase: The phase.
         network: The network.
         batches: What it is trained on, as far as that is known.
+        held_out: What it is validated on, likewise.
     """
     check_network(network)
     check_arguments(network, phase.objective, None, phase.seed, None)
@@ -293,5 +299,6 @@ def _check_network(
             "`pruning` must be given for a network that learns its "
             "densities: it holds their target"
         )
-    if batches is not None:
-        check_train_data(batches, network, phase.objective)
+    for name, each in (("train", batches), ("validation", held_out)):
+        if each is not None:
+            check_train_data(each, network, phase.objective, name)

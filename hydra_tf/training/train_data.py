@@ -37,6 +37,7 @@ class _Batches:
 
     def __init__(self, batches: tf.data.Dataset, name: str) -> None:
         self._batches = batches
+        self._name = name
         self.steps_per_epoch = int(batches.cardinality())
         if self.steps_per_epoch < 1:
             raise InputError(
@@ -47,7 +48,7 @@ class _Batches:
 
     def check(self, network: keras.Model, objective: Objective) -> None:
         """Raises `InputError` if the first batch is not for a network."""
-        check_data(network, objective, self._batches)
+        check_data(network, objective, self._batches, name=self._name)
 
     def dataset(
         self, first_epoch: int = 0, num_epochs: int = 1
@@ -57,14 +58,18 @@ class _Batches:
 
 
 def check_train_data(
-    train: TrainData, network: keras.Model, objective: Objective
+    train: TrainData,
+    network: keras.Model,
+    objective: Objective,
+    name: str = "train",
 ) -> None:
-    """Raises `InputError` if training images are not for a network.
+    """Raises `InputError` if images and labels are not for a network.
 
     Args:
         train: What `as_train_data` returned.
         network: Keras model from images to logits.
         objective: What is minimised.
+        name: The argument that they were given as.
     """
     if isinstance(train, _Batches):
         train.check(network, objective)
@@ -74,14 +79,14 @@ def check_train_data(
     num_classes = inputs.num_classes_of(network)
     if num_classes is not None and train.num_classes > num_classes:
         raise InputError(
-            f"`train` must hold classes from 0 to {num_classes - 1}, as the "
+            f"`{name}` must hold classes from 0 to {num_classes - 1}, as the "
             f"network has {num_classes} logits. Received: "
             f"{train.num_classes} classes"
         )
     shape = inputs.image_shape_of(network)
     if shape is not None:
         some = tf.zeros((1, *train.image_shape))
-        inputs.check_images(some, "train", shape=shape)
+        inputs.check_images(some, name, shape=shape)
 
 
 def as_train_data(

@@ -179,7 +179,7 @@ PYTHON = {
             None,
             train=given.dataset().map(lambda x, y: (2 * x - 1, y)),
         ),
-        ["`images of x`", "must lie in [0, 1]", "`clip`"],
+        ["`images of train`", "must lie in [0, 1]", "`clip`"],
     ),
     "arrays_run_phase_three_arrays": (
         lambda given: run_phase(given, None, None, train=(1, 2, 3)),

@@ -147,7 +147,7 @@ PYTHON = {
             method="lwm",
             folder=given.folder / "run",
         ),
-        ["`x`", "from 0 to 1", "2 logits"],
+        ["`labels of train`", "from 0 to 1", "2 logits"],
     ),
     "course_objective_by_name": (
         lambda given: prune(given, objective="trades"),

@@ -321,7 +321,7 @@ COMMANDS = {
     ),
     "flags_allocation_that_is_no_json": (
         (BROKEN, f"prune {SOURCE} --allocation={{folder}}/broken.json"),
-        ["broken.json cannot be read as JSON"],
+        ["broken.json: cannot be read as JSON"],
     ),
     "flags_allocation_with_a_layer_named_twice": (
         (TWICE, f"prune {SOURCE} --allocation={{folder}}/twice.json"),
@@ -329,7 +329,7 @@ COMMANDS = {
     ),
     "flags_missing_allocation": (
         (small, f"prune {SOURCE} --allocation={{folder}}/none.json"),
-        ["none.json does not exist"],
+        ["none.json: it does not exist"],
     ),
     "flags_rates_of_another_network": (
         (
@@ -351,7 +351,7 @@ COMMANDS = {
             BROKEN,
             f"prune {SOURCE} --method=harp --rates={{folder}}/broken.json",
         ),
-        ["broken.json cannot be read as JSON"],
+        ["broken.json: cannot be read as JSON"],
     ),
     "flags_rates_of_a_method_that_learns_none": (
         f"pipeline {DIGITS} --rates=erk",

@@ -194,6 +194,16 @@ PYTHON = {
         lambda given: train(given, steps_per_execution=100),
         ["`steps_per_execution`=100 must divide 3"],
     ),
+    "validation_on_pixels_of_255": (
+        lambda given: train(
+            given, validation=given.dataset().map(lambda x, y: (255 * x, y))
+        ),
+        ["`images of validation` must lie in [0, 1]", "by 255"],
+    ),
+    "validation_on_more_classes": (
+        lambda given: train(given, validation=(given.images, given.labels + 1)),
+        ["`validation` must hold classes from 0 to 2", "4 classes"],
+    ),
     "validation_seed_below_0": (
         lambda given: train(given, seed=-1),
         ["`seed`", "-1"],

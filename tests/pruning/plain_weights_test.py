@@ -39,14 +39,15 @@ def test_arrays_of_the_plain_model(granularity):
     check_equal(masked, ht.to_masked(plain, granularity=granularity))
 
 
-def test_file_of_the_plain_model(tmp_path):
+def test_file_of_the_plain_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "plain.weights.h5"
     plain = network(2)
     plain.save_weights(path)
     masked = ht.to_masked(network(1), density=0.3)
     with pytest.raises(ValueError, match=r"set_plain_weights\(model, path\)"):
         masked.load_weights(path)
-    for given in (path, str(path)):
+    for given in (path, str(path), "~/plain.weights.h5"):
         ht.set_plain_weights(masked, given)
         check_equal(masked, ht.to_masked(plain, density=0.3))
 

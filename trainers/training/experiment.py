@@ -59,8 +59,8 @@ class Experiment:
         self.info = settings.data.info
         self.source_path = starting.find_source(settings, phase)
         self.strategy = training.make_strategy(settings.execution.strategy)
-        starting.check_batch_size(
-            settings.data.batch_size, self.strategy.num_replicas_in_sync
+        starting.check_batches(
+            settings, self.info, self.strategy.num_replicas_in_sync
         )
         self.folder = RunFolder(settings.run.output_dir)
         self.worked = False

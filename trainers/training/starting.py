@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import warnings
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import keras
 from hydra_tf import files
 from hydra_tf.data import DatasetInfo
 from hydra_tf.errors import InputError
+from hydra_tf.ops import kept_count
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
 from trainers.run import networks
@@ -69,21 +71,37 @@ def make_network(
     )
 
 
-def check_batch_size(batch_size: int, replicas: int) -> None:
-    """Checks that a batch can be divided among all devices.
+def check_batches(settings: Settings, info: DatasetInfo, replicas: int) -> None:
+    """Checks that the training images make up batches for all devices.
 
     Args:
-        batch_size: Images in a batch.
+        settings: What the flags say.
+        info: The data set.
         replicas: Number of devices.
 
     Raises:
-        InputError: If it cannot.
+        InputError: If they don't.
     """
+    batch_size = settings.data.batch_size
     if batch_size % replicas:
         raise InputError(
             f"--batch_size={batch_size} must be a multiple of {replicas}, "
             "the number of devices"
         )
+    num_train = kept_count(settings.data.fraction, info.num_train)
+    held_out = settings.validation.fraction
+    if held_out:
+        whole = num_train
+        num_train -= kept_count(held_out, whole)
+        if num_train < batch_size:
+            raise InputError(
+                f"--validation_fraction={held_out:g} of {whole} images leaves "
+                f"{num_train} to train on, less than --batch_size={batch_size}"
+            )
+    steps = max(math.floor(num_train / batch_size), 1)
+    if replicas == 1:
+        steps = math.ceil(num_train / batch_size)
+    settings.execution.check_steps(steps)
 
 
 def check_prunable(
