@@ -107,6 +107,43 @@ def test_stopped_course_resumes_to_the_same_network(
         ht.prune(*arguments, **others, folder=tmp_path)
 
 
+def test_mistake_leaves_what_it_would_overwrite(given, tmp_path):
+    def prune(train):
+        return ht.prune(
+            given.trained,
+            train,
+            OBJECTIVE,
+            0.25,
+            method="lwm",
+            finetune_epochs=0,
+            folder=tmp_path,
+            overwrite=True,
+        )
+
+    prune((given.images, given.labels))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="`train` must have the shape"):
+        prune((given.images[:, :2], given.labels))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_phases_are_validated(given):
+    pruned = ht.prune(
+        given.trained,
+        (given.images[:8], given.labels[:8]),
+        OBJECTIVE,
+        0.25,
+        **SHORT,
+        validation=(given.images[8:], given.labels[8:]),
+        select="best",
+    )
+    for figures in pruned.history.values():
+        assert len(figures["val_robust_accuracy"]) == len(figures["epoch"])
+        best = figures["best_epoch"][-1] - 1
+        robust = figures["val_robust_accuracy"]
+        assert robust[best] == max(robust)
+
+
 @pytest.mark.parametrize(
     "settings, phases",
     [
