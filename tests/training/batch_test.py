@@ -69,7 +69,7 @@ def test_arrays_and_first_batches_are_looked_at(x, y, words):
     with pytest.raises(InputError, match=words):
         check(x, y)
     if len(x) == len(y):
-        with pytest.raises(InputError, match="of `x`.*(" + words + ")"):
+        with pytest.raises(InputError, match="of x`.*(" + words + ")"):
             check(batches(x, y))
 
 
