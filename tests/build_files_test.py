@@ -109,7 +109,7 @@ def test_every_python_file_has_exactly_one_target(targets):
 def test_rules_say_what_the_files_are(targets):
     for package, rule, attributes in targets:
         path = owner_of(package, attributes)
-        is_program = "__name__ ==" in (ROOT / path).read_text()
+        is_program = "if __name__ ==" in (ROOT / path).read_text()
         if path.endswith("_test.py"):
             assert rule == "py_test", path
             assert attributes["size"].value in ("small", "medium", "large")

@@ -141,6 +141,7 @@ def test_mistake_names_the_command(installed, empty):
     assert "--preset=digits_demo" in done.stderr
 
 
+@pytest.mark.slow
 def test_preset_runs_outside_a_checkout(installed, empty):
     bin_folder, _ = installed
     # Not in a checkout, where nothing else is called so.

@@ -59,6 +59,17 @@ def call_model(model: Model, x: tf.Tensor, training: bool) -> tf.Tensor:
 def check_ends_in_logits(model: Any, name: str = "model") -> None:
     """Raises `InputError` unless a network is from one tensor to logits.
 
+    Args:
+        model: Keras model; what is no Functional or Sequential model passes.
+        name: What the message calls it.
+    """
+    _check_form(model, name)
+    check_has_no_softmax(model, name)
+
+
+def check_has_no_softmax(model: Any, name: str = "model") -> None:
+    """Raises `InputError` if a network ends in a softmax.
+
     The losses take logits. On probabilities they would be wrong without
     failing, and the gradients of attacks would vanish.
 
@@ -66,7 +77,6 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
     """
-    _check_form(model, name)
     last = _last(model)
     if isinstance(last, keras.layers.Softmax):
         raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.logits import check_has_no_softmax
 from hydra_tf.bounds.convolution import Convolution
 from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Concatenation
@@ -155,7 +155,7 @@ def trace(model: Any) -> Graph:
             input and one output that ends in logits.
     """
     network = network_of(model)
-    check_ends_in_logits(network, "`model`")
+    check_has_no_softmax(network, "`model`")
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise InputError(
             f"model '{network.name}' must have one input and one output for "

@@ -43,7 +43,7 @@ def split_validation(
     ...     np.zeros((20, 8, 8, 1)), np.arange(20) % 2, batch_size=4)
     >>> train, validation = split_validation(whole, 0.2)
     >>> len(train), len(validation), validation.arrays()[1].tolist()
-    (16, 4, [0, 0, 1, 1])
+    (16, 4, [1, 0, 0, 1])
     """
     if not isinstance(train, Pipeline):
         raise InputError(

@@ -239,7 +239,9 @@ def test_best_epoch_counts_where_the_target_was_met(met):
     "granularity, precision, strategy",
     [
         pytest.param("channel", "float32", "mirrored", marks=pytest.mark.slow),
-        ("filter", "mixed_bfloat16", "none"),
+        pytest.param(
+            "filter", "mixed_bfloat16", "none", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_channels_go_through_all_phases(

@@ -64,6 +64,7 @@ def network(input_shape, num_classes):
 def test_pipeline_runs_what_a_user_s_own_module_has(trains_scores, tmp_path):
     mine = MINE.replace("TRAINS", str(trains_scores))
     (tmp_path / "mine.py").write_text(mine)
+    (tmp_path / "tfds").mkdir()
     common = [flag for flag in binaries.TINY if not flag.startswith("--eps")]
     command = (
         *common,

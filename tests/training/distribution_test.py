@@ -108,8 +108,8 @@ def trades(**kwargs):
     [
         ("pretrain", trades),
         ("prune", trades),
-        ("finetune", trades),
-        ("prune", madry),
+        pytest.param("finetune", trades, marks=pytest.mark.slow),
+        pytest.param("prune", madry, marks=pytest.mark.slow),
         pytest.param("pretrain", madry, marks=pytest.mark.slow),
         pytest.param("finetune", madry, marks=pytest.mark.slow),
     ],
