@@ -23,6 +23,11 @@ from trainers.terminal import startup
 
 # Names of classes that are listed.
 _MOST_NAMES = 50
+# By their names in `artifacts`.
+_PLOTS = {
+    "densities": "what each layer keeps",
+    "learning_curves": "accuracies in training and validation",
+}
 
 
 def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
@@ -139,7 +144,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
     run, data = section(metrics, "run"), section(metrics, "dataset")
     rows = []
     for key, value in run.items():
-        if key == "name":
+        if key == "name" or value in ("", [], {}):
             continue
         if key == "density":
             prose = _density(value, run)
@@ -165,10 +170,11 @@ def _making(metrics: Mapping[str, Any]) -> str:
         words = [f"`{data.get('name', 'unnamed')}`"]
         for key, unit in (
             ("num_train", "training images"),
+            ("num_validation", "validation images"),
             ("num_test", "test images"),
             ("num_classes", "classes"),
         ):
-            if data.get(key) is not None:
+            if data.get(key):
                 words.append(f"{data[key]:,} {unit}")
         if data.get("image_shape"):
             shape = " x ".join(str(each) for each in data["image_shape"])
@@ -216,10 +222,11 @@ def _artifacts(
         path = _relative(shrunk.get("path", "shrunk.keras"), folder)
         size = text.size(shrunk.get("bytes"))
         rows.append([f"`{path}`", "the same network for Keras", size])
-    plot = section(artifacts, "densities")
-    if plot:
-        path = _relative(plot.get("path", "densities.png"), folder)
-        rows.append([f"`{path}`", "plot of what each layer keeps", ""])
+    for name, what in _PLOTS.items():
+        plot = section(artifacts, name)
+        if plot:
+            path = _relative(plot.get("path", f"{name}.png"), folder)
+            rows.append([f"`{path}`", f"plot of {what}", ""])
     for phase, entry in section(artifacts, "checkpoints").items():
         entry = entry if isinstance(entry, Mapping) else {"path": entry}
         path = _relative(entry.get("path", ""), folder)
