@@ -18,7 +18,7 @@ from trainers.plots import figure as figures
 VALIDATION = "val_natural_accuracy"
 # Thinner ones on wider ones, so that equal ones are all seen.
 _CURVES = (
-    ("natural", "natural_accuracy", "C7", 3.0),
+    ("natural", "natural_accuracy", "0.7", 3.0),
     ("robust", "robust_accuracy", "C0", 1.5),
     ("certified", "certified_accuracy", "C2", 0.8),
 )
