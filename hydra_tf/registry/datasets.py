@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import os
 from typing import Any
 
 from hydra_tf.registry.settings import Count
-from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import OpenChoice
 from hydra_tf.registry.settings import Setting
 from hydra_tf.registry.table import Entry
@@ -67,11 +68,9 @@ class DatasetInfo(Entry):
         return None if found is None else found()
 
 
-FRACTION = Number(
+FRACTION = Fraction(
     name="fraction",
     default=1.0,
-    lower=0,
-    upper=1,
     exclude_lower=True,
     help="Fraction of the training images used, in (0, 1]. The test split is "
     "always whole; see --eval_examples.",
@@ -165,8 +164,9 @@ class DatasetName(OpenChoice):
     """The name of a dataset: one of the table, or one of the user's own."""
 
     def hint(self, value: Any) -> str:
-        looks_like_a_path = "/" in str(value) or str(value) in (".", "..", "~")
-        if looks_like_a_path and not is_own(value):
+        text = str(value)
+        is_path = "/" in text or text in ("..", "~") or os.path.isdir(text)
+        if is_path and not is_own(value):
             return f". Did you mean {FOLDER}{value}?"
         return super().hint(value)
 
@@ -257,10 +257,9 @@ IMAGE_CHANNELS = ImageChannels(
     "(colour and opacity). By default the data set's own, 3 for pictures in a "
     "folder.",
 )
-TEST_FRACTION = Number(
+TEST_FRACTION = Fraction(
     name="test_fraction",
     default=0.2,
-    lower=0,
     upper=0.5,
     exclude_lower=True,
     help="Share of the images that is held out for testing where the data set "

@@ -19,6 +19,7 @@ from hydra_tf.registry.granularities import GRANULARITY
 from hydra_tf.registry.scores import SCORES
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Names
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import OpenChoice
@@ -127,11 +128,9 @@ METHOD = OpenChoice(
     + "; ".join(f"{entry.name}: {entry.help}" for entry in METHODS)
     + "; or by scores of one's own.",
 )
-DENSITY = Number(
+DENSITY = Fraction(
     name="density",
     default=None,
-    lower=0,
-    upper=1,
     exclude_lower=True,
     help="Fraction of the weights kept, in (0, 1]; 0.05 is 95 % sparsity. By "
     f"default {DEFAULT_DENSITY}, and N/M where the granularity is N:M. Of "

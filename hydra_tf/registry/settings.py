@@ -157,6 +157,24 @@ class Number(_Numeric):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Fraction(Number):
+    """A part of a whole, for which per cent are easily given."""
+
+    lower: float | None = 0
+    upper: float | None = 1
+
+    def hint(self, value: Any) -> str:
+        try:
+            percent = float(str(value).removesuffix("%"))
+        except ValueError:
+            return ""
+        fraction = percent / 100
+        if percent < 1 or not self.accepts(fraction):
+            return ""
+        return f". {percent:g} % is {fraction:g}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Radius(Number):
     """A length in the space of images: how far perturbations may go.
 

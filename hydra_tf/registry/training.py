@@ -6,6 +6,7 @@ import dataclasses
 
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Number
 
 OPTIMIZER_NAME = Choice(
@@ -107,11 +108,9 @@ PRECISION = Choice(
     choices=("float32", "mixed_bfloat16", "mixed_float16"),
     help="Precision of the computation; kernels and scores stay float32.",
 )
-VALIDATION_FRACTION = Number(
+VALIDATION_FRACTION = Fraction(
     name="validation_fraction",
     default=0.0,
-    lower=0,
-    upper=1,
     exclude_upper=True,
     help="Fraction of the training images that do not train, in [0, 1): after "
     "every epoch the network is measured on them, as they are and under ten "

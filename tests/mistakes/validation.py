@@ -249,7 +249,7 @@ COMMANDS = {
         _PRETRAIN + "--validation_fraction=0.5",
         [
             "--validation_fraction=0.5 of 144 images leaves 72",
-            "--batch_size=128",
+            "--batch_size=128; lower one of them",
         ],
     ),
     "validation_by_the_name_of_keras": (

@@ -80,3 +80,10 @@ def test_names_are_those_of_the_table_or_of_one_s_own():
         assert DATASET.accepts(name)
     assert not DATASET.accepts("digit")
     assert "Did you mean folder:a/b?" in DATASET.hint("a/b")
+
+
+def test_name_of_a_folder_that_is_there_is_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "folder:" not in DATASET.hint("pictures")
+    (tmp_path / "pictures").mkdir()
+    assert "Did you mean folder:pictures?" in DATASET.hint("pictures")

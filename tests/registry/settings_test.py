@@ -6,6 +6,7 @@ import pytest
 from hydra_tf.errors import InputError
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Limits
 from hydra_tf.registry.settings import Number
 from hydra_tf.registry.settings import Numbers
@@ -61,6 +62,16 @@ def test_text_of_no_number_in_range_is_refused(text):
     assert number.check(number.parse("1/2")) == 0.5
     with pytest.raises(InputError, match=r"`n` must be a number in \(0, 1\]"):
         number.check(number.parse(text))
+
+
+def test_fraction_in_per_cent_is_answered_with_the_fraction():
+    part = Fraction(name="part", help="", exclude_lower=True)
+    assert part.check(0.9) == 0.9
+    for value in (90, "90%"):
+        with pytest.raises(InputError, match=r"90 % is 0\.9$"):
+            part.check(value)
+    for value in (0, 0.5, -90, 101, "nan", "%", None, [90]):
+        assert part.hint(value) == "", value
 
 
 @pytest.mark.parametrize("text", ["1.5", "-1", "", "two", "1e3"])

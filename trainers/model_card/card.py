@@ -23,6 +23,11 @@ from trainers.terminal import startup
 
 # Names of classes that are listed.
 _MOST_NAMES = 50
+# By their names in `artifacts`.
+_PLOTS = {
+    "densities": "what each layer keeps",
+    "learning_curves": "accuracies in training and validation",
+}
 
 
 def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
@@ -139,7 +144,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
     run, data = section(metrics, "run"), section(metrics, "dataset")
     rows = []
     for key, value in run.items():
-        if key == "name":
+        if key == "name" or value in ("", [], {}):
             continue
         if key == "density":
             prose = _density(value, run)
@@ -165,7 +170,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
         words = [f"`{data.get('name', 'unnamed')}`"]
         for key, unit in (
             ("num_train", "training images"),
-            ("num_validation", "held out to validate"),
+            ("num_validation", "validation images"),
             ("num_test", "test images"),
             ("num_classes", "classes"),
         ):
@@ -217,10 +222,7 @@ def _artifacts(
         path = _relative(shrunk.get("path", "shrunk.keras"), folder)
         size = text.size(shrunk.get("bytes"))
         rows.append([f"`{path}`", "the same network for Keras", size])
-    for name, what in (
-        ("densities", "what each layer keeps"),
-        ("learning_curves", "accuracies in training and validation"),
-    ):
+    for name, what in _PLOTS.items():
         plot = section(artifacts, name)
         if plot:
             path = _relative(plot.get("path", f"{name}.png"), folder)

@@ -6,6 +6,7 @@ network overfits: see Rice et al., 2020, https://arxiv.org/abs/2002.11569.
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -15,10 +16,11 @@ from trainers.plots import figure as figures
 
 # What every validation logs.
 VALIDATION = "val_natural_accuracy"
+# Thinner ones on wider ones, so that equal ones are all seen.
 _CURVES = (
-    ("natural", "natural_accuracy", "C7"),
-    ("robust", "robust_accuracy", "C0"),
-    ("certified", "certified_accuracy", "C2"),
+    ("natural", "natural_accuracy", "0.7", 3.0),
+    ("robust", "robust_accuracy", "C0", 1.5),
+    ("certified", "certified_accuracy", "C2", 0.8),
 )
 # Figures of training, and of validation.
 _STYLES = (("", "training", "--"), ("val_", "validation", "-"))
@@ -53,7 +55,7 @@ def draw(histories: Mapping[str, History], title: str) -> Any:
     panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
     labels: dict[str, Any] = {}
     for axes, (phase, history) in zip(panels, histories.items(), strict=True):
-        for word, name, color in _CURVES:
+        for word, name, color, width in _CURVES:
             for prefix, kind, style in _STYLES:
                 points = [
                     (epoch["epoch"], 100 * epoch[prefix + name])
@@ -65,6 +67,7 @@ def draw(histories: Mapping[str, History], title: str) -> Any:
                         *zip(*points, strict=True),
                         color=color,
                         linestyle=style,
+                        linewidth=width,
                         # A single epoch is a point.
                         marker="." if len(points) < 20 else None,
                         label=f"{word}, {kind}",
@@ -87,7 +90,8 @@ def draw(histories: Mapping[str, History], title: str) -> Any:
         labels.values(),
         labels.keys(),
         loc="outside lower center",
-        ncols=3 if len(histories) > 1 else 2,
+        # A curve's training above its validation.
+        ncols=math.ceil(len(labels) / 2) if len(histories) > 1 else 2,
         fontsize=8,
     )
     return figure

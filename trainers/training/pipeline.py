@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hydra_tf import text
 from hydra_tf.progress import say
 from trainers.model_card import card as model_card
 from trainers.run import records
@@ -56,8 +57,8 @@ def run() -> None:
     within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
     say(
         f"Accuracies on {num_examples} test images of {run.info.name}; "
-        f"{within} within {parsed.evaluation.epsilon:.4g} "
-        f"({parsed.evaluation.threat_model}) as in metrics.json."
+        f"{within} within {text.radius(parsed.evaluation.epsilon)}, "
+        f"{parsed.evaluation.threat_model}, as in metrics.json."
     )
     say(f"SavedModel:   {run.folder.saved_model}")
     for method in others:

@@ -96,7 +96,8 @@ def check_batches(settings: Settings, info: DatasetInfo, replicas: int) -> None:
         if num_train < batch_size:
             raise InputError(
                 f"--validation_fraction={held_out:g} of {whole} images leaves "
-                f"{num_train} to train on, less than --batch_size={batch_size}"
+                f"{num_train} to train on, less than --batch_size={batch_size};"
+                " lower one of them"
             )
     steps = max(math.floor(num_train / batch_size), 1)
     if replicas == 1:

@@ -355,16 +355,26 @@ def test_channels_and_plot_are_shown_where_there_are_any():
             ],
         },
         "artifacts": {
-            "densities": {"path": "densities.png", "bytes": 100},
-            "learning_curves": {"path": "learning_curves.png", "bytes": 100},
+            name: {"path": f"{name}.png", "bytes": 100}
+            for name in ("densities", "learning_curves")
         },
     }
     card = model_card(metrics)
     assert "plot of accuracies in training and validation" in card
     assert "channels kept" in card and "| 2 of 8 |" in card
-    assert "`densities.png`" in card
+    assert "`densities.png`" in card and "`learning_curves.png`" in card
     plain = model_card(METRICS)
-    assert "channels" not in plain and "densities.png" not in plain
+    assert "channels" not in plain and ".png`" not in plain
+
+
+def test_held_out_images_are_counted_and_empty_settings_left_out():
+    data = {"name": "own", "num_train": 76, "num_validation": 20}
+    run = {"model": "cifar_model", "exclude": []}
+    card = model_card({"run": run, "dataset": data})
+    assert "76 training images, 20 validation images." in card
+    assert "exclude" not in card
+    data["num_validation"] = 0
+    assert "validation" not in model_card({"dataset": data})
 
 
 def test_learned_densities_are_told_of():

@@ -43,6 +43,16 @@ def test_each_phase_has_a_panel_of_training_against_validation():
     assert len(figure.legends[0].get_texts()) == 5
 
 
+def test_equal_curves_are_both_seen():
+    lines = learning_curves.draw(HISTORIES, "").axes[0].get_lines()
+    natural, robust = (
+        next(line for line in lines if line.get_label() == label)
+        for label in ("natural, validation", "robust, validation")
+    )
+    assert natural.get_linewidth() > robust.get_linewidth()
+    assert natural.get_zorder() <= robust.get_zorder()
+
+
 def test_file_is_a_png(tmp_path):
     path = tmp_path / "learning_curves.png"
     learning_curves.write(path, {"prune": HISTORIES["prune"]}, "")

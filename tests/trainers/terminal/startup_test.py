@@ -51,6 +51,21 @@ def test_help_shows_every_flag_within_two_seconds(name):
     assert "\n    (default: '128')\n" in out
 
 
+def test_python_without_the_packages_says_what_to_install():
+    done = subprocess.run(
+        # Without site-packages.
+        [sys.executable, "-S", "-m", "trainers.pipeline", "--list_presets"],
+        cwd=binaries.ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {sys.executable} lacks ")
+    assert "requirements.txt" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_certify_has_flags_of_its_own():
     code, out, err, seconds = answer("certify", "--help")
     assert (code, err) == (0, "")
