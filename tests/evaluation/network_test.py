@@ -25,8 +25,8 @@ def test_masks_are_made_permanent():
         exported = as_exported(model)
         assert np.count_nonzero(exported.layers[-1].kernel) == 6
         np.testing.assert_array_equal(
-            network.predictions(exported, IMAGES),
-            network.predictions(model, IMAGES),
+            logits.predictions(exported, IMAGES),
+            logits.predictions(model, IMAGES),
         )
 
 
@@ -43,7 +43,7 @@ def test_predictions_do_not_depend_on_the_batch():
     expected = np.argmax(model(IMAGES), axis=1)
     for batch_size in (1, 4, 100):
         np.testing.assert_array_equal(
-            network.predictions(model, IMAGES, batch_size), expected
+            logits.predictions(model, IMAGES, batch_size), expected
         )
 
 
