@@ -88,8 +88,9 @@ def autoattack_net(arrays: Mapping[str, np.ndarray], name: str) -> keras.Model:
     """
     model = keras.Sequential([keras.Input((16, 16, 3))])
     names = dict.fromkeys(
-        key.split("/")[1] for key in arrays if key.startswith(f"{name}/")
-        and key.endswith("/kernel")
+        key.split("/")[1]
+        for key in arrays
+        if key.startswith(f"{name}/") and key.endswith("/kernel")
     )
     *hidden, last = names
     for each in (*hidden, last):

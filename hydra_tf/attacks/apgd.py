@@ -23,6 +23,7 @@ from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
+from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import APGD_LOSS
 from hydra_tf.registry.attacks import NUM_RESTARTS
 from hydra_tf.registry.attacks import NUM_SAMPLES
@@ -143,6 +144,8 @@ def apgd(
     targets = 1
     if natural_logits is not None and loss == "dlr_targeted":
         targets = min(num_targets, losses.num_classes(natural_logits) - 1)
+    if target is not None:
+        _check_target(target, loss, targets)
     every = 1 if target is not None else targets
 
     def loss_of(attempt):
@@ -176,6 +179,20 @@ def apgd(
             num_restarts * every, images, attack, outcome_of
         )
     return tf.stop_gradient(tf.cast(x_adv, x.dtype))
+
+
+def _check_target(target: int | tf.Tensor, loss: str, targets: int) -> None:
+    """Raises `InputError` for a target that there is not."""
+    if loss != "dlr_targeted":
+        raise InputError(
+            "`target` needs loss='dlr_targeted'. Received: "
+            f"target={target!r}, loss={loss!r}"
+        )
+    if not tf.is_tensor(target) and target >= targets:
+        raise InputError(
+            f"`target` must be below {targets}, the number of targets. "
+            f"Received: target={target}"
+        )
 
 
 def windows(num_steps: int) -> list[int]:

@@ -28,13 +28,13 @@ def of_network(
         version: The version of AutoAttack.
     """
     logits_of = as_logits_function(model)
-    x = tf.constant(x)
+    images = tf.constant(x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        logits = logits_of(x)
+        tape.watch(images)
+        logits = logits_of(images)
         loss = tf.reduce_sum(cross_entropy(logits, tf.constant(y)))
     gradient = tape.gradient(
-        loss, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        loss, images, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     found = []
     values = logits.numpy()
@@ -43,21 +43,20 @@ def of_network(
             "the network returns probabilities, not logits: gradients vanish "
             "where it is sure; attack it without its softmax"
         )
-    if not np.all(np.isfinite(values)):
-        share = np.mean(~np.all(np.isfinite(values), axis=-1))
+    infinite = _share(~np.all(np.isfinite(values), axis=-1))
+    if infinite > 0:
         found.append(
-            f"the logits of {text.percent(float(share))} of the images are "
-            "nan or infinite: no gradient leads there"
+            f"the logits of {text.percent(infinite)} of the images are nan or "
+            "infinite: no gradient leads there"
         )
-    flat = np.reshape(gradient.numpy(), (len(values), -1))
-    share = float(np.mean(~np.any(flat, axis=-1)))
-    if share > 0:
+    still = _share(~np.any(gradient.numpy(), axis=tuple(range(1, x.ndim))))
+    if still > 0:
         found.append(
-            f"the gradient of the cross-entropy is zero for "
-            f"{text.percent(share)} of the images: attacks on it cannot move "
+            "the gradient of the cross-entropy is zero for "
+            f"{text.percent(still)} of the images: attacks on it cannot move "
             "them"
         )
-    again = logits_of(x).numpy()
+    again = logits_of(images).numpy()
     scale = 1.0 + np.nanmax(np.abs(values))
     is_random = bool(np.nanmax(np.abs(again - values)) > _ROUNDING * scale)
     if is_random and version != "rand":
@@ -86,6 +85,10 @@ def of_square(before: float, after: float) -> list[str]:
         " of the images that the attacks by gradients did not: gradients may "
         "be obfuscated, and the true accuracy may be lower"
     ]
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(np.mean(flags))
 
 
 def _are_probabilities(values: np.ndarray) -> bool:
