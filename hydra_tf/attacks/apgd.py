@@ -260,7 +260,6 @@ def _climb(
     """Returns misclassified points, or failing that those of highest loss."""
     state = _start(evaluate, ball, start, y)
     lengths = tf.constant(windows(num_steps) or [0])
-    per_image = tf.shape(state.step_size)
 
     def goes_on(state):
         return tf.logical_not(tf.reduce_all(state.broken))
@@ -275,9 +274,8 @@ def _climb(
         )
         logits, loss, gradient = evaluate(x_adv)
         better = loss > state.best_loss
-        better_rows = tf.reshape(better, per_image)
         wrong = _misclassified(logits, y)
-        newly = tf.reshape(wrong & ~state.broken, per_image)
+        newly = wrong & ~state.broken
         return _like(
             state,
             state._replace(
@@ -287,13 +285,11 @@ def _climb(
                 gradient=gradient,
                 loss=loss,
                 rises=state.rises + tf.cast(loss > state.loss, tf.float32),
-                best=tf.where(better_rows, x_adv, state.best),
-                best_gradient=tf.where(
-                    better_rows, gradient, state.best_gradient
-                ),
+                best=_choose(better, x_adv, state.best),
+                best_gradient=_choose(better, gradient, state.best_gradient),
                 best_loss=tf.where(better, loss, state.best_loss),
                 broken=state.broken | wrong,
-                breaking=tf.where(newly, x_adv, state.breaking),
+                breaking=_choose(newly, x_adv, state.breaking),
             ),
         )
 
@@ -301,11 +297,10 @@ def _climb(
         stalls = state.rises <= _RISING_SHARE * tf.cast(length, tf.float32)
         no_gain = ~state.halved & (state.best_loss <= state.checked_loss)
         halve = stalls | no_gain
-        rows = tf.reshape(halve, per_image)
         return state._replace(
-            x_adv=tf.where(rows, state.best, state.x_adv),
-            gradient=tf.where(rows, state.best_gradient, state.gradient),
-            step_size=tf.where(rows, state.step_size / 2.0, state.step_size),
+            x_adv=_choose(halve, state.best, state.x_adv),
+            gradient=_choose(halve, state.best_gradient, state.gradient),
+            step_size=_choose(halve, state.step_size / 2.0, state.step_size),
             rises=tf.zeros_like(state.rises),
             checked_loss=state.best_loss,
             halved=halve,
@@ -330,9 +325,7 @@ def _climb(
         (tf.constant(0), tf.constant(0), state),
         parallel_iterations=1,
     )
-    return tf.where(
-        tf.reshape(state.broken, per_image), state.breaking, state.best
-    )
+    return _choose(state.broken, state.breaking, state.best)
 
 
 def _start(
@@ -386,9 +379,12 @@ def _evaluation(
         gradient = tape.gradient(
             total, x_adv, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        # A pixel stays where its gradient overflows.
-        gradient = tf.where(
-            tf.math.is_finite(gradient), gradient, tf.zeros_like(gradient)
+        # An image stays where its gradient overflows: then this is not zero.
+        overflow = tf.reduce_sum(
+            gradient - gradient, axis=noise.image_axes(gradient)
+        )
+        gradient = _choose(
+            tf.equal(overflow, 0.0), gradient, tf.zeros_like(gradient)
         )
         return logits, loss, gradient
 
@@ -413,6 +409,14 @@ def _evaluation(
 
 def _misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, axis=-1, output_type=y.dtype) != y
+
+
+def _choose(rows: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Returns `one` in some rows, elsewhere `other`.
+
+    A copy row by row; `tf.where` with a condition to broadcast is slower.
+    """
+    return tf.raw_ops.Select(condition=rows, x=one, y=other)
 
 
 def _like(old: _State, new: _State) -> _State:

@@ -19,6 +19,7 @@ from hydra_tf import files
 from hydra_tf import progress as progress_of
 from hydra_tf import text
 from hydra_tf.attacks import suspicions
+from hydra_tf.attacks.checks import check_attack_settings
 from hydra_tf.attacks.checks import check_model
 from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.checks import checked_labels
@@ -165,6 +166,13 @@ def autoattack(
     BATCH_SIZE.check(batch_size)
     if not EPSILON.accepts(epsilon):
         raise EPSILON.error(epsilon)
+    check_attack_settings(
+        epsilon=epsilon,
+        step_size=0.0,
+        num_steps=0,
+        threat_model=threat_model,
+        clip=clip,
+    )
     check_model(model)
     if not tf.executing_eagerly():
         raise InputError(

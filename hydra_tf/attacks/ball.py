@@ -80,8 +80,11 @@ class Ball:
 
     def finish(self, x_adv):
         """Returns the points as they leave the attack."""
+        projected = self.project(x_adv)
+        if self.threat_model == "linf":
+            return projected
         # Where x is in range, the L2 projection can leave it by rounding only.
-        return tf.clip_by_value(self.project(x_adv), *self.clip)
+        return tf.clip_by_value(projected, *self.clip)
 
     def random_point(self, seed, indices=None):
         """Returns points uniform in the norm ball, clipped to the range."""

@@ -21,10 +21,7 @@ from hydra_tf.attacks.logits import compiled
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.registry.attacks import ATTACKS
 from hydra_tf.registry.attacks import AUTOATTACK_VERSION
-from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import NUM_TARGETS
-from hydra_tf.registry.attacks import THREAT_MODEL
-from hydra_tf.registry.objectives import CLIP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +118,7 @@ class Ensemble:
         stages: What is run one after the other.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If there is no such version.
     """
 
     def __init__(
@@ -135,9 +132,6 @@ class Ensemble:
         seed: noise.Seed = 0,
         clip: tuple[float, float] | None = (0.0, 1.0),
     ):
-        THREAT_MODEL.check(threat_model)
-        CLIP.check(clip)
-        EPSILON.check_within(epsilon, threat_model, clip)
         self._model = model
         self._logits_of = as_logits_function(model)
         self._seed = noise.as_seed(seed)

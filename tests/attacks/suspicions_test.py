@@ -27,7 +27,6 @@ def noisy(x):
         (curved, "rand", ["version='standard'"]),
     ],
 )
-@pytest.mark.filterwarnings("ignore:All-NaN")
 def test_odd_networks_are_told_from_others(model, version, words):
     found = suspicions.of_network(model, IMAGES, LABELS, version)
     if not words:
