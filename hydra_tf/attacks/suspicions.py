@@ -93,5 +93,6 @@ def _share(flags: np.ndarray) -> float:
 
 
 def _are_probabilities(values: np.ndarray) -> bool:
-    sums = np.sum(values, axis=-1)
-    return bool(np.all(values >= 0) and np.all(np.abs(sums - 1.0) < _ROUNDING))
+    if not np.all(np.isfinite(values) & (values >= 0)):
+        return False
+    return bool(np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING))

@@ -150,8 +150,10 @@ def test_images_stay_in_ball(epsilon, threat_model, loss, seed):
         np.testing.assert_array_equal(x_adv, IMAGES)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("loss", ["dlr", "dlr_targeted"])
+@pytest.mark.parametrize(
+    ("classes", "loss"),
+    [(5, "ce"), (2, "dlr"), (5, "dlr"), (2, "dlr_targeted")],
+)
 def test_constant_network_is_survived(classes, loss):
     def constant(x):
         return 0.0 * tf.reshape(x, (-1, 16))[:, :classes] + 1.0
