@@ -76,3 +76,39 @@ def set_statistics(model, mean, variance, arrays) -> None:
     model.get_layer("bn").set_weights(
         [arrays["bn_gamma"], arrays["bn_beta"], mean, variance]
     )
+
+
+def autoattack_net(arrays: Mapping[str, np.ndarray], name: str) -> keras.Model:
+    """Returns a network of autoattack.npz.
+
+    Args:
+        arrays: The arrays of autoattack.npz.
+        name: `"AA1"`, convolutions of 4 pixels, or `"AA2"`, also some of 3
+            between them that keep the size.
+    """
+    model = keras.Sequential([keras.Input((16, 16, 3))])
+    names = dict.fromkeys(
+        key.split("/")[1]
+        for key in arrays
+        if key.startswith(f"{name}/") and key.endswith("/kernel")
+    )
+    *hidden, last = names
+    for each in (*hidden, last):
+        kernel = arrays[f"{name}/{each}/kernel"]
+        activation = None if each == last else "relu"
+        if kernel.ndim == 4:
+            size = kernel.shape[0]
+            layer = keras.layers.Conv2D(
+                kernel.shape[-1],
+                size,
+                2 if size == 4 else 1,
+                padding="same",
+                activation=activation,
+            )
+        else:
+            if len(model.output_shape) == 4:
+                model.add(keras.layers.Flatten())
+            layer = keras.layers.Dense(kernel.shape[-1], activation)
+        model.add(layer)
+        layer.set_weights([kernel, arrays[f"{name}/{each}/bias"]])
+    return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -38,6 +39,26 @@ class Ball:
         self.lower = tf.clip_by_value(self.centre - self.epsilon, *self.clip)
         self.upper = tf.clip_by_value(self.centre + self.epsilon, *self.clip)
 
+    @classmethod
+    def around(
+        cls,
+        centre: tf.Tensor,
+        epsilon: float,
+        threat_model: str,
+        clip: tuple[float, float] | None,
+    ) -> Ball:
+        """Returns the ball of a radius, whose limits may be left out.
+
+        Args:
+            centre: Float32 images.
+            epsilon: Radius.
+            threat_model: Norm, `"linf"` or `"l2"`.
+            clip: Least and largest value of a pixel, or `None`.
+        """
+        lowest, highest = (-math.inf, math.inf) if clip is None else clip
+        limits = tf.cast(lowest, tf.float32), tf.cast(highest, tf.float32)
+        return cls(centre, tf.cast(epsilon, tf.float32), threat_model, limits)
+
     def step(self, x_adv, gradient, step_size):
         """Returns the next iterate, within the ball."""
         if self.threat_model == "linf":
@@ -59,8 +80,11 @@ class Ball:
 
     def finish(self, x_adv):
         """Returns the points as they leave the attack."""
+        projected = self.project(x_adv)
+        if self.threat_model == "linf":
+            return projected
         # Where x is in range, the L2 projection can leave it by rounding only.
-        return tf.clip_by_value(self.project(x_adv), *self.clip)
+        return tf.clip_by_value(projected, *self.clip)
 
     def random_point(self, seed, indices=None):
         """Returns points uniform in the norm ball, clipped to the range."""

@@ -1,12 +1,14 @@
-"""How attacks and objectives call the network that they are given."""
+"""How attacks, objectives and evaluations call the network they are given."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from hydra_tf import inputs
@@ -14,6 +16,8 @@ from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
 from hydra_tf.graph import is_graph
 from hydra_tf.keras_internals import operation_of
+from hydra_tf.layers import reuse_effective_kernels
+from hydra_tf.resumable import digest
 
 Model = Callable[..., Any]
 
@@ -126,3 +130,62 @@ def _last(model: Any) -> Any:
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the function from images to float32 logits in inference mode."""
     return lambda x: call_model(model, x, training=False)
+
+
+def computing_kernels_once(attack: Callable) -> Callable:
+    """Decorator: all calls of a masked network in an attack share its masks."""
+
+    @functools.wraps(attack)
+    def wrapped(model, *args, **kwargs):
+        if not isinstance(model, keras.Layer):
+            return attack(model, *args, **kwargs)
+        with reuse_effective_kernels(model):
+            return attack(model, *args, **kwargs)
+
+    return wrapped
+
+
+def predictions(
+    network: Any, images: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
+    """Returns the class that a network gives each image.
+
+    Args:
+        network: Keras model, or any callable from images to logits.
+        images: Float32 images.
+        batch_size: Images at a time.
+    """
+    logits_of = as_logits_function(network)
+    classify = compiled(
+        lambda x: tf.argmax(logits_of(x), -1, tf.int32),
+        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
+    )
+    return np.concatenate(
+        [
+            classify(tf.constant(images[row : row + batch_size])).numpy()
+            for row in range(0, len(images), batch_size)
+        ]
+    )
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """Returns a function as a `tf.function`.
+
+    TensorFlow would take the evaluation of one network after the other for
+    retracing, and warn of it, if it saw that all run the same code.
+    """
+    return tf.function(functools.partial(function), autograph=False, **options)
+
+
+def fingerprint(network: Any, classes: np.ndarray) -> str:
+    """Returns what tells a network from others, as far as it can be seen.
+
+    Args:
+        network: Of a Keras model, the weights count; of another callable,
+        classes: what it predicts.
+    """
+    if not isinstance(network, keras.Model):
+        return digest(classes)
+    return digest(
+        np.array([digest(np.asarray(w)) for w in network.get_weights()])
+    )

@@ -10,11 +10,15 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from hydra_tf import inputs
+from hydra_tf.errors import InputError
 from hydra_tf.registry.settings import Choice
 
 # Added to z_y - max z_c in the margin loss: far beyond the margins of trained
 # networks, so that the attack keeps pushing after the label is lost.
 MARGIN_CONFIDENCE = 50.0
+
+# Added to the denominator of a difference of logits ratio.
+_RATIO_STABILISER = 1e-12
 
 _LOSS = Choice(
     name="loss",
@@ -100,9 +104,87 @@ def margin_loss(
     - [Carlini and Wagner, 2017](https://arxiv.org/abs/1608.04644)
     """
     y = class_labels(y)
-    label_logits = tf.gather(logits, y, axis=-1, batch_dims=1)
-    margin = label_logits - largest_other(logits, y)
+    margin = _of_class(logits, y) - largest_other(logits, y)
     return -tf.nn.relu(margin + confidence)
+
+
+def dlr_loss(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns the difference of logits ratio, shape `(batch,)`.
+
+    `-(z_y - max_{c != y} z_c) / (z_(1) - z_(3))`, where `z_(k)` is the k-th
+    largest logit: unlike the cross-entropy it does not change when all logits
+    are scaled, so that no gradient vanishes for their size. It is positive
+    where the label is not the prediction. Of two classes it is the
+    numerator alone, as the ratio would be constant.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+
+    Reference:
+
+    - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
+    """
+    y = class_labels(y)
+    lead = largest_other(logits, y) - _of_class(logits, y)
+    if num_classes(logits) < 3:
+        return lead
+    top = tf.math.top_k(logits, 3).values
+    return lead / (top[:, 0] - top[:, 2] + _RATIO_STABILISER)
+
+
+def dlr_targeted_loss(
+    logits: tf.Tensor, y: tf.Tensor, target: tf.Tensor
+) -> tf.Tensor:
+    """Returns the difference of logits ratio towards a class, `(batch,)`.
+
+    `-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)`; of three classes without
+    `z_(4)`, of two the numerator alone. See `dlr_loss`.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+        target: Integer classes, shape `(batch,)`, whose logits are to rise.
+    """
+    lead = _of_class(logits, target) - _of_class(logits, class_labels(y))
+    classes = num_classes(logits)
+    if classes < 3:
+        return lead
+    top = tf.math.top_k(logits, min(classes, 4)).values
+    below = tf.reduce_mean(top[:, 2:], axis=-1)
+    return lead / (top[:, 0] - below + _RATIO_STABILISER)
+
+
+def ranked_other(logits: tf.Tensor, y: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
+    """Returns the classes besides the label of a rank, shape `(batch,)`.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)`.
+        rank: Integer from 0 to the number of classes - 2; 0 stands for the
+            class of the largest logit.
+    """
+    is_label = tf.one_hot(
+        y, tf.shape(logits)[-1], on_value=True, off_value=False
+    )
+    others = tf.where(is_label, -float("inf"), logits)
+    order = tf.argsort(others, direction="DESCENDING", stable=True)
+    return tf.cast(tf.gather(order, rank, axis=-1), y.dtype)
+
+
+def _of_class(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    return tf.gather(logits, classes, axis=-1, batch_dims=1)
+
+
+def num_classes(logits: tf.Tensor) -> int:
+    """Returns the number of classes, which must be known in a graph."""
+    classes = logits.shape[-1]
+    if classes is None:
+        raise InputError(
+            "`model` must return logits of a known number of classes. "
+            f"Received: shape={tuple(logits.shape)}"
+        )
+    return classes
 
 
 def attack_loss(

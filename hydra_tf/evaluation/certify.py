@@ -16,6 +16,8 @@ import numpy as np
 from hydra_tf import interrupts
 from hydra_tf import smoothing
 from hydra_tf.attacks.checks import check_model
+from hydra_tf.attacks.logits import fingerprint
+from hydra_tf.attacks.logits import predictions
 from hydra_tf.errors import InputError
 from hydra_tf.evaluation.certificates import Certificates
 from hydra_tf.evaluation.certificates import column
@@ -23,8 +25,6 @@ from hydra_tf.evaluation.certificates import of_norm
 from hydra_tf.evaluation.evaluate import changed
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.network import checked_data
-from hydra_tf.evaluation.network import fingerprint
-from hydra_tf.evaluation.network import predictions
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.settings import CertificationSettings
 from hydra_tf.progress import Ticker

@@ -17,8 +17,12 @@ from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.checks import check_model
+from hydra_tf.attacks.ensemble import Ensemble
 from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.logits import compiled
+from hydra_tf.attacks.logits import fingerprint
+from hydra_tf.attacks.logits import predictions
 from hydra_tf.attacks.restarts import attack_survivors
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.errors import InputError
@@ -26,9 +30,6 @@ from hydra_tf.errors import check_known
 from hydra_tf.evaluation import contradictions
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.network import checked_data
-from hydra_tf.evaluation.network import compiled
-from hydra_tf.evaluation.network import fingerprint
-from hydra_tf.evaluation.network import predictions
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.result import Evaluation
 from hydra_tf.evaluation.result import ball
@@ -107,10 +108,11 @@ def evaluate(
         name: BoundProver(network, name, num_examples=len(labels))
         for name in settings.bounds
     }
-    attacks = {
-        name: _attack(ATTACKS.entry(name), network, settings, images, labels)
-        for name in settings.attacks
-    }
+    attacks = {}
+    for name in settings.attacks:
+        entry = ATTACKS.entry(name)
+        prepare = _ensemble if entry.ensemble else _attack
+        attacks[name] = prepare(entry, network, settings, images, labels)
     classes = predictions(network, images, settings.batch_size)
     correct = classes == labels
     identity = {
@@ -121,8 +123,7 @@ def evaluate(
     }
     withstood, certified = {}, {}
     with State(state, identity) as saved:
-        for name, attack in attacks.items():
-            num_restarts = settings.attack_records[name].get("num_restarts", 1)
+        for name, (attack, num_restarts) in attacks.items():
             withstood[name] = _withstood(
                 name, attack, num_restarts, correct, settings, saved, progress
             )
@@ -182,8 +183,11 @@ def _attack(
     settings: EvaluationSettings,
     images: np.ndarray,
     labels: np.ndarray,
-) -> _Attack:
-    """Returns the attack as a function that tells which images withstand."""
+) -> tuple[_Attack, int]:
+    """Returns the attack, and how often it is started.
+
+    The attack is a function that tells which images withstand.
+    """
     attack = entry.load()
     arguments = {
         name: value
@@ -228,7 +232,35 @@ def _attack(
         _check_in_ball(entry.name, float(change), settings)
         return right.numpy()
 
-    return attack_rows
+    record = settings.attack_records[entry.name]
+    return attack_rows, record.get("num_restarts", 1)
+
+
+def _ensemble(
+    entry: AttackEntry,
+    network: Any,
+    settings: EvaluationSettings,
+    images: np.ndarray,
+    labels: np.ndarray,
+) -> tuple[_Attack, int]:
+    """Returns AutoAttack; what counts as its restarts are its stages."""
+    ensemble = Ensemble(
+        network,
+        images,
+        epsilon=settings.epsilon,
+        threat_model=settings.threat_model,
+        seed=settings.seed,
+        **entry.fixed,
+    )
+
+    def attack_rows(rows: np.ndarray, stage: int) -> np.ndarray:
+        x = images[rows]
+        x_adv, broken = ensemble.attack(stage, x, labels[rows], rows)
+        change = _largest_change(x_adv, x, settings.threat_model)
+        _check_in_ball(entry.name, float(change), settings)
+        return ~broken
+
+    return attack_rows, len(ensemble.stages)
 
 
 def _largest_change(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf import pruning
-from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
-from hydra_tf.resumable import digest
 
 
 def as_exported(model: Any) -> Any:
@@ -66,49 +61,3 @@ def checked_data(
     )
     labels = class_labels(labels).numpy().astype(np.int32)
     return np.asarray(images).astype(np.float32, copy=False), labels
-
-
-def predictions(
-    network: Any, images: np.ndarray, batch_size: int = 256
-) -> np.ndarray:
-    """Returns the class that a network gives each image.
-
-    Args:
-        network: Keras model, or any callable from images to logits.
-        images: Float32 images.
-        batch_size: Images at a time.
-    """
-    logits_of = as_logits_function(network)
-    classify = compiled(
-        lambda x: tf.argmax(logits_of(x), -1, tf.int32),
-        input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)],
-    )
-    return np.concatenate(
-        [
-            classify(tf.constant(images[row : row + batch_size])).numpy()
-            for row in range(0, len(images), batch_size)
-        ]
-    )
-
-
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """Returns a function as a `tf.function`.
-
-    TensorFlow would take the evaluation of one network after the other for
-    retracing, and warn of it, if it saw that all run the same code.
-    """
-    return tf.function(functools.partial(function), autograph=False, **options)
-
-
-def fingerprint(network: Any, classes: np.ndarray) -> str:
-    """Returns what tells a network from others, as far as it can be seen.
-
-    Args:
-        network: Of a Keras model, the weights count; of another callable,
-        classes: what it predicts.
-    """
-    if not isinstance(network, keras.Model):
-        return digest(classes)
-    return digest(
-        np.array([digest(np.asarray(w)) for w in network.get_weights()])
-    )

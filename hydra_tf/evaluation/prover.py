@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hydra_tf import bounds
 from hydra_tf import interrupts
-from hydra_tf.evaluation.network import compiled
+from hydra_tf.attacks.logits import compiled
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.registry.bounds import BOUNDS
 

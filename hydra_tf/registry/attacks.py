@@ -61,6 +61,48 @@ THREAT_MODEL = Choice(
 )
 SEED = Count(name="seed", default=0, help="Seed of the random starts.")
 
+# Of single attacks and of AutoAttack, in Python alone.
+APGD_LOSS = Choice(
+    name="loss",
+    flag=None,
+    default="ce",
+    choices=("ce", "dlr", "dlr_targeted"),
+    help="What APGD climbs.",
+)
+NUM_TARGETS = Count(
+    name="num_targets",
+    flag=None,
+    default=9,
+    lower=1,
+    help="Classes that a targeted attack tries.",
+)
+TARGET = Count(
+    name="target",
+    flag=None,
+    help="Rank of the only class that a targeted attack tries.",
+)
+NUM_SAMPLES = Count(
+    name="num_samples",
+    flag=None,
+    default=1,
+    lower=1,
+    help="Passes whose gradients are averaged.",
+)
+AUTOATTACK_VERSION = Choice(
+    name="version",
+    flag=None,
+    default="standard",
+    choices=("standard", "plus", "rand"),
+    help="Which attacks AutoAttack runs.",
+)
+BATCH_SIZE = Count(
+    name="batch_size",
+    flag="eval_batch_size",
+    default=256,
+    lower=1,
+    help="Images attacked at a time in the evaluation.",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttackEntry(Entry):
@@ -72,12 +114,15 @@ class AttackEntry(Entry):
         compiled: Whether it may be traced into a `tf.function`; if not, it is
             called eagerly.
         library: The package it comes from, where that is not this one.
+        ensemble: Whether it is AutoAttack: several attacks, each on what
+            withstood those before.
     """
 
     threat_models: tuple[str, ...] = THREAT_MODELS
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     compiled: bool = False
     library: str = ""
+    ensemble: bool = False
 
     def reads(self, name: str) -> bool:
         """Whether it has a setting of that name."""
@@ -135,6 +180,17 @@ def _pgd(name: str, help: str, loss: str) -> AttackEntry:
     )
 
 
+def _apgd(name: str, help: str, loss: str) -> AttackEntry:
+    return AttackEntry(
+        name=name,
+        target="hydra_tf.attacks.apgd:apgd",
+        help=help,
+        settings=(EPSILON, NUM_STEPS, THREAT_MODEL, NUM_RESTARTS),
+        fixed={"loss": loss},
+        compiled=True,
+    )
+
+
 def _cleverhans(name: str, help: str, *settings: Any, **fields: Any):
     return AttackEntry(
         name=f"cleverhans_{name}",
@@ -157,6 +213,17 @@ ATTACKS: Registry[AttackEntry] = Registry(
             help="one step of the gradient's sign",
             settings=(EPSILON, THREAT_MODEL),
             compiled=True,
+        ),
+        _apgd("apgd", "Auto-PGD on the cross-entropy", "ce"),
+        _apgd("apgd_dlr", "Auto-PGD on the ratio of logits", "dlr"),
+        _apgd("apgd_t", "Auto-PGD towards each class", "dlr_targeted"),
+        AttackEntry(
+            name="autoattack",
+            target="hydra_tf.attacks.autoattack:autoattack",
+            help="AutoAttack, version standard",
+            settings=(EPSILON, THREAT_MODEL),
+            fixed={AUTOATTACK_VERSION.name: AUTOATTACK_VERSION.default},
+            ensemble=True,
         ),
         _cleverhans(
             "pgd",

@@ -83,13 +83,7 @@ EVALUATION: tuple[Setting, ...] = (
     attacks.NUM_STEPS,
     attacks.NUM_RESTARTS,
     attacks.THREAT_MODEL,
-    Count(
-        name="batch_size",
-        flag="eval_batch_size",
-        default=256,
-        lower=1,
-        help="Images attacked at a time in the evaluation.",
-    ),
+    attacks.BATCH_SIZE,
     attacks.SEED,
 )
 # Of the command line: bounds and smoothing in one list, and the images.

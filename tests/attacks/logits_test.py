@@ -9,6 +9,8 @@ from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.logits import fingerprint
+from hydra_tf.attacks.logits import predictions
 from hydra_tf.errors import InputError
 
 X = tf.ones((2, 3))
@@ -75,3 +77,26 @@ def test_network_that_ends_in_logits_is_accepted():
     check_ends_in_logits(
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     )
+
+
+def dense():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+
+
+def test_predictions_do_not_depend_on_the_batch():
+    images = np.random.default_rng(0).random((9, 3), np.float32)
+    model = dense()
+    expected = np.argmax(model(images), axis=1)
+    for batch_size in (1, 4, 100):
+        np.testing.assert_array_equal(
+            predictions(model, images, batch_size), expected
+        )
+
+
+def test_fingerprint_tells_weights_or_answers_apart():
+    one, other = dense(), dense()
+    classes = np.arange(3)
+    assert fingerprint(one, classes) != fingerprint(other, classes)
+    other.set_weights(one.get_weights())
+    assert fingerprint(one, classes) == fingerprint(other, classes + 1)
+    assert fingerprint(abs, classes) != fingerprint(abs, classes + 1)

@@ -96,3 +96,54 @@ def test_unknown_loss_names_the_close_match():
 def test_labels_of_another_form_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         losses.class_labels(labels)
+
+
+def test_ratio_losses_match_the_golden_table():
+    arrays = golden.load("autoattack")
+    logits, y = tf.constant(arrays["unit/logits"]), arrays["unit/labels"]
+    np.testing.assert_allclose(
+        losses.dlr_loss(logits, y), arrays["unit/dlr_loss"], rtol=1e-5
+    )
+    for rank in range(9):
+        np.testing.assert_allclose(
+            losses.dlr_targeted_loss(
+                logits, y, arrays["unit/target_classes"][:, rank]
+            ),
+            arrays["unit/dlr_targeted_loss"][:, rank],
+            rtol=1e-5,
+        )
+    # The first half's labels are the predictions.
+    ranked = [losses.ranked_other(logits, y, rank) for rank in range(9)]
+    np.testing.assert_array_equal(
+        np.stack(ranked, axis=1)[:24], arrays["unit/target_classes"][:24]
+    )
+
+
+def test_ratio_losses_of_few_classes():
+    three, two = tf.constant([[3.0, 1.0, 2.0]]), tf.constant([[3.0, 1.0]])
+    y, target = tf.constant([0]), tf.constant([1])
+    # (2 - 3) / (3 - 1), and towards the class 1: (1 - 3) / (3 - 1).
+    np.testing.assert_allclose(losses.dlr_loss(three, y), [-0.5])
+    np.testing.assert_allclose(
+        losses.dlr_targeted_loss(three, y, target), [-1.0]
+    )
+    # A ratio of two classes would be constant: the margin alone.
+    np.testing.assert_allclose(losses.dlr_loss(two, y), [-2.0])
+    np.testing.assert_allclose(losses.dlr_targeted_loss(two, y, target), [-2.0])
+    assert losses.ranked_other(three, y, 0).numpy().tolist() == [2]
+
+
+def test_ratio_losses_do_not_depend_on_the_scale():
+    logits = tf.random.stateless_normal((5, 10), (0, 0))
+    y, target = tf.range(5), tf.range(5) + 1
+    for scale in (1e-3, 1e3):
+        np.testing.assert_allclose(
+            losses.dlr_loss(scale * logits, y),
+            losses.dlr_loss(logits, y),
+            rtol=1e-4,
+        )
+        np.testing.assert_allclose(
+            losses.dlr_targeted_loss(scale * logits, y, target),
+            losses.dlr_targeted_loss(logits, y, target),
+            rtol=1e-4,
+        )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import hydra_tf as ht
+from hydra_tf.attacks.logits import predictions
 from hydra_tf.evaluation import as_exported
 from hydra_tf.evaluation import network
 
@@ -25,8 +26,8 @@ def test_masks_are_made_permanent():
         exported = as_exported(model)
         assert np.count_nonzero(exported.layers[-1].kernel) == 6
         np.testing.assert_array_equal(
-            network.predictions(exported, IMAGES),
-            network.predictions(model, IMAGES),
+            predictions(exported, IMAGES),
+            predictions(model, IMAGES),
         )
 
 
@@ -36,30 +37,6 @@ def test_what_has_no_masks_stays_what_it_is():
     assert as_exported(abs) is abs
     with pytest.raises(ht.InputError, match="`model` ends in a softmax"):
         as_exported(plain("softmax"))
-
-
-def test_predictions_do_not_depend_on_the_batch():
-    model = plain()
-    expected = np.argmax(model(IMAGES), axis=1)
-    for batch_size in (1, 4, 100):
-        np.testing.assert_array_equal(
-            network.predictions(model, IMAGES, batch_size), expected
-        )
-
-
-def test_fingerprint_tells_weights_or_answers_apart():
-    one, other = plain(), plain()
-    classes = np.arange(3)
-    assert network.fingerprint(one, classes) != network.fingerprint(
-        other, classes
-    )
-    other.set_weights(one.get_weights())
-    assert network.fingerprint(one, classes) == network.fingerprint(
-        other, classes + 1
-    )
-    assert network.fingerprint(abs, classes) != network.fingerprint(
-        abs, classes + 1
-    )
 
 
 @pytest.mark.parametrize(

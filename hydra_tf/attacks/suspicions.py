@@ -1,0 +1,98 @@
+"""What makes a figure of robustness doubtful, in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import text
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.losses import cross_entropy
+
+# Rounding of a sum of probabilities, and of two passes on the same images.
+_ROUNDING = 1e-4
+# Share of all images that Square may break beyond what gradients break.
+_BEYOND_GRADIENTS = 0.002
+
+
+def of_network(
+    model: Model, x: np.ndarray, y: np.ndarray, version: str = "standard"
+) -> list[str]:
+    """Returns what is odd about a network, by its answers to a few images.
+
+    Args:
+        model: Keras model, or any callable from images to logits.
+        x: Float32 images.
+        y: Their labels.
+        version: The version of AutoAttack.
+    """
+    logits_of = as_logits_function(model)
+    images = tf.constant(x)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = logits_of(images)
+        loss = tf.reduce_sum(cross_entropy(logits, tf.constant(y)))
+    gradient = tape.gradient(
+        loss, images, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    found = []
+    values = logits.numpy()
+    if _are_probabilities(values):
+        found.append(
+            "the network returns probabilities, not logits: gradients vanish "
+            "where it is sure; attack it without its softmax"
+        )
+    infinite = _share(~np.all(np.isfinite(values), axis=-1))
+    if infinite > 0:
+        found.append(
+            f"the logits of {text.percent(infinite)} of the images are nan or "
+            "infinite: no gradient leads there"
+        )
+    still = _share(~np.any(gradient.numpy(), axis=tuple(range(1, x.ndim))))
+    if still > 0:
+        found.append(
+            "the gradient of the cross-entropy is zero for "
+            f"{text.percent(still)} of the images: attacks on it cannot move "
+            "them"
+        )
+    again = logits_of(images).numpy()
+    finite = np.isfinite(values) & np.isfinite(again)
+    one, other = values[finite], again[finite]
+    is_random = not np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING)
+    if is_random and version != "rand":
+        found.append(
+            "the network is random, its logits differ between two passes: "
+            "use version='rand'"
+        )
+    if version == "rand" and not is_random:
+        found.append(
+            "the network is not random: version='standard' attacks it better"
+        )
+    return found
+
+
+def of_square(before: float, after: float) -> list[str]:
+    """Returns what is odd about the images that Square broke.
+
+    Args:
+        before: Share of the images that withstood the attacks by gradients.
+        after: Share of those that withstood Square as well.
+    """
+    if before - after <= _BEYOND_GRADIENTS:
+        return []
+    return [
+        f"Square, which needs no gradient, broke {text.percent(before - after)}"
+        " of the images that the attacks by gradients did not: gradients may "
+        "be obfuscated, and the true accuracy may be lower"
+    ]
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(np.mean(flags))
+
+
+def _are_probabilities(values: np.ndarray) -> bool:
+    if not np.all(np.isfinite(values) & (values >= 0)):
+        return False
+    return bool(np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING))
