@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
 from hydra_tf.graph import is_graph
 from hydra_tf.keras_internals import operation_of
+from hydra_tf.layers import reuse_effective_kernels
 
 Model = Callable[..., Any]
 
@@ -126,3 +128,16 @@ def _last(model: Any) -> Any:
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the function from images to float32 logits in inference mode."""
     return lambda x: call_model(model, x, training=False)
+
+
+def computing_kernels_once(attack: Callable) -> Callable:
+    """Decorator: all calls of a masked network in an attack share its masks."""
+
+    @functools.wraps(attack)
+    def wrapped(model, *args, **kwargs):
+        if not isinstance(model, keras.Layer):
+            return attack(model, *args, **kwargs)
+        with reuse_effective_kernels(model):
+            return attack(model, *args, **kwargs)
+
+    return wrapped

@@ -8,12 +8,10 @@ of an attack called within it, in vain: call the attack before opening it.)
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
@@ -24,30 +22,17 @@ from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
+from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.losses import attack_loss
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
-from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.registry.attacks import NUM_RESTARTS
 from hydra_tf.registry.calls import checked_call
 
 
-def _computing_kernels_once(attack: Callable) -> Callable:
-    """Lets all calls of a masked network in an attack share its masks."""
-
-    @functools.wraps(attack)
-    def wrapped(model, *args, **kwargs):
-        if not isinstance(model, keras.Layer):
-            return attack(model, *args, **kwargs)
-        with reuse_effective_kernels(model):
-            return attack(model, *args, **kwargs)
-
-    return wrapped
-
-
 @checked_call
-@_computing_kernels_once
+@computing_kernels_once
 def pgd(
     model: Model,
     x: tf.Tensor,

@@ -59,6 +59,20 @@ THREAT_MODEL = Choice(
     choices=THREAT_MODELS,
     help="Norm in which the radius is measured.",
 )
+NUM_QUERIES = Count(
+    name="num_queries",
+    flag=None,
+    default=5000,
+    lower=1,
+    help="Changes that Square Attack tries on an image.",
+)
+NUM_TARGETS = Count(
+    name="num_targets",
+    flag=None,
+    default=9,
+    lower=1,
+    help="Classes that a targeted attack tries.",
+)
 SEED = Count(name="seed", default=0, help="Seed of the random starts.")
 
 
@@ -156,6 +170,20 @@ ATTACKS: Registry[AttackEntry] = Registry(
             target="hydra_tf.attacks.fgsm:fgsm",
             help="one step of the gradient's sign",
             settings=(EPSILON, THREAT_MODEL),
+            compiled=True,
+        ),
+        AttackEntry(
+            name="fab",
+            target="hydra_tf.attacks.fab:fab",
+            help="targeted FAB, which looks for the smallest perturbation",
+            settings=(EPSILON, NUM_STEPS, THREAT_MODEL, NUM_TARGETS),
+            compiled=True,
+        ),
+        AttackEntry(
+            name="square",
+            target="hydra_tf.attacks.square:square",
+            help="Square Attack, a random search that needs no gradient",
+            settings=(EPSILON, THREAT_MODEL, NUM_QUERIES),
             compiled=True,
         ),
         _cleverhans(
