@@ -96,9 +96,8 @@ def attacked(
         clip=(tf.cast(lowest, tf.float32), tf.cast(highest, tf.float32)),
     )
 
-def run_in_graph(
-    model: Model, attack: Callable[[], tf.Tensor]
-) -> tf.Tensor:
+
+def run_in_graph(model: Model, attack: Callable[[], tf.Tensor]) -> tf.Tensor:
     """Returns what an attack of thousands of steps returns, not run eagerly.
 
     Args:

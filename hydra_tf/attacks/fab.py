@@ -227,9 +227,7 @@ def _approach(
             tape.watch(x_adv)
             lead = lead_of(x_adv)
             total_lead = tf.reduce_sum(lead)
-        normal = tape.gradient(
-            total_lead, x_adv, unconnected_gradients="zero"
-        )
+        normal = tape.gradient(total_lead, x_adv, unconnected_gradients="zero")
         way = way_to_plane(x_adv, normal, lead, threat_model, clip)
         from_image = way_to_plane(
             images,

@@ -133,9 +133,7 @@ def square(
     def attack():
         if isinstance(num_restarts, int) and num_restarts == 1:
             return search(0)
-        return worst_of_restarts(
-            num_restarts, given.images, search, outcome_of
-        )
+        return worst_of_restarts(num_restarts, given.images, search, outcome_of)
 
     return given.finished(run_in_graph(model, attack))
 
@@ -166,9 +164,8 @@ def _search(given: Attacked, moves, ball_of, num_queries, seed):
         last = tf.minimum(first + _QUERIES_AT_A_TIME, num_queries)
 
         def try_once(query, best, least, robust):
-            tried = moves.move(
-                ball, best, halvings(query, num_queries), draws[:, query - first]
-            )
+            halved = halvings(query, num_queries)
+            tried = moves.move(ball, best, halved, draws[:, query - first])
             logits = given.logits_of(tried)
             reached = margin(logits, labels)
             broken = misclassified(logits, labels)
@@ -243,19 +240,26 @@ def bump(side: int) -> np.ndarray:
         side: Integer >= 1.
     """
     half = side // 2
-    peaks = [_peak(side, half), -_peak(side, side - half)]
-    tile = np.concatenate(peaks, axis=1)
-    return (tile / np.linalg.norm(tile)).astype(np.float32)
+    lower = -_peak(side - half, side)
+    if not half:
+        return lower
+    return np.concatenate([_peak(half, side), lower]) / np.float32(2**0.5)
 
 
 def _peak(height: int, width: int) -> np.ndarray:
-    """Returns rectangles on top of each other, those inside the higher."""
-    reach = height // 2
+    """Returns nested rectangles with unit L2 norm, the inner ones higher.
+
+    Args:
+        height: Integer >= 1.
+        width: Integer >= `height`.
+    """
+    reach = width // 2
     rows = np.abs(np.arange(height) - height // 2)[:, None]
     columns = np.abs(np.arange(width) - width // 2)[None, :]
-    level = reach - np.maximum(rows, columns)
+    inside = reach - np.maximum(rows, columns)
     heights = np.cumsum(1.0 / (reach + 1.0 - np.arange(reach + 1)) ** 2)
-    return heights[np.maximum(level, 0)]
+    peak = heights[inside]
+    return (peak / np.linalg.norm(peak)).astype(np.float32)
 
 
 class _Windows:
@@ -274,7 +278,9 @@ class _Windows:
         Returns:
             Integers of shape `(images, height, 1)` and `(images, 1, width)`.
         """
-        places = tf.stack([self.height, self.width]) - side + 1
+        # As in the authors' program, by which figures are compared, a square
+        # leaves out the last row and column, unless it fills the image.
+        places = tf.maximum(tf.stack([self.height, self.width]) - side, 1)
         corner = tf.cast(
             (draws + 1.0) / 2.0 * tf.cast(places, tf.float32), tf.int32
         )
@@ -285,7 +291,7 @@ class _Windows:
 
     @staticmethod
     def inside(place, side: tf.Tensor) -> tf.Tensor:
-        """Returns the pixels in a square, shape `(images, height, width, 1)`."""
+        """Returns whether pixels, `(images, height, width, 1)`, are in it."""
         rows, columns = place
         inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
         return inside[..., None]

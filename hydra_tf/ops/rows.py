@@ -28,9 +28,7 @@ def update_rows(
     rows = tf.where(chosen)
     taken = [tf.gather_nd(each, rows) for each in (*constants, *state)]
     return [
-        tf.ensure_shape(
-            tf.tensor_scatter_nd_update(old, rows, new), old.shape
-        )
+        tf.ensure_shape(tf.tensor_scatter_nd_update(old, rows, new), old.shape)
         for old, new in zip(state, function(*taken), strict=True)
     ]
 
