@@ -3,6 +3,7 @@
 from hydra_tf.attacks.cleverhans_bridge import cleverhans_attack
 from hydra_tf.attacks.fab import fab
 from hydra_tf.attacks.fgsm import fgsm
+from hydra_tf.attacks.fmn import fmn
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import kl_divergence
@@ -17,6 +18,7 @@ __all__ = [
     "cross_entropy",
     "fab",
     "fgsm",
+    "fmn",
     "kl_divergence",
     "margin_loss",
     "pgd",
