@@ -144,10 +144,12 @@ def _shrink(
         broken = misclassified(logits, labels)
         nearer = broken & (distance < least)
         best = tf.where(per_row(nearer, best), x_adv, best)
-        # How far the boundary is, were the network linear.
+        # How far the boundary is, were the network linear; the radius goes a
+        # little beyond, or it would never be crossed where that holds.
         linear = distance + tf.nn.relu(lead) / dual_norm(gradient)
         change = annealed(step, radius_step, _LAST_RADIUS_STEP)
-        larger = tf.where(least < math.inf, radius * (1.0 + change), linear)
+        found = least < math.inf
+        larger = tf.where(found, radius, linear) * (1.0 + change)
         least = tf.where(nearer, distance, least)
         smaller = tf.minimum(radius * (1.0 - change), least)
         radius = tf.where(broken, smaller, larger)
