@@ -4,7 +4,9 @@ from hydra_tf.attacks.apgd import apgd
 from hydra_tf.attacks.autoattack import AutoAttackResult
 from hydra_tf.attacks.autoattack import autoattack
 from hydra_tf.attacks.cleverhans_bridge import cleverhans_attack
+from hydra_tf.attacks.fab import fab
 from hydra_tf.attacks.fgsm import fgsm
+from hydra_tf.attacks.fmn import fmn
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.losses import dlr_loss
@@ -12,6 +14,7 @@ from hydra_tf.attacks.losses import dlr_targeted_loss
 from hydra_tf.attacks.losses import kl_divergence
 from hydra_tf.attacks.losses import margin_loss
 from hydra_tf.attacks.pgd import pgd
+from hydra_tf.attacks.square import square
 from hydra_tf.registry.attacks import register
 
 __all__ = [
@@ -23,9 +26,12 @@ __all__ = [
     "cross_entropy",
     "dlr_loss",
     "dlr_targeted_loss",
+    "fab",
     "fgsm",
+    "fmn",
     "kl_divergence",
     "margin_loss",
     "pgd",
     "register",
+    "square",
 ]

@@ -59,6 +59,38 @@ THREAT_MODEL = Choice(
     choices=THREAT_MODELS,
     help="Norm in which the radius is measured.",
 )
+NUM_QUERIES = Count(
+    name="num_queries",
+    flag=None,
+    default=5000,
+    lower=1,
+    help="Changes that Square Attack tries on an image.",
+)
+NUM_TARGETS = Count(
+    name="num_targets",
+    flag=None,
+    default=9,
+    lower=1,
+    help="Classes that a targeted attack tries.",
+)
+FMN_STEP_SIZE = Number(
+    name="step_size",
+    flag=None,
+    default=1.0,
+    lower=0,
+    exclude_lower=True,
+    help="L2 norm of the first step of FMN.",
+)
+RADIUS_STEP = Number(
+    name="radius_step",
+    flag=None,
+    default=0.05,
+    lower=0,
+    upper=1,
+    exclude_lower=True,
+    exclude_upper=True,
+    help="By which share the radius of FMN changes in its first step.",
+)
 SEED = Count(name="seed", default=0, help="Seed of the random starts.")
 
 # Of single attacks and of AutoAttack, in Python alone.
@@ -68,13 +100,6 @@ APGD_LOSS = Choice(
     default="ce",
     choices=("ce", "dlr", "dlr_targeted"),
     help="What APGD climbs.",
-)
-NUM_TARGETS = Count(
-    name="num_targets",
-    flag=None,
-    default=9,
-    lower=1,
-    help="Classes that a targeted attack tries.",
 )
 TARGET = Count(
     name="target",
@@ -224,6 +249,29 @@ ATTACKS: Registry[AttackEntry] = Registry(
             settings=(EPSILON, THREAT_MODEL),
             fixed={AUTOATTACK_VERSION.name: AUTOATTACK_VERSION.default},
             ensemble=True,
+        ),
+        AttackEntry(
+            name="fab",
+            target="hydra_tf.attacks.fab:fab",
+            help="targeted FAB, which looks for the smallest perturbation",
+            settings=(EPSILON, NUM_STEPS, THREAT_MODEL, NUM_TARGETS),
+            fixed={NUM_TARGETS.name: NUM_TARGETS.default},
+            compiled=True,
+        ),
+        AttackEntry(
+            name="fmn",
+            target="hydra_tf.attacks.fmn:fmn",
+            help="FMN, which looks for the smallest perturbation",
+            settings=(EPSILON, NUM_STEPS, THREAT_MODEL, RADIUS_STEP),
+            compiled=True,
+        ),
+        AttackEntry(
+            name="square",
+            target="hydra_tf.attacks.square:square",
+            help="Square Attack, a random search that needs no gradient",
+            settings=(EPSILON, THREAT_MODEL, NUM_QUERIES),
+            fixed={NUM_QUERIES.name: NUM_QUERIES.default},
+            compiled=True,
         ),
         _cleverhans(
             "pgd",

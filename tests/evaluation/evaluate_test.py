@@ -57,7 +57,14 @@ def too_far(model, x, y, *, epsilon):
 
 @pytest.mark.parametrize(
     "name",
-    ["pgd", "pgd_margin", "fgsm", "cleverhans_mim", "cleverhans_pgd"],
+    [
+        "pgd",
+        "pgd_margin",
+        "fgsm",
+        "fab",
+        "cleverhans_mim",
+        "cleverhans_pgd",
+    ],
 )
 def test_linear_network_has_the_accuracies_on_paper(name):
     # An attack moves the difference by at most 2 epsilon = 0.2: those with a
