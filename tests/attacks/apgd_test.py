@@ -87,6 +87,7 @@ def test_attack_from_the_image_matches_golden(case, arrays, norm, loss):
     assert np.median(np.abs(difference)) < (1e-6 if exact else 5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_at_least_as_strong_as_pgd(case, arrays, norm):
     name, model = case

@@ -595,6 +595,7 @@ for num_steps in (5, 5, 100):
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps():
     output = subprocess.run(
         [sys.executable, "-c", MEMORY_SCRIPT],

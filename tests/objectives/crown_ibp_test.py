@@ -21,7 +21,12 @@ from tests.objectives.small_case import make_network
 CROWN_IBP_CASES = [
     ("N1", "finetune", 1),
     ("N1", "finetune", 2),
-    *[("N1m", phase, i) for phase in ("finetune", "prune") for i in range(4)],
+    *[("N1m", phase, i) for phase in ("finetune", "prune") for i in (0, 3)],
+    *[
+        pytest.param("N1m", phase, i, marks=pytest.mark.slow)
+        for phase in ("finetune", "prune")
+        for i in (1, 2)
+    ],
 ]
 
 

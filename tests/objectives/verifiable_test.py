@@ -102,7 +102,14 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("phase", ["pretrain", "prune", "finetune"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("pretrain", marks=pytest.mark.slow),
+        "prune",
+        pytest.param("finetune", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_phase_trains_and_logs_figures(name, phase):
     network = make_masked(phase, normalize=True)

@@ -32,6 +32,7 @@ def tiny_network(input_shape, num_classes):
     )
 
 
+@pytest.mark.slow
 def test_recipe_runs_to_the_end(data_dir, tmp_path):
     code = binaries.run(
         "pipeline",

@@ -183,6 +183,7 @@ def met(tmp_path_factory, data_dir, dense):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rates, done",
     [
@@ -282,6 +283,7 @@ def test_channels_go_through_all_phases(
     assert read.sum() < read.size
 
 
+@pytest.mark.slow
 def test_n_of_m_keeps_n_of_every_m(data_dir, dense, tmp_path):
     code = binaries.run(
         "pipeline",

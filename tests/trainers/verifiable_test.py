@@ -153,9 +153,10 @@ def test_saved_model_is_evaluated_without_bounds(
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "objective",
-    ["smoothing", pytest.param("mixtrain", marks=pytest.mark.slow)],
+    ["smoothing", "mixtrain"],
 )
 def test_other_objectives_run_through_the_pipeline(
     objective, tmp_path, data_dir, capfd

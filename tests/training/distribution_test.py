@@ -130,6 +130,7 @@ def test_two_replicas_train_like_one_device_in_l2():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "phase", ["prune", pytest.param("finetune", marks=pytest.mark.slow)]
 )
@@ -143,6 +144,7 @@ def test_two_replicas_bound_like_one_device(phase):
     )
 
 
+@pytest.mark.slow
 def test_uneven_batches_of_bounds_count_every_image_alike():
     assert_same_training(
         make_robust(one_device(), "plain", ht.objectives.IBP(epsilon=EPSILON)),
@@ -167,7 +169,7 @@ def mixtrain():
         (mixtrain, "prune", 7),
         pytest.param(mixtrain, "plain", 8, marks=pytest.mark.slow),
         pytest.param(mixtrain, "finetune", 5, marks=pytest.mark.slow),
-        (madry, "plain", 5),
+        pytest.param(madry, "plain", 5, marks=pytest.mark.slow),
         pytest.param(trades, "plain", 7, marks=pytest.mark.slow),
         pytest.param(
             ht.objectives.RandomizedSmoothing,
@@ -236,6 +238,7 @@ def test_batch_norm_trains_and_replicas_agree():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy",
     [

@@ -360,6 +360,7 @@ def distributed(strategy, objective):
 
 
 # Of the last batch, of 3 images or of 1, a replica gets fewer or none.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_images"),
     [("fgsm", 7), pytest.param("ibp", 5, marks=pytest.mark.slow)],

@@ -252,6 +252,7 @@ def test_callbacks_are_new_in_every_round():
     assert all(each.epoch is not None for each in made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("granularity", "learns"),
     [("weight", "both"), pytest.param("channel", None, marks=pytest.mark.slow)],

@@ -686,8 +686,8 @@ class PerExample(ht.objectives.Natural):
             lambda: ht.RobustModel(make_network(), trades(), attack="pgd"),
             "`attack` must be",
         ),
-        (lambda: compiled(seed=-1), "`seed` must be an integer"),
-        (lambda: compiled(seed=0.5), "`seed` must be an integer"),
+        (lambda: compiled(seed=-1), "`seed` must be a whole number"),
+        (lambda: compiled(seed=0.5), "`seed` must be a whole number"),
     ],
     # Not the functions' own text, which differs between test processes.
     ids=lambda value: value if isinstance(value, str) else "",

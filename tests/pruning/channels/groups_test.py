@@ -593,6 +593,7 @@ def train(strategy, granularity):
     return model
 
 
+@pytest.mark.slow
 def test_two_replicas_train_like_one_device():
     one = train(tf.distribute.get_strategy(), "channel")
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

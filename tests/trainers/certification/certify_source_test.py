@@ -186,6 +186,7 @@ def count_lines(folder):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_stopped_and_killed_it_resumes_and_ends_alike(
     certify, sources, data_dir, tmp_path, capfd
 ):

@@ -92,6 +92,7 @@ def test_settings_may_change_while_it_is_stopped(command, tmp_path):
     assert states(tmp_path) == [".evaluation-prune-0123456789abcdef.json"]
 
 
+@pytest.mark.slow
 def test_console_command_runs_an_attack_of_one_s_own(
     command, model, data_dir, tmp_path
 ):
