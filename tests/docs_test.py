@@ -96,7 +96,7 @@ def with_one_epoch(code: str) -> str:
 def test_python_runs_with_one_epoch(tmp_path):
     # In one process, which imports TensorFlow once. The other guides run in
     # full, as slow tests.
-    quick = [name for name in WITH_PYTHON if name in ("readme", "extending")]
+    quick = [name for name in WITH_PYTHON if name == "readme"]
     for name in quick:
         code = with_one_epoch(python_code(name))
         (tmp_path / f"guide_{name}.py").write_text(code)

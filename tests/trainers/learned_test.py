@@ -67,6 +67,7 @@ def assert_equal_networks(first, second, phase="prune"):
         np.testing.assert_array_equal(variable, twin, variable.path)
 
 
+@pytest.mark.slow
 def test_exactly_the_target_is_left(whole):
     for folder in (whole, whole / "compare" / "hydra"):
         assert metrics(folder)["run"]["density"] == 0.2
@@ -153,6 +154,7 @@ def test_events_show_each_layer_s_density_over_time(whole):
     assert not any(tag.startswith("density/") for tag in later)
 
 
+@pytest.mark.slow
 def test_finished_run_and_its_comparison_are_left_alone(whole, capfd):
     before = (whole / "metrics.json").read_bytes()
     for folder in (whole, whole / "compare" / "hydra"):
@@ -220,6 +222,7 @@ def test_stopped_prune_phase_ends_with_the_same_network(
         assert one == other
 
 
+@pytest.mark.slow
 def test_best_epoch_counts_where_the_target_was_met(met):
     record = metrics(met)
     learned = record["sparsity"]["learned"]

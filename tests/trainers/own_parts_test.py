@@ -58,9 +58,8 @@ def network(input_shape, num_classes):
 '''
 
 
-@pytest.mark.parametrize(
-    "trains_scores", [pytest.param(False, marks=pytest.mark.slow), True]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trains_scores", [False, True])
 def test_pipeline_runs_what_a_user_s_own_module_has(trains_scores, tmp_path):
     mine = MINE.replace("TRAINS", str(trains_scores))
     (tmp_path / "mine.py").write_text(mine)

@@ -279,14 +279,8 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path, data_dir, capfd):
     assert not list((tmp_path / "checkpoints").glob("*.npz"))
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param("random", marks=pytest.mark.slow),
-        pytest.param("snip", marks=pytest.mark.slow),
-        "lwm_multistep",
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["random", "snip", "lwm_multistep"])
 def test_methods_run_through_the_same_commands(
     method, whole, tmp_path, data_dir
 ):

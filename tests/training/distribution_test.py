@@ -106,7 +106,7 @@ def trades(**kwargs):
 @pytest.mark.parametrize(
     ("phase", "objective"),
     [
-        ("pretrain", trades),
+        pytest.param("pretrain", trades, marks=pytest.mark.slow),
         ("prune", trades),
         pytest.param("finetune", trades, marks=pytest.mark.slow),
         pytest.param("prune", madry, marks=pytest.mark.slow),
@@ -215,6 +215,7 @@ def parts_of(variable):
     return [np.asarray(part) for part in variable.value.values]
 
 
+@pytest.mark.slow
 def test_batch_norm_trains_and_replicas_agree():
     robust = make_robust(two_replicas(), "finetune", trades(), normalize=True)
     layers = ht.masked_layers(robust.network)

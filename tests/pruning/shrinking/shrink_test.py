@@ -114,6 +114,7 @@ def test_any_network_keeps_its_outputs_and_loses_its_dead_channels(data):
             assert len(left) <= alive + emptied * positions
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(st.data())
 def test_any_zeros_in_any_network_leave_its_outputs(data):

@@ -78,6 +78,7 @@ def test_killed_it_resumes_with_the_same_figures(command, tmp_path):
     assert figures(folder) == figures(whole)
 
 
+@pytest.mark.slow
 def test_settings_may_change_while_it_is_stopped(command, tmp_path):
     (tmp_path / ".evaluation-evaluate-0123456789abcdef.json").write_text("{")
     (tmp_path / ".evaluation-prune-0123456789abcdef.json").write_text("{")
