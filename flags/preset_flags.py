@@ -84,9 +84,21 @@ def _expanded(
                     f"{' and '.join(map(os.path.basename, within))}; "
                     "take that line out of it"
                 )
-            yield from _expanded(_lines(path, argument), (*within, path))
+            lines = _expanded(_lines(path, argument), (*within, path))
+            rest = list(rest)
+            # Several add up, but not with those that a file would start from.
+            replaced = any(map(_is_source, rest))
+            yield from itertools.filterfalse(
+                lambda line, replaced=replaced: replaced and _is_source(line),
+                lines,
+            )
+            rest = iter(rest)
         else:
             yield argument
+
+
+def _is_source(argument: str) -> bool:
+    return argument.partition("=")[0] in ("--source", "-source")
 
 
 def _lines(path: str, argument: str) -> list[str]:

@@ -27,6 +27,7 @@ from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
+from trainers.terminal import results
 from trainers.training import own_parts
 from trainers.training import plotting
 from trainers.training import starting
@@ -266,15 +267,20 @@ class Experiment:
         self.worked = True
         result = measuring.measure(
             network,
-            images,
-            labels,
-            self.settings.evaluation,
+            measuring.Task(
+                images,
+                labels,
+                self.settings.evaluation,
+                source.fingerprint(folder.finished(phase)),
+            ),
             folder=folder,
             phase=phase,
-            checkpoint=source.fingerprint(folder.finished(phase)),
             progress=self.settings.execution.progress,
         )
+        measuring.forget(folder, phase)
         say(f"  {result.summary()}")
+        for line in results.warnings([(phase, result.to_dict(), {})]):
+            say(f"  {line}")
         folder.merge_metrics(
             records.measured(
                 self.settings,
