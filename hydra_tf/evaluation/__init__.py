@@ -1,9 +1,12 @@
 """Measuring what a network withstands: attacks, bounds, smoothing."""
 
+from hydra_tf.evaluation.balanced import balanced_accuracy
 from hydra_tf.evaluation.certificates import Certificates
 from hydra_tf.evaluation.certify import certify
 from hydra_tf.evaluation.certify import table_of
+from hydra_tf.evaluation.curves import security_curve
 from hydra_tf.evaluation.evaluate import evaluate
+from hydra_tf.evaluation.intervals import wilson_interval
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.result import Evaluation
@@ -19,7 +22,10 @@ __all__ = [
     "EvaluationSettings",
     "SmoothingSettings",
     "as_exported",
+    "balanced_accuracy",
     "certify",
     "evaluate",
+    "security_curve",
     "table_of",
+    "wilson_interval",
 ]
