@@ -38,6 +38,8 @@ def run() -> None:
     """Evaluates `--source` as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
     info = parsed.data.info
+    folder = RunFolder(parsed.run.output_dir)
+    folder.check()
     given = source_list.split(parsed.model.sources)
     sources = {
         name: finished_network.load(each, info)
@@ -47,7 +49,6 @@ def run() -> None:
     for name, each in sources.items():
         own_parts.check_attacks(each.network, info.image_shape, chosen[name])
     images, labels = datasets.test_arrays(parsed.data, parsed.num_examples)
-    folder = RunFolder(parsed.run.output_dir)
     folder.open()
     finished_network.write_flags(folder)
     if parsed.run.overwrite:

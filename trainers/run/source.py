@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -124,30 +123,24 @@ def _check_saved_model(
             "floats in [0, 1]: make what turns these into its own range a part "
             "of the network, and export it again"
         )
-    free_batch = (
-        "export it with a free batch size, as hydra_tf.export_saved_model does"
-    )
     size = spec.shape[0] if spec.shape.rank else None
     if size is not None:
         raise InputError(
-            f"--source={path} takes {size} image(s) at a time; {free_batch}"
+            f"--source={path} takes {size} image(s) at a time; export it with "
+            "a free batch size, as hydra_tf.export_saved_model does"
         )
     try:
-        shape = serve(tf.zeros((1, *info.image_shape))).shape
+        shape = serve(tf.zeros((2, *info.image_shape))).shape
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise InputError(
-            f"--source={path} does not take images of shape "
+            f"--source={path} does not take batches of images of shape "
             f"{tuple(info.image_shape)}, those of --dataset={info.name}"
         ) from error
-    if tuple(shape) != (1, info.num_classes):
+    if tuple(shape) != (2, info.num_classes):
         raise InputError(
             f"--source={path} has outputs of shape {tuple(shape[1:])}; "
             f"--dataset={info.name} has {info.num_classes} classes"
         )
-    with contextlib.suppress(ValueError, TypeError, tf.errors.OpError):
-        if serve(tf.zeros((2, *info.image_shape))).shape[0] == 2:
-            return
-    raise InputError(f"--source={path} takes 1 image at a time; {free_batch}")
 
 
 def check_logits(

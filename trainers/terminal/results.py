@@ -117,7 +117,7 @@ def details(
 def _interval(bounds: Sequence[float] | None) -> str:
     if not bounds or None in bounds:
         return text.UNKNOWN
-    return f"{100 * bounds[0]:.1f}-{100 * bounds[-1]:.1f} %"
+    return text.percent_range(bounds[0], bounds[-1])
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

@@ -27,7 +27,6 @@ from trainers.run import records
 from trainers.run import source
 from trainers.run.flagfile import as_flagfile
 from trainers.run.folder import RunFolder
-from trainers.terminal import results
 from trainers.training import own_parts
 from trainers.training import plotting
 from trainers.training import starting
@@ -279,8 +278,6 @@ class Experiment:
         )
         measuring.forget(folder, phase)
         say(f"  {result.summary()}")
-        for line in results.warnings([(phase, result.to_dict(), {})]):
-            say(f"  {line}")
         folder.merge_metrics(
             records.measured(
                 self.settings,

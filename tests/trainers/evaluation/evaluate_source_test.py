@@ -1,10 +1,12 @@
-"""Evaluations from the command line: resuming, a user's own attack."""
+"""Evaluations from the command line: several networks, resuming, own attacks."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -134,3 +136,117 @@ def test_console_command_runs_an_attack_of_one_s_own(
     }
     run = json.loads((tmp_path / "run" / "metrics.json").read_text())["run"]
     assert run["command"].startswith("hydra-tf-evaluate --source=")
+
+
+ATTACK = """
+import tensorflow as tf
+
+from hydra_tf import interrupts
+
+batches = []
+stop_at = None
+
+
+def brighten(model, x, y, *, epsilon):
+    # Not when it is tried out.
+    if len(x) == 10:
+        batches.append(model)
+        if len(batches) == stop_at:
+            raise interrupts.Interrupted(2)
+    return tf.clip_by_value(x + epsilon, 0.0, 1.0)
+"""
+
+
+@pytest.fixture
+def attack(tmp_path, monkeypatch):
+    """The module `odd_attack`."""
+    (tmp_path / "odd_attack.py").write_text(ATTACK)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("odd_attack")
+    del sys.modules["odd_attack"]
+
+
+@pytest.fixture
+def three(model, tmp_path):
+    """The flags of three networks, two with the same name and a SavedModel."""
+    files = [tmp_path / name / "net.keras" for name in ("first", "second")]
+    other = keras.models.clone_model(model)
+    other.set_weights([0.9 * weights for weights in model.get_weights()])
+    for file, network in zip(files, (model, other), strict=True):
+        file.parent.mkdir()
+        network.save(file)
+    ht.export_saved_model(model, tmp_path / "served")
+    return (
+        f"--source={','.join(map(str, files))}",
+        f"--source={tmp_path / 'served'}",
+    )
+
+
+def networks_of(folder):
+    """Returns the entries of the networks, without the time they took."""
+    entries = json.loads((folder / "metrics.json").read_text())["networks"]
+    for entry in entries.values():
+        assert entry.pop("evaluation_seconds") >= 0
+    return entries
+
+
+def test_stopped_in_the_second_of_three_it_goes_on_there(
+    attack, command, three, tmp_path, capfd
+):
+    def evaluate(folder, stop_at=None):
+        attack.batches.clear()
+        attack.stop_at = stop_at
+        return binaries.run(
+            "evaluate",
+            *three,
+            *command[1:-1],
+            "--eval_attacks=odd_attack:brighten",
+            "--eval_examples=60",
+            f"--output_dir={tmp_path / folder}",
+        )
+
+    assert evaluate("whole") == 0
+    whole = len(attack.batches)
+    first = attack.batches.count(attack.batches[0])
+    assert first > 3
+    assert evaluate("killed", stop_at=first + 3) == 130
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+    assert evaluate("killed") == 0
+    # All but the first network and two batches of the second.
+    assert len(attack.batches) == whole - first - 2
+    assert states(tmp_path / "killed") == []
+    entries = networks_of(tmp_path / "whole")
+    assert networks_of(tmp_path / "killed") == entries
+    assert [(name, entry["source"]) for name, entry in entries.items()] == [
+        (name, str(tmp_path / name))
+        for name in ("first/net.keras", "second/net.keras", "served")
+    ]
+    table, again = (
+        (tmp_path / name / "examples.tsv").read_text()
+        for name in ("whole", "killed")
+    )
+    assert table == again
+    check_rows(table, entries)
+    shown = capfd.readouterr().out
+    assert "(2 of 3)" in shown and "95 % interval" in shown
+    assert all(f"\n{name}  " in shown for name in entries)
+
+
+def check_rows(table, entries):
+    """Checks that the rows of `examples.tsv` make up the figures."""
+    header, *rows = (line.split("\t") for line in table.splitlines())
+    rows = [dict(zip(header, row, strict=True)) for row in rows]
+    assert len(rows) == 60 * len(entries)
+    for name, entry in entries.items():
+        own = [row for row in rows if row["network"] == name]
+        assert [row["index"] for row in own] == [str(i) for i in range(60)]
+        (attack,) = entry["robust_accuracy"]
+        for column, share in (
+            ("correct", entry["natural_accuracy"]),
+            (f"robust.{attack}", entry["robust_accuracy"][attack]),
+        ):
+            assert np.mean([int(row[column]) for row in own]) == share
+        assert all(
+            (row["label"] == row["predicted"]) == (row["correct"] == "1")
+            for row in own
+        )

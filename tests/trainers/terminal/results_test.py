@@ -61,7 +61,7 @@ def test_intervals_balanced_accuracy_and_warnings_are_shown():
     table, *notes = results.table([("dense", phase, {})]).split("\n\n")
     _, _, _, interval, balanced = table.splitlines()
     assert interval.split("  ")[1] == "95 % interval"
-    assert "81.2-95.0 %" in interval and "40.0-60.0 %" in interval
+    assert "81.2 to 95.0 %" in interval and "40.0 to 60.0 %" in interval
     assert interval.split()[-1] == "-"
     assert balanced.split()[:5] == ["balanced", "90.0", "%", "45.0", "%"]
     assert notes == [
