@@ -9,10 +9,13 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import hydra_tf as ht
+from hydra_tf.registry.attacks import ATTACKS
 from tests.trainers import binaries
 from tests.trainers import networks
+from trainers.run import finished_network
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +170,13 @@ def attack(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def three(model, tmp_path):
+def three(data_dir, tmp_path):
     """The flags of three networks, two with the same name and a SavedModel."""
+    model = networks.nearest_mean(data_dir)
     files = [tmp_path / name / "net.keras" for name in ("first", "second")]
     other = keras.models.clone_model(model)
-    other.set_weights([0.9 * weights for weights in model.get_weights()])
+    kernel, bias = model.get_weights()
+    other.set_weights([kernel, 0.9 * bias])
     for file, network in zip(files, (model, other), strict=True):
         file.parent.mkdir()
         network.save(file)
@@ -191,7 +196,7 @@ def networks_of(folder):
 
 
 def test_stopped_in_the_second_of_three_it_goes_on_there(
-    attack, command, three, tmp_path, capfd
+    attack, three, data_dir, tmp_path, capfd
 ):
     def evaluate(folder, stop_at=None):
         attack.batches.clear()
@@ -199,7 +204,10 @@ def test_stopped_in_the_second_of_three_it_goes_on_there(
         return binaries.run(
             "evaluate",
             *three,
-            *command[1:-1],
+            "--dataset=digits",
+            f"--data_dir={data_dir}",
+            "--epsilon=0.05",
+            "--eval_batch_size=10",
             "--eval_attacks=odd_attack:brighten",
             "--eval_examples=60",
             f"--output_dir={tmp_path / folder}",
@@ -250,3 +258,117 @@ def check_rows(table, entries):
             (row["label"] == row["predicted"]) == (row["correct"] == "1")
             for row in own
         )
+
+
+@pytest.fixture(scope="module")
+def served(model, tmp_path_factory):
+    """The network as the SavedModels of this library, Keras and TensorFlow."""
+    folder = tmp_path_factory.mktemp("served")
+    ht.export_saved_model(model, folder / "own")
+    model.export(folder / "keras", verbose=False)
+    tf.saved_model.save(model, folder / "tensorflow")
+    return [
+        finished_network.load(str(folder / name), ht.data.info("digits"))
+        for name in ("own", "keras", "tensorflow")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", ATTACKS.names)
+def test_saved_models_have_the_figures_of_the_network(
+    attack, model, served, data_dir
+):
+    images, labels = ht.data.load(
+        "digits", "test", batch_size=64, data_dir=data_dir
+    ).arrays(40)
+    threat_model = ATTACKS.entry(attack).threat_models[0]
+    results = [
+        ht.evaluation.evaluate(
+            network,
+            images,
+            labels,
+            attacks=[attack],
+            epsilon={"linf": 0.08, "l2": 0.5}[threat_model],
+            threat_model=threat_model,
+            num_steps=5,
+            num_restarts=2,
+        )
+        for network in (model, *(each.network for each in served))
+    ]
+    assert 0 < results[0].robust_accuracy[attack] < 1
+    for result in results[1:]:
+        assert result.examples() == results[0].examples()
+        assert result.curves == results[0].curves
+
+
+@pytest.mark.slow
+def test_custom_gradients_survive_in_a_saved_model(tmp_path, data_dir):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 1)),
+            keras.layers.Conv2D(4, 3, activation="silu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Activation("gelu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    ht.export_saved_model(model, tmp_path / "served")
+    source = finished_network.load(
+        str(tmp_path / "served"), ht.data.info("digits")
+    )
+    source.check_gradients(ht.data.info("digits"))
+    images = tf.random.stateless_uniform((8, 8, 8, 1), (1, 2))
+    labels = tf.argmax(model(images), -1)
+    attacked = [
+        ht.attacks.pgd(
+            each, images, labels, epsilon=0.1, step_size=0.03, num_steps=4
+        )
+        for each in (model, source.network)
+    ]
+    np.testing.assert_array_equal(*attacked)
+
+
+@pytest.mark.slow
+def test_killed_in_the_second_autoattack_of_three_it_resumes(
+    three, data_dir, tmp_path
+):
+    command = (
+        *three,
+        "--dataset=digits",
+        f"--data_dir={data_dir}",
+        "--epsilon=0.05",
+        "--eval_batch_size=20",
+        "--eval_attacks=autoattack",
+        "--eval_examples=60",
+    )
+    folder = tmp_path / "killed"
+    killed = binaries.start("evaluate", *command, f"--output_dir={folder}")
+
+    def second_is_attacked():
+        done = list(folder.glob(".evaluation-*-done.json"))
+        return len(done) == 1 and len(states(folder)) > 1
+
+    binaries.wait_until(second_is_attacked, killed, seconds=200)
+    killed.kill()
+    killed.communicate(timeout=60)
+    before = sorted(folder.glob(".evaluation-*-done.json"))
+    stamps = [path.stat().st_mtime_ns for path in before]
+    assert len(before) == 1
+    resumed = binaries.start("evaluate", *command, f"--output_dir={folder}")
+    binaries.wait_until(
+        lambda: len(list(folder.glob(".evaluation-*-done.json"))) > 1,
+        resumed,
+        seconds=200,
+    )
+    # That of the first network was not written again.
+    assert [path.stat().st_mtime_ns for path in before] == stamps
+    resumed.communicate(timeout=300)
+    assert resumed.returncode == 0
+    whole = tmp_path / "whole"
+    assert binaries.run("evaluate", *command, f"--output_dir={whole}") == 0
+    assert networks_of(folder) == networks_of(whole)
+    assert (folder / "examples.tsv").read_text() == (
+        whole / "examples.tsv"
+    ).read_text()
