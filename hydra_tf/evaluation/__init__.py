@@ -10,6 +10,9 @@ from hydra_tf.evaluation.intervals import wilson_interval
 from hydra_tf.evaluation.network import as_exported
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.result import Evaluation
+from hydra_tf.evaluation.sanity import Sanity
+from hydra_tf.evaluation.sanity import sanity
+from hydra_tf.evaluation.sanity_checks import Check
 from hydra_tf.evaluation.settings import CertificationSettings
 from hydra_tf.evaluation.settings import EvaluationSettings
 from hydra_tf.evaluation.settings import SmoothingSettings
@@ -18,13 +21,16 @@ __all__ = [
     "BoundProver",
     "Certificates",
     "CertificationSettings",
+    "Check",
     "Evaluation",
     "EvaluationSettings",
+    "Sanity",
     "SmoothingSettings",
     "as_exported",
     "balanced_accuracy",
     "certify",
     "evaluate",
+    "sanity",
     "security_curve",
     "table_of",
     "wilson_interval",
