@@ -7,10 +7,10 @@ from absl import flags
 _SANITY = flags.DEFINE_bool(
     "sanity",
     False,
-    "Whether to check that the robust accuracy can be believed, as Evaluating "
-    "Adversarial Robustness (Carlini et al., 2019) has it: more steps are never "
-    "weaker, an unbounded radius leaves nothing, gradients do not vanish and so "
-    "on. It takes a few hundred of the images.",
+    "Whether to check if the robust accuracy can be believed, after Evaluating "
+    "Adversarial Robustness (Carlini et al., 2019): more steps are never weaker, "
+    "an unbounded radius leaves nothing, gradients do not vanish and so on. The "
+    "first 200 images are taken.",
 )
 
 

@@ -28,8 +28,8 @@ _SOURCE = flags.DEFINE_multi_string(
     "source",
     None,
     "Network to start from: the folder of an earlier run, or any .keras file. "
-    "trainers.evaluate takes SavedModels, too, and several networks, separated "
-    "by commas or each by a --source of its own; elsewhere the last one counts.",
+    "trainers.evaluate takes SavedModels, too, and several networks, by commas "
+    "or each by a --source of its own; elsewhere the last one counts.",
 )
 _PRECISION = define(PRECISION)
 

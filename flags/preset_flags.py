@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import difflib
 import itertools
 import os
@@ -65,14 +66,17 @@ def _expanded(
         arguments: Words of a command line, or lines of a file.
         within: The files that lead there, each included by the one before.
     """
-    rest = iter(arguments)
-    for argument in rest:
+    rest = collections.deque(arguments)
+    while rest:
+        argument = rest.popleft()
         flag, equals, value = argument.partition("=")
         if argument == "--":
             yield argument
             yield from rest
+            return
         elif flag in ("--preset", "-preset", "--flagfile", "-flagfile"):
-            value = value if equals else next(rest, "")
+            if not equals:
+                value = rest.popleft() if rest else ""
             found = _find(flag.lstrip("-"), value)
             if not found:
                 # absl ignores --flagfile without a value.
@@ -85,14 +89,12 @@ def _expanded(
                     "take that line out of it"
                 )
             lines = _expanded(_lines(path, argument), (*within, path))
-            rest = list(rest)
             # Several add up, but not with those that a file would start from.
             replaced = any(map(_is_source, rest))
             yield from itertools.filterfalse(
                 lambda line, replaced=replaced: replaced and _is_source(line),
                 lines,
             )
-            rest = iter(rest)
         else:
             yield argument
 

@@ -6,8 +6,9 @@ Example:
         --output_dir=runs/demo_attacked
 
 A source is the folder of a run, a .keras file or the folder of a SavedModel;
-several are separated by commas. With --flagfile=runs/demo/flags.txt the settings
-are those of the run. The same command resumes an evaluation that was stopped.
+several are separated by commas. With --flagfile=runs/demo/flags.txt the
+settings are those of the run. The same command resumes an evaluation that was
+stopped.
 """
 
 from __future__ import annotations

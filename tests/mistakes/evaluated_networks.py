@@ -117,6 +117,10 @@ COMMANDS = {
         ),
         ["[0, 1]", "255"],
     ),
+    "evaluated_sanity_without_a_radius": (
+        "evaluate --source={folder} --sanity --epsilon=0",
+        ["--sanity", "above 0", "--eval_epsilon=0"],
+    ),
     "evaluated_into_the_saved_model": (
         (served(flat, name="run"), "evaluate --source={folder}/run"),
         ["--output_dir=", "no run of these programs"],

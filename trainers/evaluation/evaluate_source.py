@@ -1,7 +1,8 @@
 """Evaluating the networks of `--source`.
 
 ```
-metrics.json   networks: the figures of each; phases.evaluate: of a single one
+metrics.json   networks: the figures of each; phases.evaluate: of a single one;
+               sanity: what --sanity found, by network
 examples.tsv   a row for every image and network
 flags.txt      the settings, where the folder is not that of a training run
 ```
@@ -17,6 +18,7 @@ from flags import evaluate_flags
 from flags import evaluation_flags
 from hydra_tf import evaluation
 from hydra_tf import files
+from hydra_tf.errors import InputError
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from trainers.evaluation import examples
@@ -40,6 +42,10 @@ def run() -> None:
     info = parsed.data.info
     folder = RunFolder(parsed.run.output_dir)
     folder.check()
+    if evaluate_flags.sanity_from_flags() and not parsed.evaluation.epsilon:
+        raise InputError(
+            "--sanity needs a radius above 0. Received: --eval_epsilon=0"
+        )
     given = source_list.split(parsed.model.sources)
     sources = {
         name: finished_network.load(each, info)
@@ -60,22 +66,18 @@ def run() -> None:
             f"evaluate: {source.path} on {len(labels)} images of {info.name}"
             f"{count}"
         )
-        measured[name] = measuring.measure_once(
-            source.network,
-            measuring.Task(images, labels, chosen[name], source.fingerprint),
-            folder=folder,
-            phase=_PHASE,
-            progress=parsed.execution.progress,
-        )
+        arguments: dict[str, Any] = {
+            "network": source.network,
+            "task": measuring.Task(
+                images, labels, chosen[name], source.fingerprint
+            ),
+            "folder": folder,
+            "phase": _PHASE,
+            "progress": parsed.execution.progress,
+        }
+        measured[name] = measuring.measure_once(**arguments)
         if evaluate_flags.sanity_from_flags():
-            say(f"sanity of {name}")
-            checks[name] = evaluation.sanity(
-                source.network,
-                images,
-                labels,
-                chosen[name],
-                progress=parsed.execution.progress,
-            )
+            checks[name] = measuring.check_once(**arguments)
     entries = {
         name: {
             "source": str(source.path),
@@ -84,23 +86,20 @@ def run() -> None:
         }
         for name, source in sources.items()
     }
+    sanity = {name: each["record"] for name, each in checks.items()}
     examples.write(folder.examples, measured)
     folder.merge_metrics(
         {
             "networks": entries,
             **_of_single(entries),
             **_of_folder(parsed, sources, entries, folder),
-            **(
-                {"sanity": {n: each.to_dict() for n, each in checks.items()}}
-                if checks
-                else {}
-            ),
+            **({"sanity": sanity} if sanity else {}),
         }
     )
     measuring.forget(folder, _PHASE)
     say(f"\n{results.table(_rows(sources, entries))}\n")
     for name, each in checks.items():
-        say(f"Sanity of {name}:\n\n{each}\n")
+        say(f"Sanity of {name}:\n\n{each['text']}\n")
     say(f"Every image:  {folder.examples}")
     say(f"All figures:  {folder.metrics}")
 

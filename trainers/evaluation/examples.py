@@ -1,4 +1,4 @@
-"""The table of what attacks and proofs found, image by image: `examples.tsv`."""
+"""What attacks and proofs found, image by image: `examples.tsv`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def write(path: pathlib.Path, measured: Mapping[str, Measured]) -> None:
             not measured of a network are empty.
     """
     header = list(
-        dict.fromkeys(name for each in measured.values() for name in each.header)
+        dict.fromkeys(
+            name for each in measured.values() for name in each.header
+        )
     )
     lines = ["\t".join(["network", *header])]
     for network, each in measured.items():

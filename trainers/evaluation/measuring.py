@@ -16,7 +16,8 @@ from hydra_tf import files
 from hydra_tf.resumable import digest
 from trainers.run.folder import RunFolder
 
-_SHAPE = {"figures": dict, "header": [str], "rows": [[str]]}
+_MEASURED = {"figures": dict, "header": [str], "rows": [[str]]}
+_CHECKED = {"record": dict, "text": str}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ def measure_once(
     The arguments are those of `measure`.
     """
     path = folder.path / _state(phase, f"{task.name}-done")
-    kept = files.read_json(path, _SHAPE)
+    kept = files.read_json(path, _MEASURED)
     if kept is not None:
         return Measured(**kept)
     measured = Measured.of(
@@ -126,6 +127,31 @@ def measure_once(
     )
     files.write_json(path, dataclasses.asdict(measured))
     return measured
+
+
+def check_once(
+    network: Callable[..., Any],
+    task: Task,
+    *,
+    folder: RunFolder,
+    phase: str,
+    progress: str,
+) -> dict[str, Any]:
+    """Makes the checks of `hydra_tf.evaluation.sanity`, as `measure_once` does.
+
+    Returns:
+        `record`, as `metrics.json` holds it, and `text`, for the screen.
+    """
+    path = folder.path / _state(phase, f"{task.name}-sanity")
+    kept = files.read_json(path, _CHECKED)
+    if kept is not None:
+        return kept
+    found = evaluation.sanity(
+        network, task.images, task.labels, task.settings, progress=progress
+    )
+    checked = {"record": files.as_json(found.to_dict()), "text": str(found)}
+    files.write_json(path, checked)
+    return checked
 
 
 def forget(folder: RunFolder, phase: str) -> None:

@@ -14,10 +14,9 @@ from trainers.model_card.entries import section
 from trainers.run import records
 from trainers.terminal import results
 
-
 _DETAILS = (
     "Intervals are Wilson's at 95 % confidence. A balanced accuracy is the mean "
-    "of the accuracies within the classes; it is given where it differs."
+    "of those within the classes; it is given where it differs."
 )
 
 

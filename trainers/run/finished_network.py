@@ -66,9 +66,7 @@ class FinishedNetwork:
             InputError: If there are none.
         """
         if self.is_saved_model:
-            source.check_gradients(
-                self.network, f"--source={self.path}", info
-            )
+            source.check_gradients(self.network, f"--source={self.path}", info)
 
     def check_provable(self, needed_by: str) -> None:
         """Checks that there are bounds for every layer.

@@ -1,4 +1,4 @@
-"""Evaluations from the command line: several networks, resuming, own attacks."""
+"""Evaluations from the command line: several networks, resuming."""
 
 import importlib
 import json
@@ -196,8 +196,21 @@ def networks_of(folder):
 
 
 def test_stopped_in_the_second_of_three_it_goes_on_there(
-    attack, three, data_dir, tmp_path, capfd
+    attack, three, data_dir, tmp_path, capfd, monkeypatch
 ):
+    checked = []
+
+    def sanity(network, images, labels, settings, *, progress):
+        checked.append(network)
+        check = ht.evaluation.Check(
+            name="more_steps", passed=True, finding="no weaker"
+        )
+        return ht.evaluation.Sanity(
+            checks=(check,), attack={}, num_examples=len(labels), seconds=0.0
+        )
+
+    monkeypatch.setattr(ht.evaluation, "sanity", sanity)
+
     def evaluate(folder, stop_at=None):
         attack.batches.clear()
         attack.stop_at = stop_at
@@ -210,6 +223,7 @@ def test_stopped_in_the_second_of_three_it_goes_on_there(
             "--eval_batch_size=10",
             "--eval_attacks=odd_attack:brighten",
             "--eval_examples=60",
+            "--sanity",
             f"--output_dir={tmp_path / folder}",
         )
 
@@ -222,6 +236,7 @@ def test_stopped_in_the_second_of_three_it_goes_on_there(
     assert evaluate("killed") == 0
     # All but the first network and two batches of the second.
     assert len(attack.batches) == whole - first - 2
+    assert len(checked) == 6
     assert states(tmp_path / "killed") == []
     entries = networks_of(tmp_path / "whole")
     assert networks_of(tmp_path / "killed") == entries
@@ -237,7 +252,12 @@ def test_stopped_in_the_second_of_three_it_goes_on_there(
     check_rows(table, entries)
     shown = capfd.readouterr().out
     assert "(2 of 3)" in shown and "95 % interval" in shown
-    assert all(f"\n{name}  " in shown for name in entries)
+    for name in entries:
+        assert f"\n{name}  " in shown and f"Sanity of {name}:\n" in shown
+    assert "ok      more steps  no weaker" in shown
+    found = json.loads((tmp_path / "killed" / "metrics.json").read_text())
+    assert found["sanity"].keys() == entries.keys()
+    assert all(each["passed"] for each in found["sanity"].values())
 
 
 def check_rows(table, entries):
@@ -323,7 +343,7 @@ def test_custom_gradients_survive_in_a_saved_model(tmp_path, data_dir):
     labels = tf.argmax(model(images), -1)
     attacked = [
         ht.attacks.pgd(
-            each, images, labels, epsilon=0.1, step_size=0.03, num_steps=4
+            each, images, labels, epsilon=0.1, step_size=0.03, seed=3
         )
         for each in (model, source.network)
     ]
@@ -341,7 +361,7 @@ def test_killed_in_the_second_autoattack_of_three_it_resumes(
         "--epsilon=0.05",
         "--eval_batch_size=20",
         "--eval_attacks=autoattack",
-        "--eval_examples=60",
+        "--eval_examples=20",
     )
     folder = tmp_path / "killed"
     killed = binaries.start("evaluate", *command, f"--output_dir={folder}")

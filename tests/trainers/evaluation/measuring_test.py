@@ -40,8 +40,12 @@ def stopped(monkeypatch, tmp_path):
     def start(phase="prune", **changes):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(evaluation, "evaluate", stop)
-            measuring.measure(network, task(**changes), **where(tmp_path, phase))
-        return {phase: states(tmp_path, phase) for phase in ("prune", "finetune")}
+            measuring.measure(
+                network, task(**changes), **where(tmp_path, phase)
+            )
+        return {
+            phase: states(tmp_path, phase) for phase in ("prune", "finetune")
+        }
 
     return start
 
