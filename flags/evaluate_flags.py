@@ -7,10 +7,9 @@ from absl import flags
 _SANITY = flags.DEFINE_bool(
     "sanity",
     False,
-    "Whether to check if the robust accuracy can be believed, after Evaluating "
-    "Adversarial Robustness (Carlini et al., 2019): more steps are never weaker, "
-    "an unbounded radius leaves nothing, gradients do not vanish and so on. The "
-    "first 200 images are taken.",
+    "Whether to check that robust accuracy can be believed, after Carlini "
+    "et al. (2019): more steps are not weaker, an unbounded radius leaves "
+    "nothing, gradients do not vanish and so on. The first 200 images are taken.",
 )
 
 

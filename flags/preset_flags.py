@@ -89,12 +89,10 @@ def _expanded(
                     "take that line out of it"
                 )
             lines = _expanded(_lines(path, argument), (*within, path))
-            # Several add up, but not with those that a file would start from.
-            replaced = any(map(_is_source, rest))
-            yield from itertools.filterfalse(
-                lambda line, replaced=replaced: replaced and _is_source(line),
-                lines,
-            )
+            if any(map(_is_source, rest)):
+                # Several add up, but not with those of a file before them.
+                lines = itertools.filterfalse(_is_source, lines)
+            yield from lines
         else:
             yield argument
 

@@ -86,7 +86,7 @@ def run() -> None:
         }
         for name, source in sources.items()
     }
-    sanity = {name: each["record"] for name, each in checks.items()}
+    sanity = {name: found["record"] for name, found in checks.items()}
     examples.write(folder.examples, measured)
     folder.merge_metrics(
         {
@@ -98,8 +98,8 @@ def run() -> None:
     )
     measuring.forget(folder, _PHASE)
     say(f"\n{results.table(_rows(sources, entries))}\n")
-    for name, each in checks.items():
-        say(f"Sanity of {name}:\n\n{each['text']}\n")
+    for name, found in checks.items():
+        say(f"Sanity of {name}:\n\n{found['text']}\n")
     say(f"Every image:  {folder.examples}")
     say(f"All figures:  {folder.metrics}")
 

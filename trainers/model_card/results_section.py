@@ -15,8 +15,8 @@ from trainers.run import records
 from trainers.terminal import results
 
 _DETAILS = (
-    "Intervals are Wilson's at 95 % confidence. A balanced accuracy is the mean "
-    "of those within the classes; it is given where it differs."
+    "Intervals are Wilson's at 95 % confidence. Balanced accuracy is the mean "
+    "over the classes; it is given where it differs."
 )
 
 
