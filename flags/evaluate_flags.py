@@ -9,7 +9,7 @@ _SANITY = flags.DEFINE_bool(
     False,
     "Whether to check that robust accuracy can be believed, after Carlini "
     "et al. (2019): more steps are not weaker, an unbounded radius leaves "
-    "nothing, gradients do not vanish and so on. The first 200 images are taken.",
+    "nothing, gradients do not vanish and so on. On the first 200 images.",
 )
 
 
