@@ -70,10 +70,15 @@ class Probe:
         self._logits_of = as_logits_function(network)
 
     @functools.cached_property
+    def first(self) -> Answers:
+        """What the network said first."""
+        return self.answers()
+
+    @functools.cached_property
     def correct(self) -> np.ndarray:
-        """Bool array, which images the network gets right."""
+        """Bool array, which images the network got right then."""
         # TensorFlow's choice among logits that are equal or nan.
-        classes = tf.argmax(self.answers().logits, -1, tf.int32)
+        classes = tf.argmax(self.first.logits, -1, tf.int32)
         return classes.numpy() == self._labels
 
     def answers(self, batch_size: int | None = None) -> Answers:
@@ -90,7 +95,9 @@ class Probe:
             )
             for row in range(0, len(self._images), batch_size)
         ]
-        return Answers(*(np.concatenate(each) for each in zip(*parts)))
+        return Answers(
+            *(np.concatenate(each) for each in zip(*parts, strict=True))
+        )
 
     def pgd(
         self,
