@@ -68,7 +68,7 @@ def write(metrics: Mapping[str, Any]) -> str:
     if any(section(phase, "balanced_accuracy") for phase in phases.values()):
         parts.append(_DETAILS)
     parts += [
-        f"**{line.capitalize()}**"
+        f"**{line[:1].upper()}{line[1:]}**"
         for line in results.warnings(
             [(name, as_mapping(phase), {}) for name, phase in phases.items()]
         )
