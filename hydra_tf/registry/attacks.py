@@ -144,6 +144,7 @@ class AttackEntry(Entry):
         minimum_norm: Whether it looks for the smallest perturbation, of any
             size where `epsilon` is `None`. An evaluation runs it without
             limit, for robust accuracy at every radius.
+        black_box: Whether it needs no gradients.
     """
 
     threat_models: tuple[str, ...] = THREAT_MODELS
@@ -152,6 +153,7 @@ class AttackEntry(Entry):
     library: str = ""
     ensemble: bool = False
     minimum_norm: bool = False
+    black_box: bool = False
 
     def reads(self, name: str) -> bool:
         """Whether it has a setting of that name."""
@@ -277,6 +279,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
             settings=(EPSILON, THREAT_MODEL, NUM_QUERIES),
             fixed={NUM_QUERIES.name: NUM_QUERIES.default},
             compiled=True,
+            black_box=True,
         ),
         _cleverhans(
             "pgd",
@@ -352,6 +355,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
                 help="Loss at which it stops; by default never.",
             ),
             threat_models=("linf",),
+            black_box=True,
         ),
     ),
     AttackEntry,

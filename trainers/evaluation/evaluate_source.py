@@ -21,6 +21,8 @@ from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
+from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.table import is_own
 from trainers.evaluation import examples
 from trainers.evaluation import measuring
 from trainers.evaluation import source_list
@@ -114,7 +116,12 @@ def _settings(
         chosen = dataclasses.replace(chosen, bounds=())
     if chosen.bounds:
         source.check_provable(f"--eval_certify={','.join(chosen.bounds)}")
-    if chosen.attacks:
+    if any(
+        not ATTACKS.entry(name).black_box
+        for name in chosen.attacks
+        # Nobody knows what a user's own needs; it is tried out.
+        if not is_own(name)
+    ):
         source.check_gradients(parsed.data.info)
     return chosen
 
