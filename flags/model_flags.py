@@ -24,27 +24,35 @@ _MODEL = define(
         "then it is checked against the source.",
     )
 )
-_SOURCE = flags.DEFINE_string(
+_SOURCE = flags.DEFINE_multi_string(
     "source",
     None,
-    "Network to start from: the folder of an earlier run, or any .keras file.",
+    "Network to start from: the folder of an earlier run, or any .keras file. "
+    "trainers.evaluate takes SavedModels, too, and several networks, by commas "
+    "or each by a --source of its own; elsewhere the last one counts.",
 )
 _PRECISION = define(PRECISION)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """Which network, and in which precision; the fields are flags."""
+    """Which network, and in which precision; the fields are flags.
+
+    Of several `--source` the last one is `source`.
+    """
 
     model: str | None
     source: str | None
+    sources: tuple[str, ...]
     precision: str
 
 
 def model_from_flags() -> ModelSettings:
     """Returns the settings that the parsed flags stand for."""
+    sources = tuple(_SOURCE.value or ())
     return ModelSettings(
         model=_MODEL.value,
-        source=_SOURCE.value,
+        source=sources[-1] if sources else None,
+        sources=sources,
         precision=_PRECISION.value,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import difflib
 import itertools
 import os
@@ -65,14 +66,17 @@ def _expanded(
         arguments: Words of a command line, or lines of a file.
         within: The files that lead there, each included by the one before.
     """
-    rest = iter(arguments)
-    for argument in rest:
+    rest = collections.deque(arguments)
+    while rest:
+        argument = rest.popleft()
         flag, equals, value = argument.partition("=")
         if argument == "--":
             yield argument
             yield from rest
+            return
         elif flag in ("--preset", "-preset", "--flagfile", "-flagfile"):
-            value = value if equals else next(rest, "")
+            if not equals:
+                value = rest.popleft() if rest else ""
             found = _find(flag.lstrip("-"), value)
             if not found:
                 # absl ignores --flagfile without a value.
@@ -84,9 +88,17 @@ def _expanded(
                     f"{' and '.join(map(os.path.basename, within))}; "
                     "take that line out of it"
                 )
-            yield from _expanded(_lines(path, argument), (*within, path))
+            lines = _expanded(_lines(path, argument), (*within, path))
+            if any(map(_is_source, rest)):
+                # Several add up, but not with those of a file before them.
+                lines = itertools.filterfalse(_is_source, lines)
+            yield from lines
         else:
             yield argument
+
+
+def _is_source(argument: str) -> bool:
+    return argument.partition("=")[0] in ("--source", "-source")
 
 
 def _lines(path: str, argument: str) -> list[str]:

@@ -65,6 +65,11 @@ def percent(fraction: float | None) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def percent_range(low: float, high: float) -> str:
+    """Returns two fractions as `"71.1 to 86.7 %"`."""
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
 def number(value: float | None) -> str:
     """Returns a number as `"94,096"`, or `"-"` for `None`."""
     if value is None:

@@ -73,6 +73,7 @@ TESTED_BY = {
     "bounds/rules/pooling": "bounds/rules/layers",
     "bounds/rules/shapes": "bounds/soundness",
     "data/stored": "data/sources",
+    "evaluation/sanity_checks": "evaluation/sanity",
     "layers/kernel_scope": "layers/reuse",
     "pruning/channels/costs": "pruning/channels/groups",
     "pruning/channels/rules": "pruning/channels/flow",

@@ -34,6 +34,10 @@ def test_percent():
     assert text.percent(None) == "-"
 
 
+def test_percent_range():
+    assert text.percent_range(0, 0.0861) == "0.0 to 8.6 %"
+
+
 def test_radius_of_whole_levels_is_a_ratio():
     assert text.radius(8 / 255) == "8/255 (0.03137)"
     assert text.radius(0.1) == "0.1"

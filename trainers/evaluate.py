@@ -1,16 +1,19 @@
-r"""Measures a network's natural accuracy and its accuracy under attacks.
+r"""Measures natural accuracy of networks and their accuracy under attacks.
 
 Example:
     python -m trainers.evaluate --source=runs/demo --dataset=digits \
         --epsilon=0.15 --eval_attacks=pgd,cleverhans_mim \
         --output_dir=runs/demo_attacked
 
-The source may also be the folder of a SavedModel. With
---flagfile=runs/demo/flags.txt the settings are those of the run.
+A source is the folder of a run, a .keras file or the folder of a SavedModel;
+several are separated by commas. With --flagfile=runs/demo/flags.txt the
+settings are those of the run. The same command resumes an evaluation that was
+stopped.
 """
 
 from __future__ import annotations
 
+from flags import evaluate_flags  # noqa: F401  Defines --sanity.
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
 from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines all other flags.

@@ -38,7 +38,7 @@ def of_network(
     )
     found = []
     values = logits.numpy()
-    if _are_probabilities(values):
+    if are_probabilities(values):
         found.append(
             "the network returns probabilities, not logits: gradients vanish "
             "where it is sure; attack it without its softmax"
@@ -88,11 +88,12 @@ def of_square(before: float, after: float) -> list[str]:
     ]
 
 
-def _share(flags: np.ndarray) -> float:
-    return float(np.mean(flags))
-
-
-def _are_probabilities(values: np.ndarray) -> bool:
+def are_probabilities(values: np.ndarray) -> bool:
+    """Whether every row of what a network returns is >= 0 and sums to 1."""
     if not np.all(np.isfinite(values) & (values >= 0)):
         return False
     return bool(np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING))
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(np.mean(flags))

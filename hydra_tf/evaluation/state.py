@@ -78,8 +78,9 @@ class State:
 
         Args:
             name: Its name.
-            **initial: What it holds as long as nothing is done: numbers,
-                lists of them, Boolean arrays.
+            **initial: What it holds as long as nothing is done: finite
+                numbers, lists of numbers or texts, Boolean arrays. Another
+                array comes back as a list.
         """
         return self._parts.setdefault(name, initial)
 
@@ -132,7 +133,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 def _encoded(value: Any) -> Any:
     """Returns Boolean arrays as text such as `"0110"`."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype == bool:
         return "".join("01"[int(each)] for each in value)
     return value
 

@@ -141,6 +141,10 @@ class AttackEntry(Entry):
         library: The package it comes from, where that is not this one.
         ensemble: Whether it is AutoAttack: several attacks, each on what
             withstood those before.
+        minimum_norm: Whether it looks for the smallest perturbation, of any
+            size where `epsilon` is `None`. An evaluation runs it without
+            limit, for robust accuracy at every radius.
+        black_box: Whether it needs no gradients.
     """
 
     threat_models: tuple[str, ...] = THREAT_MODELS
@@ -148,6 +152,8 @@ class AttackEntry(Entry):
     compiled: bool = False
     library: str = ""
     ensemble: bool = False
+    minimum_norm: bool = False
+    black_box: bool = False
 
     def reads(self, name: str) -> bool:
         """Whether it has a setting of that name."""
@@ -264,6 +270,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
             help="FMN, which looks for the smallest perturbation",
             settings=(EPSILON, NUM_STEPS, THREAT_MODEL, RADIUS_STEP),
             compiled=True,
+            minimum_norm=True,
         ),
         AttackEntry(
             name="square",
@@ -272,6 +279,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
             settings=(EPSILON, THREAT_MODEL, NUM_QUERIES),
             fixed={NUM_QUERIES.name: NUM_QUERIES.default},
             compiled=True,
+            black_box=True,
         ),
         _cleverhans(
             "pgd",
@@ -347,6 +355,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
                 help="Loss at which it stops; by default never.",
             ),
             threat_models=("linf",),
+            black_box=True,
         ),
     ),
     AttackEntry,

@@ -16,3 +16,9 @@ def test_network_and_precision_arrive():
 def test_misspelt_network_is_refused_at_once():
     with pytest.raises(flags.Error, match="Did you mean 'vgg16_bn'"):
         parse("--model=vgg16bn")
+
+
+def test_several_sources_are_kept_and_the_last_one_counts():
+    model = parse("--source=a,b", "--source=c").model
+    assert (model.sources, model.source) == (("a,b", "c"), "c")
+    assert parse().model.sources == ()

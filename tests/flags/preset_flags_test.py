@@ -136,3 +136,15 @@ def test_file_that_is_no_text_is_an_error(tmp_path):
     (tmp_path / "own").write_bytes(b"--seed=\xff")
     with pytest.raises(flags.Error, match="own: cannot be read: it is no text"):
         preset_flags.expand([f"--flagfile={tmp_path / 'own'}"])
+
+
+def test_sources_after_a_file_stand_in_place_of_its_own(tmp_path):
+    file = tmp_path / "run.flags"
+    file.write_text("--source=dense\n--source=other\n--seed=1\n")
+    given = f"--flagfile={file}"
+    own = ["--source=dense", "--source=other", "--seed=1"]
+    assert preset_flags.expand([given]) == own
+    assert preset_flags.expand([given, "--source=a", "--source", "b"]) == [
+        *("--seed=1", "--source=a", "--source", "b")
+    ]
+    assert preset_flags.expand(["--source=a", given]) == ["--source=a", *own]

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
+from hydra_tf.registry.attacks import ATTACKS
 from tests.trainers import binaries
 
 PHASES = ("pretrain", "prune", "finetune")
@@ -306,30 +307,27 @@ def test_methods_run_through_the_same_commands(
 
 
 def test_saved_model_and_run_are_evaluated_alike(
-    whole, tmp_path, data_dir, capfd
+    whole, tmp_path, data_dir, capfd, monkeypatch
 ):
-    figures = []
-    for number, source in enumerate([whole, whole / "saved_model"]):
-        folder = tmp_path / str(number)
-        code = binaries.run(
-            "evaluate",
-            *binaries.TINY,
-            data_dir,
-            f"--source={source}",
-            "--eval_attacks=pgd,cleverhans_mim",
-            f"--output_dir={folder}",
-        )
-        assert code == 0
-        figures.append(metrics(folder)["phases"]["evaluate"])
-    for key in ("natural_accuracy", "robust_accuracy"):
-        assert figures[0][key] == figures[1][key]
-    entry = metrics(whole)["phases"]["finetune"]
-    assert figures[0]["natural_accuracy"] == entry["natural_accuracy"]
-    assert (
-        figures[0]["robust_accuracy"]["pgd"]
-        == (entry["robust_accuracy"]["pgd"])
+    square = ATTACKS.entry("square").fixed
+    monkeypatch.setitem(square, "num_queries", 20)
+    code = binaries.run(
+        "evaluate",
+        *binaries.TINY,
+        data_dir,
+        f"--source={whole},{whole / 'saved_model'}",
+        "--eval_attacks=pgd,apgd,square",
+        f"--output_dir={tmp_path}",
     )
-    assert "robust (cleverhans_mim)" in capfd.readouterr().out
+    assert code == 0
+    assert "phases" not in metrics(tmp_path)
+    run, served = metrics(tmp_path)["networks"].values()
+    for key in ("natural_accuracy", "robust_accuracy", "intervals"):
+        assert run[key] == served[key]
+    entry = metrics(whole)["phases"]["finetune"]
+    assert run["natural_accuracy"] == entry["natural_accuracy"]
+    assert run["robust_accuracy"]["pgd"] == entry["robust_accuracy"]["pgd"]
+    assert "robust (square)" in capfd.readouterr().out
 
 
 def test_export_writes_the_run_s_network(whole, tmp_path, data_dir):

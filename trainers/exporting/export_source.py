@@ -47,6 +47,6 @@ def run() -> None:
         },
     }
     if not finished_network.holds_training(folder):
-        record |= finished_network.record(parsed, info, source, folder)
+        record |= finished_network.record(parsed, info, [source], folder)
     model_card.write(folder.path, folder.merge_metrics(record))
     say(f"SavedModel: {folder.saved_model}")

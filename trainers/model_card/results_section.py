@@ -14,6 +14,11 @@ from trainers.model_card.entries import section
 from trainers.run import records
 from trainers.terminal import results
 
+_DETAILS = (
+    "Intervals are Wilson's at 95 % confidence. Balanced accuracy is the mean "
+    "over the classes; it is given where it differs."
+)
+
 
 def write(metrics: Mapping[str, Any]) -> str:
     """Returns the figures after each phase, and how they were measured.
@@ -45,6 +50,8 @@ def write(metrics: Mapping[str, Any]) -> str:
                 text.duration(phase.get("seconds")),
             ]
         )
+        for words, further in results.details(phase, attacks, proofs).items():
+            rows.append([words, *further, "", "", ""])
     header = [
         "after phase",
         "natural accuracy",
@@ -58,6 +65,14 @@ def write(metrics: Mapping[str, Any]) -> str:
     note = results.chance_note(map(as_mapping, phases.values()))
     if note:
         parts.append(note)
+    if any(section(phase, "balanced_accuracy") for phase in phases.values()):
+        parts.append(_DETAILS)
+    parts += [
+        f"**{line[:1].upper()}{line[1:]}**"
+        for line in results.warnings(
+            [(name, as_mapping(phase), {}) for name, phase in phases.items()]
+        )
+    ]
     described = [
         _measure(name, settings, meanings.of_attack(name))
         for name, settings in section(metrics, "attacks").items()

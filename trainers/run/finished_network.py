@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -55,6 +56,18 @@ class FinishedNetwork:
                 digest.update(source.fingerprint(file).encode())
         return digest.hexdigest()[:16]
 
+    def check_gradients(self, info: DatasetInfo) -> None:
+        """Checks that attacks can follow its gradients.
+
+        Args:
+            info: The data set.
+
+        Raises:
+            InputError: If there are none.
+        """
+        if self.is_saved_model:
+            source.check_gradients(self.network, f"--source={self.path}", info)
+
     def check_provable(self, needed_by: str) -> None:
         """Checks that there are bounds for every layer.
 
@@ -83,8 +96,8 @@ def load(where: str | None, info: DatasetInfo) -> FinishedNetwork:
     path = _path(where)
     if not source.is_saved_model(path):
         return load_keras(where, info)
-    network = source.load_saved_model(path)
-    source.check_saved_model(network, path, info)
+    network = source.load_saved_model(path, info)
+    source.check_logits(network, f"--source={path}", info)
     return FinishedNetwork(network, path)
 
 
@@ -98,6 +111,7 @@ def load_keras(where: str | None, info: DatasetInfo) -> FinishedNetwork:
     network = source.load(path)
     # A recipe's --model must not stand in the way of another network.
     source.check(network, f"--source={path}", info, None)
+    source.check_logits(network, f"--source={path}", info)
     return FinishedNetwork(network, path)
 
 
@@ -127,7 +141,7 @@ def write_flags(
 def record(
     parsed: Settings,
     info: DatasetInfo,
-    network: FinishedNetwork,
+    sources: Sequence[FinishedNetwork],
     folder: RunFolder,
 ) -> dict[str, Any]:
     """Returns what `metrics.json` says of a folder without training."""
@@ -136,7 +150,7 @@ def record(
             "name": folder.path.resolve().name,
             "command": environment.command(),
             "binary": startup.name(),
-            "source": str(network.path),
+            "source": ",".join(str(each.path) for each in sources),
             "seed": parsed.seed,
         },
         "environment": environment.describe(),

@@ -30,7 +30,9 @@ def as_flagfile(
             # To start again each time is not what a re-run should do.
             if value is None or flag.name == "overwrite":
                 continue
-            if isinstance(value, bool):
+            if isinstance(flag, flags.MultiFlag):
+                lines += [f"--{flag.name}={each}" for each in value]
+            elif isinstance(value, bool):
                 lines.append(f"--{'' if value else 'no'}{flag.name}")
             elif isinstance(value, list | tuple):
                 lines.append(f"--{flag.name}={','.join(map(str, value))}")

@@ -8,6 +8,7 @@ saved_model/                          the network for serving
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
 certify.tsv  certify.png              what is proved of each test image
+examples.tsv                          what attacks left of each test image
 flags.txt  metrics.json  README.md
 ```
 """
@@ -36,6 +37,7 @@ _FILES = (
     "learning_curves.png",
     "certify.tsv",
     "certify.png",
+    "examples.tsv",
     "flags.txt",
     "metrics.json",
     "README.md",
@@ -81,6 +83,10 @@ class RunFolder:
     @property
     def shrunk(self) -> pathlib.Path:
         return self.path / "shrunk.keras"
+
+    @property
+    def examples(self) -> pathlib.Path:
+        return self.path / "examples.tsv"
 
     @property
     def readme(self) -> pathlib.Path:

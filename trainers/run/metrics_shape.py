@@ -29,6 +29,9 @@ _PHASE = {
     "natural_accuracy?": float,
     "robust_accuracy?": _FIGURES,
     "certified_accuracy?": _FIGURES,
+    "intervals?": {str: [_NUMBER]},
+    "balanced_accuracy?": _FIGURES,
+    "warnings?": {str: [str]},
     "attacks?": _ATTACKS,
     "certification?": {str: dict},
     "num_examples?": int,
@@ -57,6 +60,7 @@ _COSTS = {"weights?": _NUMBER, "flops?": _NUMBER, "seconds?": _NUMBER}
 
 METRICS = {
     "phases?": {str: _PHASE},
+    "networks?": {str: {"source?": _TEXT, **_PHASE}},
     "attacks?": _ATTACKS,
     "certification?": ({str: dict}, None),
     "artifacts?": {

@@ -7,13 +7,16 @@ import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import hydra_tf.layers  # noqa: F401  Registers what .keras files hold.
 from hydra_tf import files
 from hydra_tf import models
+from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
@@ -66,16 +69,25 @@ def is_saved_model(path: pathlib.Path) -> bool:
     return os.path.isfile(path / "saved_model.pb")
 
 
-def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
+def load_saved_model(
+    path: pathlib.Path, info: DatasetInfo
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the function from images to logits of a SavedModel.
 
+    Gradients pass through it.
+
+    Args:
+        path: Its folder.
+        info: The data set.
+
     Raises:
-        InputError: If it cannot be loaded, or has other signatures.
+        InputError: If it cannot be loaded, has other signatures, or does not
+            take the images and know the classes.
     """
     try:
         loaded = tf.saved_model.load(str(path))
         serve = loaded.signatures["serving_default"]
-        (input_name,) = serve.structured_input_signature[1]
+        ((input_name, spec),) = serve.structured_input_signature[1].items()
         (output_name,) = serve.structured_outputs
     except Exception as error:
         raise InputError(
@@ -84,35 +96,100 @@ def load_saved_model(path: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
             f"({type(error).__name__}: {str(error)[:200]})"
         ) from error
 
-    def logits_of(images):
-        return serve(**{input_name: images})[output_name]
+    def serve_images(images):
+        return serve(**{input_name: tf.cast(images, spec.dtype)})[output_name]
 
+    def logits_of(images):
+        logits = tf.cast(serve_images(images), tf.float32)
+        # Attacks ask for the number of classes where a graph is built.
+        return tf.ensure_shape(logits, (None, info.num_classes))
+
+    _check_saved_model(serve_images, spec, path, info)
     # The signature does not keep the variables alive.
     logits_of.loaded = loaded  # type: ignore[attr-defined]
     return logits_of
 
 
-def check_saved_model(
-    logits_of: Callable[[tf.Tensor], tf.Tensor],
+def _check_saved_model(
+    serve: Callable[[tf.Tensor], tf.Tensor],
+    spec: tf.TensorSpec,
     path: pathlib.Path,
     info: DatasetInfo,
 ) -> None:
-    """Checks that a SavedModel takes the images and knows the classes.
-
-    Raises:
-        InputError: If it does not.
-    """
+    """Raises `InputError` unless a SavedModel suits the data set."""
+    if not spec.dtype.is_floating:
+        raise InputError(
+            f"--source={path} takes images of {spec.dtype.name}; it must take "
+            "floats in [0, 1]: make what turns these into its own range a part "
+            "of the network, and export it again"
+        )
+    size = spec.shape[0] if spec.shape.rank else None
+    if size is not None:
+        raise InputError(
+            f"--source={path} takes {size} image(s) at a time; export it with "
+            "a free batch size, as hydra_tf.export_saved_model does"
+        )
     try:
-        shape = logits_of(tf.zeros((1, *info.image_shape))).shape
+        shape = serve(tf.zeros((2, *info.image_shape))).shape
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise InputError(
-            f"--source={path} does not take images of shape "
+            f"--source={path} does not take batches of images of shape "
             f"{tuple(info.image_shape)}, those of --dataset={info.name}"
         ) from error
-    if tuple(shape) != (1, info.num_classes):
+    if tuple(shape) != (2, info.num_classes):
         raise InputError(
             f"--source={path} has outputs of shape {tuple(shape[1:])}; "
             f"--dataset={info.name} has {info.num_classes} classes"
+        )
+
+
+def check_logits(
+    network: Callable[..., Any], where: str, info: DatasetInfo
+) -> None:
+    """Checks by what a network returns that it is no probabilities.
+
+    Args:
+        network: The network.
+        where: What to call it in a message, such as `--source=x.keras`.
+        info: The data set.
+
+    Raises:
+        InputError: If they are probabilities.
+    """
+    images = np.random.default_rng(0).random((2, *info.image_shape), np.float32)
+    logits = as_logits_function(network)(tf.constant(images)).numpy()
+    if (logits >= 0).all() and np.allclose(logits.sum(-1), 1, atol=1e-3):
+        raise InputError(
+            f"{where} returns probabilities; it must return logits, so leave "
+            "its last softmax out"
+        )
+
+
+def check_gradients(
+    network: Callable[..., Any], where: str, info: DatasetInfo
+) -> None:
+    """Checks that attacks can follow a network's gradients.
+
+    Args:
+        network: The network.
+        where: What to call it in a message, such as `--source=x.keras`.
+        info: The data set.
+
+    Raises:
+        InputError: If there are none.
+    """
+    images = tf.fill((1, *info.image_shape), 0.5)
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            logits = as_logits_function(network)(images)
+        found, reason = tape.gradient(logits, images) is not None, ""
+    except LookupError as error:
+        found, reason = False, f" ({str(error)[:200]})"
+    if not found:
+        raise InputError(
+            f"{where} has no gradients from logits to images{reason}; give the "
+            ".keras file, or attacks that need none, --eval_attacks=square"
         )
 
 

@@ -15,13 +15,14 @@ Row = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns what was measured, a network a row.
+    """Returns what was measured, a network a row, and what to beware of.
 
     Args:
         rows: The networks.
     """
     note = chance_note(phase for _, phase, _ in rows)
-    return text.table(*cells(rows)) + (f"\n\n{note}" if note else "")
+    notes = [*([note] if note else []), *warnings(rows)]
+    return "\n\n".join([text.table(*cells(rows)), *notes])
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -46,15 +47,19 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         "SavedModel",
         "compressed",
     ]
-    return header, [
-        [
-            name,
-            *accuracies(phase, attacks, proofs),
-            text.size(size.get("bytes")),
-            text.size(size.get("compressed_bytes")),
-        ]
-        for name, phase, size in rows
-    ]
+    lines = []
+    for name, phase, size in rows:
+        lines.append(
+            [
+                name,
+                *accuracies(phase, attacks, proofs),
+                text.size(size.get("bytes")),
+                text.size(size.get("compressed_bytes")),
+            ]
+        )
+        for words, further in details(phase, attacks, proofs).items():
+            lines.append([f"  {words}", *further, "", ""])
+    return header, lines
 
 
 def accuracies(
@@ -76,6 +81,57 @@ def accuracies(
         text.percent(value) + (" (chance)" if name in at_chance else "")
         for name, value in named
     ] + [text.percent(certified.get(proof)) for proof in proofs]
+
+
+def details(
+    phase: Mapping[str, Any], attacks: Iterable[str], proofs: Iterable[str]
+) -> dict[str, list[str]]:
+    """Returns the cells of further lines about the same accuracies, by title.
+
+    Args:
+        phase: An entry in `phases`.
+        attacks: Names of the columns of robust accuracy.
+        proofs: Names of the columns of certified accuracy.
+    """
+    names = [chance.NATURAL, *attacks, *proofs]
+    lines = {}
+    intervals = phase.get("intervals") or {}
+    if intervals:
+        cells = (intervals.get(name) for name in names)
+        lines["95 % interval"] = [_interval(each) for each in cells]
+    balanced = phase.get("balanced_accuracy") or {}
+    plain = {
+        chance.NATURAL: phase.get("natural_accuracy"),
+        **(phase.get("robust_accuracy") or {}),
+        **(phase.get("certified_accuracy") or {}),
+    }
+    if any(
+        text.percent(value) != text.percent(plain[name])
+        for name, value in balanced.items()
+        if name in plain
+    ):
+        lines["balanced"] = [text.percent(balanced.get(name)) for name in names]
+    return lines
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    if not bounds or None in bounds:
+        return text.UNKNOWN
+    return text.percent_range(bounds[0], bounds[-1])
+
+
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """Returns what speaks against believing the figures, a line for each.
+
+    Args:
+        rows: The networks.
+    """
+    return [
+        f"warning: {name}, {attack}: {sentence}"
+        for name, phase, _ in rows
+        for attack, sentences in (phase.get("warnings") or {}).items()
+        for sentence in sentences
+    ]
 
 
 def chance_note(phases: Iterable[Mapping[str, Any]]) -> str:

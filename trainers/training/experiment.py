@@ -266,14 +266,17 @@ class Experiment:
         self.worked = True
         result = measuring.measure(
             network,
-            images,
-            labels,
-            self.settings.evaluation,
+            measuring.Task(
+                images,
+                labels,
+                self.settings.evaluation,
+                source.fingerprint(folder.finished(phase)),
+            ),
             folder=folder,
             phase=phase,
-            checkpoint=source.fingerprint(folder.finished(phase)),
             progress=self.settings.execution.progress,
         )
+        measuring.forget(folder, phase)
         say(f"  {result.summary()}")
         folder.merge_metrics(
             records.measured(

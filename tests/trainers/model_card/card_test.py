@@ -430,3 +430,18 @@ def test_channels_that_were_cut_out_have_a_section_of_their_own():
     without = model_card({**METRICS, "shrink": None})
     assert "## Channels cut out" not in without
     assert "exactly 0.0" in without
+
+
+def test_intervals_balanced_accuracy_and_warnings_are_in_the_results():
+    metrics = copy.deepcopy(METRICS)
+    metrics["phases"]["finetune"] |= {
+        "intervals": {"natural_accuracy": [0.964, 0.992], "pgd": [0.72, 0.81]},
+        "balanced_accuracy": {"natural_accuracy": 0.983, "pgd": 0.701},
+        "warnings": {"pgd": ["gradients are zero on 9 images"]},
+    }
+    card = model_card(metrics)
+    assert "| 95 % interval | 96.4 to 99.2 % | 72.0 to 81.0 % | - |" in card
+    assert "| balanced | 98.3 % | 70.1 % | - |" in card
+    assert "Intervals are Wilson's" in card
+    assert "**Warning: finetune, pgd: gradients are zero on 9 images**" in card
+    assert "Wilson" not in model_card(METRICS)

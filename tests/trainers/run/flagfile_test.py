@@ -14,6 +14,8 @@ def test_flagfile_gives_the_same_settings_again(tmp_path):
         "--compare=lwm,random",
         "--overwrite",
         "--model=vgg16_bn",
+        "--source=a,b",
+        "--source=c",
     ]
     with flagsaver.flagsaver():
         flags.FLAGS(["binary", "--output_dir=x", *arguments])

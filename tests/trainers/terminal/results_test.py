@@ -43,3 +43,30 @@ def test_row_has_what_was_measured_and_dashes_elsewhere():
     assert dense.split("  ")[0] == "dense"
     assert dense.endswith("2.0 kB   500 bytes")
     assert pruned.split() == ["pruned", "80.0", "%", "-", "-", "-", "-"]
+
+
+def test_intervals_balanced_accuracy_and_warnings_are_shown():
+    phase = {
+        "natural_accuracy": 0.9,
+        "robust_accuracy": {"pgd": 0.5, "autoattack": 0.4},
+        "certified_accuracy": {"ibp": 0.2},
+        "intervals": {
+            "natural_accuracy": [0.8123, 0.95],
+            "pgd": [0.4, 0.6],
+            "autoattack": [0.0, 0.3],
+        },
+        "balanced_accuracy": {"natural_accuracy": 0.9, "pgd": 0.45},
+        "warnings": {"autoattack": ["gradients are zero.", "it is random."]},
+    }
+    table, *notes = results.table([("dense", phase, {})]).split("\n\n")
+    _, _, _, interval, balanced = table.splitlines()
+    assert interval.split("  ")[1] == "95 % interval"
+    assert "81.2 to 95.0 %" in interval and "40.0 to 60.0 %" in interval
+    assert interval.split()[-1] == "-"
+    assert balanced.split()[:5] == ["balanced", "90.0", "%", "45.0", "%"]
+    assert notes == [
+        "warning: dense, autoattack: gradients are zero.",
+        "warning: dense, autoattack: it is random.",
+    ]
+    same = phase | {"balanced_accuracy": {"pgd": 0.5}}
+    assert "balanced" not in results.table([("dense", same, {})])
