@@ -217,7 +217,7 @@ def _search(
         (tf.constant(0), *state),
         parallel_iterations=1,
     )
-    return best
+    return ball_of(given.images).finish(best)
 
 
 def halvings(query: int | tf.Tensor, num_queries: int | tf.Tensor) -> tf.Tensor:
@@ -407,13 +407,16 @@ class _Bumps(_Windows):
         signs = tf.where(draws[:, None, None, 5:] < 0, -1.0, 1.0)
         norm = _channel_norm(kept)
         change = signs * tile + tf.math.divide_no_nan(kept, norm)
+        # Below zero if rounding took the norm out of the ball.
         unused = tf.square(ball.epsilon) - tf.reduce_sum(
             tf.square(delta), axis=[1, 2, 3], keepdims=True
         )
         available = tf.sqrt(
-            tf.square(norm)
-            + tf.square(_channel_norm(given_up))
-            + tf.nn.relu(unused) / self.channels
+            tf.nn.relu(
+                tf.square(norm)
+                + tf.square(_channel_norm(given_up))
+                + unused / self.channels
+            )
         )
         change *= tf.math.divide_no_nan(available, _channel_norm(change))
         delta = self.put(delta, taken_pixels, tf.zeros_like(given_up))
