@@ -16,6 +16,7 @@ from hydra_tf.attacks import noise
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.checks import check_attack_settings
 from hydra_tf.attacks.checks import check_model
+from hydra_tf.attacks.checks import check_target
 from hydra_tf.attacks.checks import checked_images
 from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
@@ -24,11 +25,11 @@ from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
+from hydra_tf.ops.rows import choose
 from hydra_tf.registry.attacks import APGD_LOSS
 from hydra_tf.registry.attacks import NUM_RESTARTS
 from hydra_tf.registry.attacks import NUM_SAMPLES
 from hydra_tf.registry.attacks import NUM_TARGETS
-from hydra_tf.registry.attacks import TARGET
 from hydra_tf.registry.calls import checked_call
 
 # Share of a step that is new; the rest goes on in the direction of the last.
@@ -128,7 +129,6 @@ def apgd(
     NUM_RESTARTS.check(num_restarts)
     NUM_TARGETS.check(num_targets)
     NUM_SAMPLES.check(num_samples)
-    TARGET.check(target)
     check_model(model)
     x = checked_images(x, model, clip)
     images = tf.cast(x, tf.float32)
@@ -144,8 +144,12 @@ def apgd(
     targets = 1
     if natural_logits is not None and loss == "dlr_targeted":
         targets = min(num_targets, losses.num_classes(natural_logits) - 1)
-    if target is not None:
-        _check_target(target, loss, targets)
+    if target is not None and loss != "dlr_targeted":
+        raise InputError(
+            "`target` needs loss='dlr_targeted'. Received: "
+            f"target={target!r}, loss={loss!r}"
+        )
+    check_target(target, targets)
     every = 1 if target is not None else targets
 
     def loss_of(attempt):
@@ -179,20 +183,6 @@ def apgd(
             num_restarts * every, images, attack, outcome_of
         )
     return tf.stop_gradient(tf.cast(x_adv, x.dtype))
-
-
-def _check_target(target: int | tf.Tensor, loss: str, targets: int) -> None:
-    """Raises `InputError` for a target that there is not."""
-    if loss != "dlr_targeted":
-        raise InputError(
-            "`target` needs loss='dlr_targeted'. Received: "
-            f"target={target!r}, loss={loss!r}"
-        )
-    if not tf.is_tensor(target) and target >= targets:
-        raise InputError(
-            f"`target` must be below {targets}, the number of targets. "
-            f"Received: target={target}"
-        )
 
 
 def windows(num_steps: int) -> list[int]:
@@ -285,11 +275,11 @@ def _climb(
                 gradient=gradient,
                 loss=loss,
                 rises=state.rises + tf.cast(loss > state.loss, tf.float32),
-                best=_choose(better, x_adv, state.best),
-                best_gradient=_choose(better, gradient, state.best_gradient),
+                best=choose(better, x_adv, state.best),
+                best_gradient=choose(better, gradient, state.best_gradient),
                 best_loss=tf.where(better, loss, state.best_loss),
                 broken=state.broken | wrong,
-                breaking=_choose(newly, x_adv, state.breaking),
+                breaking=choose(newly, x_adv, state.breaking),
             ),
         )
 
@@ -298,9 +288,9 @@ def _climb(
         no_gain = ~state.halved & (state.best_loss <= state.checked_loss)
         halve = stalls | no_gain
         return state._replace(
-            x_adv=_choose(halve, state.best, state.x_adv),
-            gradient=_choose(halve, state.best_gradient, state.gradient),
-            step_size=_choose(halve, state.step_size / 2.0, state.step_size),
+            x_adv=choose(halve, state.best, state.x_adv),
+            gradient=choose(halve, state.best_gradient, state.gradient),
+            step_size=choose(halve, state.step_size / 2.0, state.step_size),
             rises=tf.zeros_like(state.rises),
             checked_loss=state.best_loss,
             halved=halve,
@@ -325,7 +315,7 @@ def _climb(
         (tf.constant(0), tf.constant(0), state),
         parallel_iterations=1,
     )
-    return _choose(state.broken, state.breaking, state.best)
+    return choose(state.broken, state.breaking, state.best)
 
 
 def _start(
@@ -383,7 +373,7 @@ def _evaluation(
         overflow = tf.reduce_sum(
             gradient - gradient, axis=noise.image_axes(gradient)
         )
-        gradient = _choose(
+        gradient = choose(
             tf.equal(overflow, 0.0), gradient, tf.zeros_like(gradient)
         )
         return logits, loss, gradient
@@ -409,14 +399,6 @@ def _evaluation(
 
 def _misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, axis=-1, output_type=y.dtype) != y
-
-
-def _choose(rows: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """Returns `one` in some rows, elsewhere `other`.
-
-    A copy row by row; `tf.where` with a condition to broadcast is slower.
-    """
-    return tf.raw_ops.Select(condition=rows, x=one, y=other)
 
 
 def _like(old: _State, new: _State) -> _State:

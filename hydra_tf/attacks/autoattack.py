@@ -120,7 +120,8 @@ def autoattack(
 
     * `"standard"`: APGD on the cross-entropy, targeted APGD on the difference
       of logits ratio, targeted FAB, Square with 5,000 queries.
-    * `"plus"`: the same, and APGD on the untargeted ratio, with five restarts.
+    * `"plus"`: APGD on the cross-entropy and on the untargeted ratio, and
+      untargeted FAB, with five restarts each; Square; targeted APGD and FAB.
     * `"rand"`, for networks that are random: APGD on both losses, gradients
       averaged over 20 passes.
 

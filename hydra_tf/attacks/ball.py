@@ -72,7 +72,8 @@ class Ball:
     def project(self, x_adv):
         """Returns the points as they enter the next step."""
         if self.threat_model == "linf":
-            return tf.clip_by_value(x_adv, self.lower, self.upper)
+            # Faster on CPUs than `tf.clip_by_value` with images as limits.
+            return tf.minimum(tf.maximum(x_adv, self.lower), self.upper)
         delta = tf.clip_by_value(x_adv, *self.clip) - self.centre
         norm = _l2_norm(delta)
         factor = tf.where(

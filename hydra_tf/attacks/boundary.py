@@ -11,6 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
+from hydra_tf.ops.rows import choose
 
 # Each step finds at least one more pixel at its limit; seldom are ten needed.
 _MOST_STEPS = 100
@@ -49,26 +50,33 @@ def way_to_plane(
     offset = tf.math.divide_no_nan(offset, largest)
     direction = -tf.sign(offset) * tf.sign(normal)
     weight, distance = tf.abs(normal), tf.abs(offset)
-    room = tf.where(direction > 0, clip[1] - points, points - clip[0])
+    room = choose(direction > 0, clip[1] - points, points - clip[0])
     room = tf.nn.relu(room)
-    # A value moves by `speed * time`, until its room is used up.
-    speed = tf.ones_like(weight) if threat_model == "linf" else weight
-    arrival = tf.where(weight > 0, room / speed, float("inf"))
+    # A value moves by `speed * time`, until its room is used up; those that
+    # the plane does not depend on have no direction.
+    if threat_model == "linf":
+        speed, rates, arrival = tf.ones_like(largest), weight, room
+    else:
+        speed, rates = weight, tf.square(weight)
+        arrival = tf.math.divide_no_nan(room, weight)
+    gains = tf.math.multiply_no_nan(room, weight)
+    nothing = tf.zeros_like(weight)
 
-    def next_time(time, _):
-        stopped = arrival <= time
-        left = distance - total(tf.where(stopped, weight * room, 0.0))
-        rate = total(tf.where(stopped, 0.0, weight * speed))
+    def next_time(time, stopped, _):
+        left = distance - total(choose(stopped, gains, nothing))
+        rate = total(choose(stopped, nothing, rates))
         # Where all have stopped, the plane is out of reach.
-        later = tf.where(rate > 0, left / rate, time)
-        later = tf.maximum(time, later)
-        return later, tf.reduce_any(later > time)
+        later = tf.maximum(time, tf.where(rate > 0, left / rate, time))
+        now_stopped = arrival <= later
+        # If no other has stopped on the way, the plane is reached.
+        return later, now_stopped, tf.reduce_any(now_stopped != stopped)
 
-    time, _ = tf.while_loop(
-        lambda _, moving: moving,
+    start = tf.zeros_like(distance)
+    time, *_ = tf.while_loop(
+        lambda time, stopped, moving: moving,
         next_time,
-        (tf.zeros_like(distance), tf.constant(True)),
+        (start, arrival <= start, tf.constant(True)),
         maximum_iterations=_MOST_STEPS,
         parallel_iterations=1,
     )
-    return direction * tf.where(arrival <= time, room, speed * time)
+    return direction * tf.minimum(room, speed * time)

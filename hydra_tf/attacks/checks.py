@@ -14,6 +14,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import NUM_STEPS
 from hydra_tf.registry.attacks import STEP_SIZE
+from hydra_tf.registry.attacks import TARGET
 from hydra_tf.registry.attacks import THREAT_MODEL
 from hydra_tf.registry.objectives import CLIP
 
@@ -84,3 +85,21 @@ def check_model(model: Any) -> None:
             f"logits. Received: {model!r}"
         )
     check_ends_in_logits(model, "`model`")
+
+
+def check_target(target: int | tf.Tensor | None, num_targets: int) -> None:
+    """Raises `InputError` for a target that there is not.
+
+    Args:
+        target: Rank of the only class to try, or `None` for all. A tensor's
+            value is not checked.
+        num_targets: Number of classes that are tried.
+    """
+    TARGET.check(target)
+    if target is None or tf.is_tensor(target):
+        return
+    if target >= num_targets:
+        raise InputError(
+            f"`target` must be below {num_targets}, the number of targets. "
+            f"Received: target={target}"
+        )

@@ -68,7 +68,7 @@ def _apgd(name: str, loss: str, num_restarts: int = 1, **settings: Any):
 
 
 _FAB_T = Part("fab-t", "fab", {"num_steps": 100}, targeted=True)
-_SQUARE = Part("square", "square", {"num_queries": 5000})
+_SQUARE = Part("square", "square", {"num_queries": 5000, "rescaled": False})
 
 # To add an attack, write its row here; one that is in no registry is left out.
 VERSIONS: dict[str, tuple[Part, ...]] = {
@@ -81,9 +81,15 @@ VERSIONS: dict[str, tuple[Part, ...]] = {
     "plus": (
         _apgd("apgd-ce", "ce", num_restarts=5),
         _apgd("apgd-dlr", "dlr", num_restarts=5),
-        dataclasses.replace(_FAB_T, num_restarts=5),
+        # Restarts of its own: the first is not random.
+        Part(
+            "fab",
+            "fab",
+            {"num_steps": 100, "targeted": False, "num_restarts": 5},
+        ),
         _SQUARE,
         _apgd("apgd-t", "dlr_targeted"),
+        _FAB_T,
     ),
     "rand": (
         _apgd("apgd-ce", "ce", num_samples=20),

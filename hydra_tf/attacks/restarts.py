@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf.attacks import noise
+from hydra_tf.ops.rows import choose
 
 
 def restart_seed(seed: tf.Tensor | None, restart: int | tf.Tensor):
@@ -56,10 +57,9 @@ def worst_of_restarts(
         # Not "greater": a loss that is NaN must not hide behind the images.
         higher = tf.logical_not(loss <= worst_loss)
         better = tf.where(broken == worst_broken, higher, broken)
-        chosen = tf.reshape(better, [-1] + [1] * (len(images.shape) - 1))
         return (
             restart + 1,
-            tf.where(chosen, x_adv, worst),
+            choose(better, x_adv, worst),
             tf.where(better, broken, worst_broken),
             tf.where(better, loss, worst_loss),
         )

@@ -22,11 +22,12 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
-from hydra_tf.ops.rows import per_row
+from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import update_rows
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import NUM_QUERIES
 from hydra_tf.registry.attacks import NUM_RESTARTS
+from hydra_tf.registry.attacks import RESCALED
 from hydra_tf.registry.attacks import THREAT_MODEL
 from hydra_tf.registry.calls import checked_call
 from hydra_tf.registry.objectives import CLIP
@@ -51,6 +52,7 @@ def square(
     epsilon: float,
     threat_model: str = "linf",
     num_queries: int = 5000,
+    rescaled: bool = True,
     num_restarts: int = 1,
     seed: noise.Seed = None,
     indices: tf.Tensor | None = None,
@@ -75,8 +77,10 @@ def square(
         epsilon: Float >= 0, radius of the ball; for Linf within the range of
             the images.
         threat_model: `"linf"` or `"l2"`.
-        num_queries: Integer >= 1, changes that are tried on an image; the size
-            of the squares shrinks in proportion.
+        num_queries: Integer >= 1, changes that are tried on an image.
+        rescaled: Whether the squares shrink in proportion to `num_queries`, to
+            the smallest at the end; otherwise as if these were 10,000, as in
+            AutoAttack.
         num_restarts: Integer >= 1, number of searches; of each image the worst
             result is kept, see `pgd`.
         seed: As in `pgd`.
@@ -103,6 +107,7 @@ def square(
     CLIP.check(clip)
     EPSILON.check_within(epsilon, threat_model, clip)
     NUM_QUERIES.check(num_queries)
+    RESCALED.check(rescaled)
     NUM_RESTARTS.check(num_restarts)
     given = attacked(model, x, y, indices=indices, clip=clip)
     shape = given.images.shape[1:]
@@ -120,6 +125,7 @@ def square(
             moves,
             lambda centre: given.ball(centre, epsilon, threat_model),
             num_queries,
+            num_queries if rescaled else _SCHEDULE,
             restart_seed(seed, restart),
         )
 
@@ -138,7 +144,9 @@ def square(
     return given.finished(run_in_graph(model, attack))
 
 
-def _search(given: Attacked, moves, ball_of, num_queries, seed):
+def _search(
+    given: Attacked, moves, ball_of, num_queries, schedule, seed
+) -> tf.Tensor:
     """Returns the points with the least margin that a random search finds."""
     rows = tf.shape(given.images)[0]
 
@@ -164,7 +172,7 @@ def _search(given: Attacked, moves, ball_of, num_queries, seed):
         last = tf.minimum(first + _QUERIES_AT_A_TIME, num_queries)
 
         def try_once(query, best, least, robust):
-            halved = halvings(query, num_queries)
+            halved = halvings(query, schedule)
             tried = moves.move(ball, best, halved, draws[:, query - first])
             logits = given.logits_of(tried)
             reached = margin(logits, labels)
@@ -172,7 +180,7 @@ def _search(given: Attacked, moves, ball_of, num_queries, seed):
             better = robust & (broken | (reached < least))
             return (
                 query + 1,
-                tf.where(per_row(better, best), tried, best),
+                choose(better, tried, best),
                 tf.where(better, reached, least),
                 robust & ~broken,
             )
@@ -209,7 +217,7 @@ def _search(given: Attacked, moves, ball_of, num_queries, seed):
         (tf.constant(0), *state),
         parallel_iterations=1,
     )
-    return best
+    return ball_of(given.images).finish(best)
 
 
 def halvings(query: int | tf.Tensor, num_queries: int | tf.Tensor) -> tf.Tensor:
@@ -217,7 +225,7 @@ def halvings(query: int | tf.Tensor, num_queries: int | tf.Tensor) -> tf.Tensor:
 
     Args:
         query: Integer, the number of the query, from 0.
-        num_queries: Integer, the number of all.
+        num_queries: Integer, the number of all by the schedule.
     """
     scaled = tf.cast(query, tf.int64) * _SCHEDULE
     scaled //= tf.cast(num_queries, tf.int64)
@@ -268,33 +276,46 @@ class _Windows:
     def __init__(self, height: int, width: int, channels: int) -> None:
         self.height, self.width, self.channels = height, width, channels
 
-    def place(self, draws: tf.Tensor, side: tf.Tensor):
-        """Returns rows and columns counted from a random square's corner.
+    def corners(self, draws: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+        """Returns the first row and column of random squares.
 
         Args:
             draws: Uniform in [-1, 1), shape `(images, 2)`.
             side: Integer scalar.
-
-        Returns:
-            Integers of shape `(images, height, 1)` and `(images, 1, width)`.
         """
         # As in the authors' program, by which figures are compared, a square
         # leaves out the last row and column, unless it fills the image.
         places = tf.maximum(tf.stack([self.height, self.width]) - side, 1)
-        corner = tf.cast(
+        corners = tf.cast(
             (draws + 1.0) / 2.0 * tf.cast(places, tf.float32), tf.int32
         )
-        corner = tf.minimum(corner, places - 1)[:, :, None, None]
-        rows = tf.range(self.height)[None, :, None] - corner[:, 0]
-        columns = tf.range(self.width)[None, None, :] - corner[:, 1]
-        return rows, columns
+        return tf.minimum(corners, places - 1)
 
-    @staticmethod
-    def inside(place, side: tf.Tensor) -> tf.Tensor:
-        """Returns whether pixels, `(images, height, width, 1)`, are in it."""
-        rows, columns = place
-        inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
-        return inside[..., None]
+    def pixels(self, corners: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+        """Returns which pixels of a batch are in squares, one of each image.
+
+        Returns:
+            Integers of shape `(images, side, side)`, which count the pixels of
+            all images.
+        """
+        along = tf.range(side)
+        rows = corners[:, 0, None, None] + along[:, None]
+        columns = corners[:, 1, None, None] + along
+        image = tf.range(tf.shape(corners)[0])[:, None, None]
+        return (image * self.height + rows) * self.width + columns
+
+    def take(self, images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+        """Returns pixels of images, shape `(images, side, side, channels)`."""
+        return tf.gather(tf.reshape(images, [-1, self.channels]), pixels)
+
+    def put(self, images, pixels, values) -> tf.Tensor:
+        """Returns images with other values of some pixels."""
+        replaced = tf.tensor_scatter_nd_update(
+            tf.reshape(images, [-1, self.channels]), pixels[..., None], values
+        )
+        return tf.reshape(
+            replaced, [-1, self.height, self.width, self.channels]
+        )
 
 
 class _Squares(_Windows):
@@ -314,9 +335,13 @@ class _Squares(_Windows):
     def move(self, ball, x_adv, halvings, draws):
         """Returns points with another square."""
         side = self.sides[halvings]
-        inside = self.inside(self.place(draws[:, :2], side), side)
-        face = tf.where(draws[:, None, None, 2:] < 0, ball.lower, ball.upper)
-        return tf.where(inside, face, x_adv)
+        pixels = self.pixels(self.corners(draws[:, :2], side), side)
+        face = tf.where(
+            draws[:, None, None, 2:] < 0,
+            self.take(ball.lower, pixels),
+            self.take(ball.upper, pixels),
+        )
+        return self.put(x_adv, pixels, face)
 
 
 class _Bumps(_Windows):
@@ -364,31 +389,54 @@ class _Bumps(_Windows):
     def move(self, ball, x_adv, halvings, draws):
         """Returns points of which a square gave its norm to another."""
         side = self.sides[halvings]
-        rows, columns = self.place(draws[:, :2], side)
-        to = self.inside((rows, columns), side)
-        taken = self.inside(self.place(draws[:, 2:4], side), side)
-        delta = x_adv - ball.centre
-        kept = tf.where(to, delta, 0.0)
-        norm = _channel_norm(kept)
-        turned = draws[:, 4, None, None] < 0
-        first = tf.clip_by_value(tf.where(turned, columns, rows), 0, side - 1)
-        second = tf.clip_by_value(tf.where(turned, rows, columns), 0, side - 1)
-        tile = tf.gather_nd(
-            self.bumps[halvings], tf.stack([first, second], axis=-1)
+        to, taken = (
+            self.corners(draws[:, each], side)
+            for each in (slice(0, 2), slice(2, 4))
         )
+        to_pixels, taken_pixels = (
+            self.pixels(each, side) for each in (to, taken)
+        )
+        delta = x_adv - ball.centre
+        kept = self.take(delta, to_pixels)
+        given_up = self.take(delta, taken_pixels)
+        # What both squares hold is counted once.
+        given_up = tf.where(self._shared(taken - to, side), 0.0, given_up)
+        turned = draws[:, 4, None, None] < 0
+        tile = self.bumps[halvings][:side, :side]
+        tile = tf.where(turned, tf.transpose(tile), tile)[..., None]
         signs = tf.where(draws[:, None, None, 5:] < 0, -1.0, 1.0)
-        change = signs * tile[..., None]
-        change += tf.math.divide_no_nan(kept, norm)
-        change = tf.where(to, change, 0.0)
+        norm = _channel_norm(kept)
+        change = signs * tile + tf.math.divide_no_nan(kept, norm)
+        # Below zero if rounding took the norm out of the ball.
         unused = tf.square(ball.epsilon) - tf.reduce_sum(
             tf.square(delta), axis=[1, 2, 3], keepdims=True
         )
         available = tf.sqrt(
-            tf.square(_channel_norm(tf.where(to | taken, delta, 0.0)))
-            + tf.nn.relu(unused) / self.channels
+            tf.nn.relu(
+                tf.square(norm)
+                + tf.square(_channel_norm(given_up))
+                + unused / self.channels
+            )
         )
         change *= tf.math.divide_no_nan(available, _channel_norm(change))
-        return _scaled(ball, tf.where(to, change, tf.where(taken, 0.0, delta)))
+        delta = self.put(delta, taken_pixels, tf.zeros_like(given_up))
+        delta = self.put(delta, to_pixels, change)
+        # Squares and ball have shared the norm: it is that of the ball.
+        return tf.raw_ops.ClipByValue(
+            t=ball.centre + delta,
+            clip_value_min=ball.clip[0],
+            clip_value_max=ball.clip[1],
+        )
+
+    @staticmethod
+    def _shared(shift: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+        """Returns which pixels of squares lie in others, moved by `-shift`."""
+        along = tf.range(side)
+        rows, columns = (
+            (at >= 0) & (at < side)
+            for at in (along + shift[:, axis, None] for axis in (0, 1))
+        )
+        return (rows[:, :, None] & columns[:, None, :])[..., None]
 
 
 def _channel_norm(x: tf.Tensor) -> tf.Tensor:

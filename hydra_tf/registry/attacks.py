@@ -66,6 +66,12 @@ NUM_QUERIES = Count(
     lower=1,
     help="Changes that Square Attack tries on an image.",
 )
+RESCALED = Switch(
+    name="rescaled",
+    flag=None,
+    default=True,
+    help="Whether the squares shrink in proportion to the queries.",
+)
 NUM_TARGETS = Count(
     name="num_targets",
     flag=None,
@@ -79,7 +85,7 @@ FMN_STEP_SIZE = Number(
     default=1.0,
     lower=0,
     exclude_lower=True,
-    help="L2 norm of the first step of FMN.",
+    help="Length of the first step of FMN.",
 )
 RADIUS_STEP = Number(
     name="radius_step",
@@ -90,6 +96,34 @@ RADIUS_STEP = Number(
     exclude_lower=True,
     exclude_upper=True,
     help="By which share the radius of FMN changes in its first step.",
+)
+FMN_LOSS = Choice(
+    name="loss",
+    flag=None,
+    default="margin",
+    choices=("margin", "ce", "dlr"),
+    help="What leads FMN out of the class.",
+)
+OPTIMIZER = Choice(
+    name="optimizer",
+    flag=None,
+    default="sgd",
+    choices=("sgd", "adam", "adamax"),
+    help="How FMN's steps follow its gradients.",
+)
+DIRECTION = Choice(
+    name="direction",
+    flag=None,
+    default="unit",
+    choices=("unit", "steepest"),
+    help="Whether FMN follows the gradient or, in Linf, its signs.",
+)
+SCHEDULE = Choice(
+    name="schedule",
+    flag=None,
+    default="cosine",
+    choices=("cosine", "plateau", "constant"),
+    help="How FMN's step size falls.",
 )
 SEED = Count(name="seed", default=0, help="Seed of the random starts.")
 
@@ -105,6 +139,12 @@ TARGET = Count(
     name="target",
     flag=None,
     help="Rank of the only class that a targeted attack tries.",
+)
+TARGETED = Switch(
+    name="targeted",
+    flag=None,
+    default=True,
+    help="Whether an attack tries one class after the other.",
 )
 NUM_SAMPLES = Count(
     name="num_samples",
@@ -222,6 +262,18 @@ def _apgd(name: str, help: str, loss: str) -> AttackEntry:
     )
 
 
+def _fmn(name: str, help: str, **fixed: Any) -> AttackEntry:
+    return AttackEntry(
+        name=name,
+        target="hydra_tf.attacks.fmn:fmn",
+        help=help,
+        settings=(EPSILON, NUM_STEPS, THREAT_MODEL, RADIUS_STEP),
+        fixed=fixed,
+        compiled=True,
+        minimum_norm=True,
+    )
+
+
 def _cleverhans(name: str, help: str, *settings: Any, **fields: Any):
     return AttackEntry(
         name=f"cleverhans_{name}",
@@ -264,13 +316,28 @@ ATTACKS: Registry[AttackEntry] = Registry(
             fixed={NUM_TARGETS.name: NUM_TARGETS.default},
             compiled=True,
         ),
-        AttackEntry(
-            name="fmn",
-            target="hydra_tf.attacks.fmn:fmn",
-            help="FMN, which looks for the smallest perturbation",
-            settings=(EPSILON, NUM_STEPS, THREAT_MODEL, RADIUS_STEP),
-            compiled=True,
-            minimum_norm=True,
+        _fmn("fmn", "FMN, which looks for the smallest perturbation"),
+        # Options of the adversarial-pruning benchmark; its own figures are
+        # those of the first, with step sizes tuned for each network.
+        _fmn(
+            "fmn_dlr",
+            "FMN on the ratio of logits, along the steepest descent",
+            loss="dlr",
+            direction="steepest",
+        ),
+        _fmn(
+            "fmn_plateau",
+            "the same, its step size halved on plateaus",
+            loss="dlr",
+            direction="steepest",
+            schedule="plateau",
+        ),
+        _fmn(
+            "fmn_adam",
+            "FMN on the ratio of logits, by Adam",
+            loss="dlr",
+            optimizer="adam",
+            step_size=0.05,
         ),
         AttackEntry(
             name="square",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import hydra_tf as ht
 from hydra_tf.attacks import apgd
+from hydra_tf.attacks import cleverhans_attack
 from hydra_tf.attacks import cross_entropy
 from hydra_tf.attacks import losses
 from hydra_tf.attacks import pgd
@@ -110,6 +111,19 @@ def test_at_least_as_strong_as_pgd(case, arrays, norm):
     )()
     by_apgd = withstand(compiled(model, x, y, **common))
     assert by_apgd <= withstand(by_pgd) + 1
+    for num_steps in (20, 100):
+        keras.utils.set_random_seed(0)
+        common |= {"num_steps": num_steps}
+        by_cleverhans = cleverhans_attack(
+            "pgd",
+            model,
+            x,
+            y,
+            step_size=epsilon / 4,
+            **{key: common[key] for key in common if key != "seed"},
+        )
+        ours = withstand(compiled(model, x, y, **common))
+        assert ours <= withstand(by_cleverhans)
     assert 0 < by_apgd < 64
 
 

@@ -1,5 +1,6 @@
 """Tests of AutoAttack."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -250,6 +251,57 @@ def test_two_classes_have_one_target(monkeypatch):
     worst = np.clip(flat - 0.05 * np.sign(slope), 0, 1)
     np.testing.assert_array_equal(
         found.robust, np.sum(worst * slope, axis=1) > 0
+    )
+
+
+def test_single_image_and_labels_in_a_column(short):
+    # Images whose index is that of the set: the first.
+    whole = autoattack(curved, IMAGES, LABELS[:, None], epsilon=0.015)
+    one = autoattack(curved, IMAGES[:1], LABELS[:1, None], epsilon=0.015)
+    np.testing.assert_array_equal(one.broken_by, whole.broken_by[:1])
+    np.testing.assert_allclose(one.images, whole.images[:1], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_network_of_lower_precision(short):
+    with keras.dtype_policies.DTypePolicyScope("mixed_bfloat16"):
+        network = small_network()
+    y = np.argmax(network(IMAGES), axis=1)
+    found = autoattack(network, IMAGES, y, epsilon=0.3)
+    assert found.images.dtype == np.float32
+    assert not np.any(found.robust)
+    assert np.max(np.abs(found.images - IMAGES)) <= 0.3 + 1e-6
+    np.testing.assert_array_equal(
+        np.argmax(network(found.images), axis=1) == y, found.robust
+    )
+
+
+@pytest.mark.slow
+def test_strategy_does_not_change_the_result(short):
+    keras.utils.set_random_seed(0)
+    plain = small_network()
+    devices = [each.name for each in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.MirroredStrategy(devices[:2])
+    assert strategy.num_replicas_in_sync == 2
+    with strategy.scope():
+        mirrored = small_network()
+    mirrored.set_weights(plain.get_weights())
+    y = np.argmax(plain(IMAGES), axis=1)
+    expected = autoattack(plain, IMAGES, y, epsilon=0.05)
+    assert 0 < expected.robust.sum() < 7
+    same(autoattack(mirrored, IMAGES, y, epsilon=0.05), expected)
+    with strategy.scope():
+        same(autoattack(mirrored, IMAGES, y, epsilon=0.05), expected)
+
+
+def small_network():
+    return keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(3),
+        ]
     )
 
 

@@ -42,6 +42,41 @@ def test_versions_hold_the_budget_of_the_literature(version):
             assert part.settings["num_queries"] == 5000
 
 
+def test_versions_are_those_of_the_reference():
+    def restarts(part):
+        return part.num_restarts * part.settings.get("num_restarts", 1)
+
+    named = {
+        version: [(part.name, restarts(part)) for part in parts]
+        for version, parts in ensemble.VERSIONS.items()
+    }
+    assert named == {
+        "standard": [
+            ("apgd-ce", 1),
+            ("apgd-t", 1),
+            ("fab-t", 1),
+            ("square", 1),
+        ],
+        "plus": [
+            ("apgd-ce", 5),
+            ("apgd-dlr", 5),
+            ("fab", 5),
+            ("square", 1),
+            ("apgd-t", 1),
+            ("fab-t", 1),
+        ],
+        "rand": [("apgd-ce", 1), ("apgd-dlr", 1)],
+    }
+    stages = ensemble.Ensemble(curved, IMAGES, epsilon=0.1).stages
+    # Every targeted attack sees what withstood the targets before.
+    assert [each.target for each in stages] == [
+        None,
+        *range(4),
+        *range(4),
+        None,
+    ]
+
+
 def test_stages_are_restarts_and_targets(short):
     stages = ensemble.Ensemble(curved, IMAGES, epsilon=0.1).stages
     # Five classes: four targets; what is in no registry is left out.

@@ -1,4 +1,4 @@
-"""Targeted FAB."""
+"""FAB, towards targets and without."""
 
 import functools
 
@@ -39,6 +39,35 @@ def test_smallest_perturbations_are_those_of_the_reference(case, threat_model):
     found = strength.distances(x_adv, x, threat_model)
     np.testing.assert_allclose(found, expected, rtol=0.05)
     np.testing.assert_allclose(np.mean(found), np.mean(expected), rtol=0.01)
+
+
+@pytest.mark.parametrize("threat_model", THREAT_MODELS)
+def test_target_alone_and_none(case, threat_model):
+    arrays = golden.load("autoattack")
+    fixed = f"AA1/fixed/{strength.NORMS[threat_model]}/fab_t_norm"
+    rows = arrays["AA1/fixed/image_index"][:8]
+    expected = arrays[fixed][:8]
+    x, y = case.images[rows], case.labels[rows]
+
+    def distances(**settings):
+        x_adv = fab(
+            case.network,
+            x,
+            y,
+            epsilon=1.0 if threat_model == "linf" else 100.0,
+            threat_model=threat_model,
+            **settings,
+        )
+        assert not np.any(case.robust(x_adv, rows))
+        return strength.distances(x_adv, x, threat_model)
+
+    np.testing.assert_allclose(
+        distances(target=tf.constant(3)), expected[:, 3], rtol=0.01
+    )
+    # Without a target it finds the nearest of all boundaries.
+    np.testing.assert_allclose(
+        distances(targeted=False), np.min(expected, axis=1), rtol=0.01
+    )
 
 
 @pytest.mark.parametrize("threat_model", THREAT_MODELS)
@@ -157,6 +186,9 @@ def test_attacks_within_a_graph_with_any_number_of_images(case):
         ({"num_targets": 0}, "`num_targets` must be a whole number >= 1"),
         ({"num_restarts": 0}, "`num_restarts` must be a whole number >= 1"),
         ({"threat_model": "l1"}, "`threat_model` must be one of 'linf', 'l2'"),
+        ({"target": 3}, "`target` must be below 3, the number of targets"),
+        ({"target": 0, "targeted": False}, "`target` needs targeted=True"),
+        ({"targeted": 1}, "`targeted` must be"),
         ({"step_size": 0.1}, r"fab\(\) has no argument `step_size`"),
     ],
 )

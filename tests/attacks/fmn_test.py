@@ -48,6 +48,54 @@ def test_finds_the_boundary_of_a_linear_network(threat_model):
     )
 
 
+OPTIONS = [
+    {"loss": "dlr", "direction": "steepest"},
+    {"loss": "dlr", "direction": "steepest", "schedule": "plateau"},
+    {"loss": "dlr", "schedule": "constant", "step_size": 0.1},
+    {"loss": "ce"},
+    {"loss": "dlr", "optimizer": "adam", "step_size": 0.05},
+    {"loss": "ce", "optimizer": "adamax", "step_size": 0.02},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_options_find_perturbations_about_as_small(case, options):
+    arrays = golden.load("autoattack")
+    expected = np.min(arrays["AA1/fixed/Linf/fab_t_norm"], axis=1)
+    rows = arrays["AA1/fixed/image_index"]
+    x, y = case.images[rows], case.labels[rows]
+    x_adv = fmn(case.network, x, y, **options)
+    assert not np.any(case.robust(x_adv, rows))
+    ratio = strength.distances(x_adv, x, "linf") / expected
+    assert np.median(ratio) < 1.15
+    plain = strength.distances(fmn(case.network, x, y), x, "linf")
+    assert np.any(np.abs(plain / expected - ratio) > 1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threat_model", THREAT_MODELS)
+def test_as_strong_as_the_ensemble(threat_model):
+    arrays = golden.load("autoattack")
+    norm = strength.NORMS[threat_model]
+    for name, most in (("AA1", 0.02), ("AA2", 0.02)):
+        given = strength.case(name)
+        epsilon = float(arrays[f"eps_{norm}"])
+        x_adv = fmn(
+            given.network,
+            given.images,
+            given.labels,
+            epsilon=epsilon,
+            threat_model=threat_model,
+            num_steps=200,
+            loss="dlr",
+            direction="steepest",
+        )
+        strongest = arrays[f"{name}/{norm}/accuracy_standard"].mean()
+        robust = np.mean(given.robust(x_adv))
+        assert strongest - 0.001 <= robust <= strongest + most
+
+
 def test_images_beyond_the_radius_and_mistakes_stay(case):
     x, y = case.images[:48], case.labels[:48]
     every, near = (
@@ -99,6 +147,10 @@ def test_attacks_within_a_graph_with_any_number_of_images(case):
         ({"step_size": 0}, "`step_size` must be a number > 0"),
         ({"radius_step": 1}, "`radius_step` must be a number in"),
         ({"threat_model": "l1"}, "`threat_model` must be one of 'linf', 'l2'"),
+        ({"loss": "kl"}, "`loss` must be one of 'margin', 'ce', 'dlr'"),
+        ({"optimizer": "lion"}, "`optimizer` must be one of 'sgd', 'adam'"),
+        ({"schedule": "linear"}, "`schedule` must be one of 'cosine'"),
+        ({"direction": "sign"}, "`direction` must be one of 'unit'"),
         ({"seed": 1}, r"fmn\(\) has no argument `seed`"),
     ],
 )

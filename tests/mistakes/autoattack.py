@@ -17,6 +17,16 @@ def apgd(x=None, y=None, network=None, **settings):
     return _row(ht.attacks.apgd, x, y, network, {"num_steps": 1} | settings)
 
 
+def fab(**settings):
+    """Returns a row's function: the same with `fab`."""
+    return _row(ht.attacks.fab, None, None, None, {"num_steps": 1} | settings)
+
+
+def fmn(**settings):
+    """Returns a row's function: the same with `fmn`."""
+    return _row(ht.attacks.fmn, None, None, None, {"num_steps": 1} | settings)
+
+
 def _row(attack, x, y, network, settings):
     def mistake(given):
         attack(
@@ -221,6 +231,30 @@ PYTHON = {
     "autoattack_apgd_target_without_targets": (
         apgd(loss="ce", target=1),
         ["`target`", "loss='dlr_targeted'", "'ce'"],
+    ),
+    "autoattack_fab_rank_out_of_range": (
+        fab(target=2),
+        ["`target`", "below 2", "target=2"],
+    ),
+    "autoattack_fab_target_without_targets": (
+        fab(target=0, targeted=False),
+        ["`target`", "targeted=True", "targeted=False"],
+    ),
+    "autoattack_fmn_loss_of_the_benchmark": (
+        fmn(loss="LL"),
+        ["`loss`", "'margin', 'ce', 'dlr'", "'LL'"],
+    ),
+    "autoattack_fmn_unknown_optimizer": (
+        fmn(optimizer="SGD"),
+        ["`optimizer`", "'sgd', 'adam', 'adamax'", "'SGD'"],
+    ),
+    "autoattack_fmn_unknown_schedule": (
+        fmn(schedule="CALR"),
+        ["`schedule`", "'cosine', 'plateau', 'constant'", "'CALR'"],
+    ),
+    "autoattack_fmn_no_step": (
+        fmn(step_size=0),
+        ["`step_size`", "> 0"],
     ),
     "autoattack_evaluated_misspelt": (
         evaluated(attacks=["auto_attack"]),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import per_row
 from hydra_tf.ops.rows import row_indices
 from hydra_tf.ops.rows import update_rows
@@ -36,3 +37,11 @@ def test_indices_of_rows_and_values_for_them():
     np.testing.assert_array_equal(row_indices(x, None), [0, 1])
     assert row_indices(x, np.array([7, 5], np.int32)).dtype == tf.int64
     assert per_row(tf.constant([1, 2]), x).shape == (2, 1, 1)
+
+
+def test_rows_and_values_are_chosen():
+    one, other = tf.ones([2, 2]), tf.zeros([2, 2])
+    rows = choose(tf.constant([True, False]), one, other)
+    np.testing.assert_array_equal(rows, [[1, 1], [0, 0]])
+    values = choose(tf.constant([[True, False]] * 2), one, other)
+    np.testing.assert_array_equal(values, [[1, 0], [1, 0]])

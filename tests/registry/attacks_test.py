@@ -13,7 +13,7 @@ from hydra_tf.registry.attacks import ATTACKS
 def test_every_attack_takes_what_its_row_says(entry):
     attack = entry.load()
     assert entry.help
-    draws = entry.name != "fmn"
+    draws = not entry.minimum_norm
     assert accepts_argument(attack, "seed") == draws
     for name in ("epsilon", "step_size", "num_steps", "num_restarts"):
         if entry.reads(name):
