@@ -124,6 +124,38 @@ class Experiment:
                 the folder holds a run of other settings. Then nothing was
                 written.
         """
+        phases = self.check(epochs, compared)
+        self.folder.open(overwrite=self.settings.run.overwrite)
+        for phase in phases:
+            self.folder.phase(phase.name).check_settings(phase.record())
+        files.write_text(
+            self.folder.flagfile, as_flagfile(environment.command())
+        )
+        for line in self.settings.unread(epochs):
+            say(line)
+
+    def check(
+        self,
+        epochs: Mapping[str, int],
+        compared: Sequence[str] = (),
+        *,
+        network: bool = True,
+        images: bool = True,
+    ) -> list[training.Phase]:
+        """Checks what can be checked before a run begins; writes nothing.
+
+        Args:
+            epochs: The phases of the run, each with its epochs.
+            compared: Methods that prune the same network for comparison.
+            network: Whether the network is made and checked.
+            images: Whether the images are read and checked, too.
+
+        Returns:
+            The phases as the flags say.
+
+        Raises:
+            InputError: As `begin`.
+        """
         self.epochs = dict(epochs)
         overwrite = self.settings.run.overwrite
         self.folder.check(overwrite=overwrite)
@@ -133,7 +165,8 @@ class Experiment:
         methods = [self.pruning(name) for name in (None, *compared)]
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
-        if overwrite or not self.folder.phase(first).is_finished:
+        begun = self.folder.phase(first).is_finished and not overwrite
+        if network and not begun:
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             starting.check_prunable(
@@ -144,15 +177,9 @@ class Experiment:
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
-            self._check_data()
-        self.folder.open(overwrite=overwrite)
-        for phase in phases:
-            self.folder.phase(phase.name).check_settings(phase.record())
-        files.write_text(
-            self.folder.flagfile, as_flagfile(environment.command())
-        )
-        for line in self.settings.unread(epochs):
-            say(line)
+            if images:
+                self._check_data()
+        return phases
 
     def _check_data(self) -> None:
         """Reads the images, and checks that they make the epochs asked for."""
@@ -217,10 +244,7 @@ class Experiment:
             origin: What it starts from, to recognise another start by.
         """
         folder = folder or self.folder
-        start = {"model": self.settings.model.model}
-        if origin is not None:
-            start = {"source": origin}
-        settings = self._phase(phase, epochs, method, start)
+        settings = self.started(phase, epochs, method=method, origin=origin)
 
         def begin() -> keras.Model:
             self.worked = True
@@ -284,6 +308,27 @@ class Experiment:
                 folder,
             )
         )
+
+    def started(
+        self,
+        name: str,
+        epochs: int,
+        *,
+        method: str | None = None,
+        origin: str | None = None,
+    ) -> training.Phase:
+        """Returns a phase with what it starts from in its record.
+
+        Args:
+            name: Name of the phase.
+            epochs: Its epochs.
+            method: Pruning method, if not that of the flags.
+            origin: What it starts from, if not from `--model`.
+        """
+        start = {"model": self.settings.model.model}
+        if origin is not None:
+            start = {"source": origin}
+        return self._phase(name, epochs, method, start)
 
     def _phase(
         self,

@@ -1,0 +1,108 @@
+"""What a sweep is about to do, checked before any of it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Collection
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import keras
+
+from hydra_tf import files
+from hydra_tf.registry.training import EXECUTION
+from trainers.sweeping import grid
+from trainers.sweeping.grid import Cell
+from trainers.training import pipeline
+from trainers.training import settings
+
+if TYPE_CHECKING:
+    from hydra_tf.evaluation import EvaluationSettings
+    from trainers.training.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A cell that can be run.
+
+    Attributes:
+        cell: The cell.
+        pretraining: Name of the pretraining that it shares with all cells that
+            pretrain alike; `None` if it does not pretrain.
+        evaluation: How its networks are measured.
+    """
+
+    cell: Cell
+    pretraining: str | None
+    evaluation: EvaluationSettings
+
+
+def plans(
+    cells: Sequence[Cell],
+    folder: pathlib.Path,
+    selected: Collection[int],
+    *,
+    overwrite: bool = False,
+) -> list[Plan]:
+    """Returns the plans of cells, each as its own process would begin it.
+
+    Networks are made once for cells that differ in their seeds alone, and
+    images read once for those that train on the same.
+
+    Args:
+        cells: The cells; the flags of all are checked.
+        folder: The sweep's folder.
+        selected: Numbers of the cells that are to run, whose networks and
+            images are checked, too.
+        overwrite: Whether what is in the folder will be removed.
+
+    Raises:
+        InputError: If a cell cannot be run; the message names it. Nothing was
+            written.
+    """
+    found = []
+    networks: set[str] = set()
+    images: set[str] = set()
+    for cell in cells:
+        with grid.blaming(cell):
+            output = [f"--output_dir={folder / cell.name}"]
+            grid.parse([*cell.words, *output, *["--overwrite"] * overwrite])
+            parsed = settings.from_flags()
+            run = pipeline.planned(parsed)
+            kind = json.dumps({**cell.flags, "seed": ""}, sort_keys=True)
+            data = repr((parsed.data, parsed.validation, parsed.num_examples))
+            thorough = cell.number in selected and kind not in networks
+            run.check(
+                pipeline.epochs(run),
+                pipeline.compared(parsed),
+                network=thorough,
+                images=data not in images,
+            )
+            found.append(Plan(cell, _pretraining(cell, run), parsed.evaluation))
+        if thorough:
+            networks.add(kind)
+            images.add(data)
+            # What Keras keeps of networks that nobody needs any more.
+            keras.utils.clear_session(free_memory=False)
+    return found
+
+
+def _pretraining(cell: Cell, run: Experiment) -> str | None:
+    """Returns a name for the pretraining that a run begins with.
+
+    Runs have the same if they would end it with the same weights.
+    """
+    epochs = pipeline.epochs(run)["pretrain"]
+    if run.source_path or not epochs:
+        return None
+    record = run.started("pretrain", epochs).record()
+    # What a phase leaves out of its record changes results by rounding.
+    further = [getattr(run.settings.execution, each.name) for each in EXECUTION]
+    # Of a sweep that varies the place of its data.
+    further.append(cell.values.get("data_dir"))
+    identity = files.as_json([record, further])
+    model = grid.safe(str(run.settings.model.model))
+    name = f"{model}+{record['objective']}+seed={run.settings.seed}"
+    return f"{name}+{grid.digest(json.dumps(identity, sort_keys=True))}"
