@@ -124,8 +124,13 @@ class Experiment:
                 the folder holds a run of other settings. Then nothing was
                 written.
         """
+        overwrite = self.settings.run.overwrite
+        self.folder.check(overwrite=overwrite)
+        for folder in (self.folder, *map(self.folder.comparison, compared)):
+            for name in () if overwrite else epochs:
+                folder.phase(name).check()
         phases = self.check(epochs, compared)
-        self.folder.open(overwrite=self.settings.run.overwrite)
+        self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
         files.write_text(
@@ -142,7 +147,7 @@ class Experiment:
         network: bool = True,
         images: bool = True,
     ) -> list[training.Phase]:
-        """Checks what can be checked before a run begins; writes nothing.
+        """Checks all but the folder before a run begins; writes nothing.
 
         Args:
             epochs: The phases of the run, each with its epochs.
@@ -157,16 +162,11 @@ class Experiment:
             InputError: As `begin`.
         """
         self.epochs = dict(epochs)
-        overwrite = self.settings.run.overwrite
-        self.folder.check(overwrite=overwrite)
-        for folder in (self.folder, *map(self.folder.comparison, compared)):
-            for name in () if overwrite else epochs:
-                folder.phase(name).check()
         methods = [self.pruning(name) for name in (None, *compared)]
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
-        begun = self.folder.phase(first).is_finished and not overwrite
-        if network and not begun:
+        begun = self.folder.phase(first).is_finished
+        if network and (self.settings.run.overwrite or not begun):
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             starting.check_prunable(

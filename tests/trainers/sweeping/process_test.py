@@ -64,7 +64,8 @@ def test_environment_is_that_of_the_shell(program, monkeypatch):
     program("import os, sys; sys.exit('CHANGED_LATER' in os.environ)")
     assert process.run("pipeline", []) is None
     # Where a checkout's binaries are found from anywhere.
-    program("import sys, flags, trainers")
+    find = "importlib.util.find_spec('trainers')"
+    program(f"import importlib.util, sys; sys.exit({find} is None)")
     monkeypatch.chdir("/")
     assert process.run("pipeline", []) is None
 
