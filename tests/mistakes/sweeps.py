@@ -65,9 +65,9 @@ COMMANDS = {
         f"sweep {LOOK} --grid=exclude=conv1;steem",
         ["cell ", "--exclude"],
     ),
-    "sweep: too large a batch": (
-        f"sweep {LOOK} --grid=batch_size=16,5000",
-        ["cell 1 (batch_size=5000)", "--batch_size"],
+    "sweep: nothing left to train on": (
+        f"sweep {LOOK} --grid=validation_fraction=0,0.99",
+        ["cell 1 (validation_fraction=0.99)", "less than --batch_size"],
     ),
     "sweep: no model": (f"sweep {GRID}", ["cell 0", "--model is required"]),
     "sweep: folder of other things": (

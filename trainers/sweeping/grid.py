@@ -24,7 +24,7 @@ from trainers.terminal.messages import in_flags
 _LONGEST = 120
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Cell:
     """One combination of the grid's values.
 

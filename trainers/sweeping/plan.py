@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -62,31 +64,52 @@ def plans(
         InputError: If a cell cannot be run; the message names it. Nothing was
             written.
     """
+    runs = {}
     found = []
-    networks: set[str] = set()
-    images: set[str] = set()
     for cell in cells:
         with grid.blaming(cell):
             output = [f"--output_dir={folder / cell.name}"]
             grid.parse([*cell.words, *output, *["--overwrite"] * overwrite])
             parsed = settings.from_flags()
             run = pipeline.planned(parsed)
-            kind = json.dumps({**cell.flags, "seed": ""}, sort_keys=True)
-            data = repr((parsed.data, parsed.validation, parsed.num_examples))
-            thorough = cell.number in selected and kind not in networks
-            run.check(
-                pipeline.epochs(run),
-                pipeline.compared(parsed),
-                network=thorough,
-                images=data not in images,
-            )
+            _check(run, network=False)
             found.append(Plan(cell, _pretraining(cell, run), parsed.evaluation))
-        if thorough:
-            networks.add(kind)
-            images.add(data)
-            # What Keras keeps of networks that nobody needs any more.
-            keras.utils.clear_session(free_memory=False)
+        if cell.number in selected:
+            runs[cell] = run
+    for cell, run in _different(runs, _kind):
+        with grid.blaming(cell):
+            _check(run, network=True)
+        run.forget_network()
+        keras.utils.clear_session(free_memory=False)
+    for cell, run in _different(runs, _images):
+        with grid.blaming(cell):
+            run.check_images()
     return found
+
+
+def _check(run: Experiment, *, network: bool) -> None:
+    epochs = pipeline.epochs(run)
+    run.check(epochs, pipeline.compared(run.settings), network=network)
+
+
+def _different(
+    runs: Mapping[Cell, Experiment],
+    identity: Callable[[Cell, Experiment], object],
+) -> list[tuple[Cell, Experiment]]:
+    """Returns the first of those runs that have the same identity."""
+    first: dict[object, tuple[Cell, Experiment]] = {}
+    for cell, run in runs.items():
+        first.setdefault(identity(cell, run), (cell, run))
+    return [*first.values()]
+
+
+def _kind(cell: Cell, run: Experiment) -> object:
+    return frozenset({**cell.flags, "seed": ""}.items())
+
+
+def _images(cell: Cell, run: Experiment) -> object:
+    parsed = run.settings
+    return repr((parsed.data, parsed.validation, parsed.num_examples))
 
 
 def _pretraining(cell: Cell, run: Experiment) -> str | None:

@@ -130,6 +130,8 @@ class Experiment:
             for name in () if overwrite else epochs:
                 folder.phase(name).check()
         phases = self.check(epochs, compared)
+        if self._first_network is not None:
+            self.check_images()
         self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
@@ -145,15 +147,13 @@ class Experiment:
         compared: Sequence[str] = (),
         *,
         network: bool = True,
-        images: bool = True,
     ) -> list[training.Phase]:
         """Checks all but the folder before a run begins; writes nothing.
 
         Args:
             epochs: The phases of the run, each with its epochs.
             compared: Methods that prune the same network for comparison.
-            network: Whether the network is made and checked.
-            images: Whether the images are read and checked, too.
+            network: Whether the network is made and checked, too.
 
         Returns:
             The phases as the flags say.
@@ -177,12 +177,14 @@ class Experiment:
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
-            if images:
-                self._check_data()
         return phases
 
-    def _check_data(self) -> None:
-        """Reads the images, and checks that they make the epochs asked for."""
+    def check_images(self) -> None:
+        """Reads the images, and checks that they make the epochs asked for.
+
+        Raises:
+            InputError: If they do not, or cannot be read.
+        """
         steps = self.train_data.steps_per_epoch
         self.settings.execution.check_steps(steps)
         _ = self.test_arrays
@@ -197,6 +199,10 @@ class Experiment:
         """
         network, self._first_network = self._first_network, None
         return self._make_first_network() if network is None else network
+
+    def forget_network(self) -> None:
+        """Releases the network that was checked; a run that begins keeps it."""
+        self._first_network = None
 
     def _make_first_network(self) -> keras.Model:
         return starting.make_network(self.settings, self.source_path, self.info)

@@ -41,8 +41,8 @@ def tiny_network(input_shape, num_classes):
         [
             keras.Input(input_shape),
             keras.layers.Flatten(),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dense(num_classes),
+            keras.layers.Dense(8, activation="relu", name="first"),
+            keras.layers.Dense(num_classes, name="last"),
         ]
     )
 
