@@ -76,6 +76,12 @@ def plans(
             found.append(Plan(cell, _pretraining(cell, run), parsed.evaluation))
         if cell.number in selected:
             runs[cell] = run
+    _check_networks(runs)
+    return found
+
+
+def _check_networks(runs: Mapping[Cell, Experiment]) -> None:
+    """Makes networks and reads images, as often as they differ."""
     for cell, run in _different(runs, _kind):
         with grid.blaming(cell):
             _check(run, network=True)
@@ -84,7 +90,6 @@ def plans(
     for cell, run in _different(runs, _images):
         with grid.blaming(cell):
             run.check_images()
-    return found
 
 
 def _check(run: Experiment, *, network: bool) -> None:
@@ -126,6 +131,10 @@ def _pretraining(cell: Cell, run: Experiment) -> str | None:
     # Of a sweep that varies the place of its data.
     further.append(cell.values.get("data_dir"))
     identity = files.as_json([record, further])
-    model = grid.safe(str(run.settings.model.model))
-    name = f"{model}+{record['objective']}+seed={run.settings.seed}"
-    return f"{name}+{grid.digest(json.dumps(identity, sort_keys=True))}"
+    parts = [
+        str(run.settings.model.model),
+        record["objective"],
+        f"seed={run.settings.seed}",
+        grid.digest(json.dumps(identity, sort_keys=True)),
+    ]
+    return "+".join(map(grid.safe, parts))

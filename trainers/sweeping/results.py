@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from hydra_tf import text
+from hydra_tf.errors import InputError
 from hydra_tf.phases import PHASES
 from trainers.run.folder import RunFolder
 
@@ -33,7 +34,7 @@ class Row:
 
 
 def of_run(folder: RunFolder) -> dict[str, float]:
-    """Returns the figures of a finished run, empty if it is not finished.
+    """Returns the figures of a finished run, empty if there are none.
 
     They are its last network's `natural`, `robust.<attack>` and
     `certified.<proof>` accuracy in [0, 1], and the `achieved_density`.
@@ -41,7 +42,11 @@ def of_run(folder: RunFolder) -> dict[str, float]:
     Args:
         folder: The run's folder.
     """
-    metrics = folder.read_metrics()
+    try:
+        metrics = folder.read_metrics()
+    except InputError:
+        # Its own process says what to do about a damaged file.
+        return {}
     phases = metrics.get("phases", {})
     last = [name for name in PHASES if name in phases][-1:]
     if not last or "sparsity" not in metrics:

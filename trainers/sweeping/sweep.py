@@ -82,6 +82,10 @@ def _list(cells: Sequence[Cell], folder: SweepFolder) -> None:
     width = max(len(cell.name) for cell in cells)
     for cell in cells:
         state = states.get(cell.name, record.WAITING)
+        if state == record.RUNNING:
+            with locks.held(folder.lock(cell.name)) as lock:
+                # Killed, if nobody holds it.
+                state = state if lock is None else record.STOPPED
         say(f"{cell.number:4}  {cell.name:{width}}  {state}")
 
 

@@ -54,6 +54,8 @@ def test_means_and_deviations_are_over_seeds():
 def test_figures_are_those_of_the_last_phase(tmp_path):
     folder = RunFolder(tmp_path)
     assert results.of_run(folder) == {}
+    folder.metrics.write_text("{")
+    assert results.of_run(folder) == {}
     phases = {"prune": {"natural_accuracy": 0.1}}
     files.write_json(folder.metrics, {"phases": phases})
     assert results.of_run(folder) == {}
