@@ -45,16 +45,16 @@ def run(
         Interrupted: If this process is asked to stop. Then the other has
             ended, too.
     """
+    command, tail = [*_program(binary), *arguments], bytearray()
     child = subprocess.Popen(
-        [*_program(binary), *arguments],
+        command,
         stderr=subprocess.PIPE,
         pass_fds=tuple(keep),
         env=_environment(),
     )
-    tail = bytearray()
     tee = threading.Thread(target=_pass_on, args=(child.stderr, tail))
-    tee.start()
     try:
+        tee.start()
         child.wait()
     except BaseException as stop:
         _stop(child, stop)

@@ -94,6 +94,7 @@ def test_stopped_process_stops_the_other(program, monkeypatch):
     def stop():
         while not started:
             time.sleep(0.01)
+        time.sleep(0.2)
         os.kill(os.getpid(), number)
 
     try:
