@@ -5,6 +5,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import preset_flags
+from flags import sweep_flags  # noqa: F401  A recipe has a grid.
 from hydra_tf import data
 from hydra_tf import models
 from hydra_tf import objectives
@@ -66,8 +67,8 @@ def test_published_recipes_are_all_there():
         family = name.rpartition("/")[0]
         counts[family] = counts.get(family, 0) + 1
     assert counts == {
-        # digits_demo, digits_certified, digits_harp and cifar10_smoke.
-        "": 4,
+        # digits_demo, _certified, _harp and _sweep, and cifar10_smoke.
+        "": 5,
         # 8 pairs of data set and network, CROWN-IBP and MixTrain.
         "certified": 16,
         "compact": 1,

@@ -20,6 +20,7 @@ from absl.testing import flagsaver
 from flags import certify_flags
 from flags import evaluate_flags  # noqa: F401  Before a flagsaver can undo it.
 from flags import export_flags  # noqa: F401  As above.
+from flags import sweep_flags  # noqa: F401  As above.
 from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  As above.
 

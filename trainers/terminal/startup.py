@@ -43,7 +43,10 @@ _LIST = {"--list_presets", "-list_presets"}
 
 
 def run(
-    main: Callable[[], None], own_flags: flags.FlagValues | None = None
+    main: Callable[[], None],
+    own_flags: flags.FlagValues | None = None,
+    *,
+    uses_gpus: bool = True,
 ) -> None:
     """Runs a binary's main function and exits.
 
@@ -53,9 +56,12 @@ def run(
             becomes one line on stderr and exit code 2.
         own_flags: Flags of a binary that knows no others; by default those of
             absl, which every module defines.
+        uses_gpus: Whether it takes the GPUs that there are.
     """
     app.run(
-        functools.partial(_run_guarded, main, own_flags or flags.FLAGS),
+        functools.partial(
+            _run_guarded, main, own_flags or flags.FLAGS, uses_gpus
+        ),
         flags_parser=functools.partial(_parse_flags, main, own_flags),
     )
 
@@ -146,7 +152,10 @@ def _print(text: str) -> NoReturn:
 
 
 def _run_guarded(
-    main: Callable[[], None], own_flags: flags.FlagValues, argv: Sequence[str]
+    main: Callable[[], None],
+    own_flags: flags.FlagValues,
+    uses_gpus: bool,
+    argv: Sequence[str],
 ) -> None:
     """Runs `main` with TensorFlow quiet, signals and errors handled."""
     if len(argv) > 1:
@@ -157,6 +166,9 @@ def _run_guarded(
         )
     interrupts.install_handlers()
     try:
+        if not uses_gpus:
+            # Those that TensorFlow sees it takes whole.
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         _import_tensorflow()
         if "--verbosity" not in " ".join(sys.argv):
             logging.set_verbosity(logging.ERROR)

@@ -124,16 +124,49 @@ class Experiment:
                 the folder holds a run of other settings. Then nothing was
                 written.
         """
-        self.epochs = dict(epochs)
         overwrite = self.settings.run.overwrite
         self.folder.check(overwrite=overwrite)
         for folder in (self.folder, *map(self.folder.comparison, compared)):
             for name in () if overwrite else epochs:
                 folder.phase(name).check()
+        phases = self.check(epochs, compared)
+        if self._first_network is not None:
+            self.check_images()
+        self.folder.open(overwrite=overwrite)
+        for phase in phases:
+            self.folder.phase(phase.name).check_settings(phase.record())
+        files.write_text(
+            self.folder.flagfile, as_flagfile(environment.command())
+        )
+        for line in self.settings.unread(epochs):
+            say(line)
+
+    def check(
+        self,
+        epochs: Mapping[str, int],
+        compared: Sequence[str] = (),
+        *,
+        network: bool = True,
+    ) -> list[training.Phase]:
+        """Checks all but the folder before a run begins; writes nothing.
+
+        Args:
+            epochs: The phases of the run, each with its epochs.
+            compared: Methods that prune the same network for comparison.
+            network: Whether the network is made and checked, too.
+
+        Returns:
+            The phases as the flags say.
+
+        Raises:
+            InputError: As `begin`.
+        """
+        self.epochs = dict(epochs)
         methods = [self.pruning(name) for name in (None, *compared)]
         phases = [self._phase(name, count) for name, count in epochs.items()]
         first = next(iter(epochs))
-        if overwrite or not self.folder.phase(first).is_finished:
+        begun = self.folder.phase(first).is_finished
+        if network and (self.settings.run.overwrite or not begun):
             self._first_network = self._make_first_network()
             # Before hours of training, not after them.
             starting.check_prunable(
@@ -144,18 +177,14 @@ class Experiment:
             own_parts.check(
                 self._first_network, self.info.image_shape, self.settings
             )
-            self._check_data()
-        self.folder.open(overwrite=overwrite)
-        for phase in phases:
-            self.folder.phase(phase.name).check_settings(phase.record())
-        files.write_text(
-            self.folder.flagfile, as_flagfile(environment.command())
-        )
-        for line in self.settings.unread(epochs):
-            say(line)
+        return phases
 
-    def _check_data(self) -> None:
-        """Reads the images, and checks that they make the epochs asked for."""
+    def check_images(self) -> None:
+        """Reads the images, and checks that they make the epochs asked for.
+
+        Raises:
+            InputError: If they do not, or cannot be read.
+        """
         steps = self.train_data.steps_per_epoch
         self.settings.execution.check_steps(steps)
         _ = self.test_arrays
@@ -170,6 +199,10 @@ class Experiment:
         """
         network, self._first_network = self._first_network, None
         return self._make_first_network() if network is None else network
+
+    def forget_network(self) -> None:
+        """Releases the network that was checked; a run that begins keeps it."""
+        self._first_network = None
 
     def _make_first_network(self) -> keras.Model:
         return starting.make_network(self.settings, self.source_path, self.info)
@@ -217,10 +250,7 @@ class Experiment:
             origin: What it starts from, to recognise another start by.
         """
         folder = folder or self.folder
-        start = {"model": self.settings.model.model}
-        if origin is not None:
-            start = {"source": origin}
-        settings = self._phase(phase, epochs, method, start)
+        settings = self.started(phase, epochs, method=method, origin=origin)
 
         def begin() -> keras.Model:
             self.worked = True
@@ -287,6 +317,27 @@ class Experiment:
                 folder,
             )
         )
+
+    def started(
+        self,
+        name: str,
+        epochs: int,
+        *,
+        method: str | None = None,
+        origin: str | None = None,
+    ) -> training.Phase:
+        """Returns a phase with what it starts from in its record.
+
+        Args:
+            name: Name of the phase.
+            epochs: Its epochs.
+            method: Pruning method, if not that of the flags.
+            origin: What it starts from, if not from `--model`.
+        """
+        start = {"model": self.settings.model.model}
+        if origin is not None:
+            start = {"source": origin}
+        return self._phase(name, epochs, method, start)
 
     def _phase(
         self,

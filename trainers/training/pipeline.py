@@ -22,12 +22,9 @@ from trainers.training import settings
 def run() -> None:
     """Runs the pipeline as the flags say, and shows what came of it."""
     parsed = settings.from_flags()
-    main_method = parsed.pruning.method
-    others = [name for name in parsed.pruning.compare if name != main_method]
-    for each in (parsed.pruning, *map(parsed.pruning.with_method, others)):
-        each.epochs(parsed.epochs["prune"])
-    run = experiment.Experiment(parsed)
-    run.begin(_epochs(run), others)
+    run = planned(parsed)
+    main_method, others = parsed.pruning.method, compared(parsed)
+    run.begin(epochs(run), others)
     pretrained = _pretrain(run)
     unpruned_size = finishing.unpruned_size(run, pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
@@ -70,6 +67,27 @@ def run() -> None:
     say(f"TensorBoard:  tensorboard --logdir {run.folder.path}")
 
 
+def planned(parsed: settings.Settings) -> experiment.Experiment:
+    """Returns the run that settings stand for, not begun yet.
+
+    Args:
+        parsed: The settings.
+
+    Raises:
+        InputError: If they contradict each other.
+    """
+    pruning = parsed.pruning
+    for each in (pruning, *map(pruning.with_method, compared(parsed))):
+        each.epochs(parsed.epochs["prune"])
+    return experiment.Experiment(parsed)
+
+
+def compared(parsed: settings.Settings) -> list[str]:
+    """Returns the methods that the run is compared with."""
+    pruning = parsed.pruning
+    return [name for name in pruning.compare if name != pruning.method]
+
+
 def _record_comparison(
     folder: RunFolder, table: dict[str, dict[str, Any]] | None
 ) -> None:
@@ -79,13 +97,13 @@ def _record_comparison(
         model_card.write(folder.path, metrics)
 
 
-def _epochs(run: experiment.Experiment) -> dict[str, int]:
+def epochs(run: experiment.Experiment) -> dict[str, int]:
     """Returns the phases of the main method, each with its epochs."""
-    epochs = dict(run.settings.epochs)
+    count = dict(run.settings.epochs)
     if run.source_path:
-        epochs["pretrain"] = 0
-    epochs["prune"] = run.settings.pruning.epochs(epochs["prune"])
-    return epochs
+        count["pretrain"] = 0
+    count["prune"] = run.settings.pruning.epochs(count["prune"])
+    return count
 
 
 def _pretrain(run: experiment.Experiment) -> keras.Model:
@@ -93,7 +111,7 @@ def _pretrain(run: experiment.Experiment) -> keras.Model:
     network = run.run_phase(
         "pretrain",
         run.first_network,
-        _epochs(run)["pretrain"],
+        epochs(run)["pretrain"],
         origin=source.fingerprint(run.source_path) if run.source_path else None,
     )
     run.measure("pretrain", network)
@@ -113,11 +131,11 @@ def _prune_and_finetune(
         The name of the last of them.
     """
     where: dict[str, Any] = {"method": method, "folder": folder}
-    epochs = run.pruning(method).epochs(run.settings.epochs["prune"])
+    count = run.pruning(method).epochs(run.settings.epochs["prune"])
     network = run.run_phase(
         "prune",
-        functools.partial(run.start_pruning, pretrained, epochs, method),
-        epochs,
+        functools.partial(run.start_pruning, pretrained, count, method),
+        count,
         origin=digest,
         **where,
     )

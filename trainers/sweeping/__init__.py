@@ -1,0 +1,1 @@
+"""A grid of runs: its cells, what they share, what became of them."""
