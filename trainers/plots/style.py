@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from hydra_tf import text
 from trainers.plots import figure as figures
 
 INK = "#15181d"
@@ -26,7 +25,7 @@ DARK = ("#5ab4f0", "#ff8a3d", "#2fc79a", "#e79bc8", "#f2b840", "#9bd4f7")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
 # Narrow, so that text stays legible where the page is as wide as a phone.
-WIDTH = 4.7
+WIDTH = 4.2
 
 _SETTINGS = {
     "font.size": 9.5,
@@ -139,7 +138,6 @@ def svg(figure: Any, name: str) -> str:
     drawing = re.sub(
         r"<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", r"<svg \1>", drawing, count=1
     )
-    drawing = re.sub(r"font: ([^;\"']*?)'[^\"]*?sans-serif", r"font: \1inherit", drawing)
     drawing = drawing.replace(INK, "currentColor")
     drawing = drawing.replace(GREY, "var(--grey)")
     for index, each in enumerate(SERIES):
@@ -147,6 +145,3 @@ def svg(figure: Any, name: str) -> str:
     return drawing
 
 
-def percent(fraction: float) -> str:
-    """Returns a fraction in per cent, short."""
-    return text.percent(fraction)

@@ -18,17 +18,13 @@ class KeptWeights:
         magnitudes: Of each pretrained weight, relative to the root mean square
             of its layer, so that layers can be put together.
         mask: Bool array, which of them were kept.
+        pruned_of_largest: Which share is pruned of the largest weights of each
+            layer, as many as it keeps.
     """
 
     magnitudes: np.ndarray
     mask: np.ndarray
-
-    @property
-    def pruned_of_largest(self) -> float:
-        """Which share of the largest weights, as many as are kept, is gone."""
-        count = int(np.sum(self.mask))
-        largest = np.argsort(-self.magnitudes, kind="stable")[:count]
-        return float(np.mean(~self.mask[largest])) if count else 0.0
+    pruned_of_largest: float
 
 
 def read(network: Network) -> KeptWeights:
@@ -45,7 +41,7 @@ def read(network: Network) -> KeptWeights:
     before = pruned
     if str(network.run.setting("multistep")).lower() == "true":
         before = _load(network, "pretrain")
-    magnitudes, masks = [], []
+    magnitudes, masks, pruned_largest = [], [], 0
     for name, (kernel, mask) in pruned.items():
         if mask is None or name not in before:
             continue
@@ -54,9 +50,19 @@ def read(network: Network) -> KeptWeights:
         if sizes.shape == kernel.shape:
             magnitudes.append(sizes.ravel() / scale)
             masks.append(mask.ravel() != 0)
+            largest = np.argsort(-magnitudes[-1], kind="stable")
+            kept = np.count_nonzero(masks[-1])
+            pruned_largest += kept - np.count_nonzero(
+                masks[-1][largest[:kept]]
+            )
     if not masks:
         raise InputError("its layers have no masks")
-    return KeptWeights(np.concatenate(magnitudes), np.concatenate(masks))
+    mask = np.concatenate(masks)
+    return KeptWeights(
+        np.concatenate(magnitudes),
+        mask,
+        pruned_largest / max(np.count_nonzero(mask), 1),
+    )
 
 
 def _load(

@@ -106,6 +106,7 @@ def _row(network: Network) -> dict[str, Any]:
     structure = _STRUCTURES.get(granularity, granularity)
     settings = figures.settings[AUTOATTACK]
     curve = figures.curves.get(FMN)
+    clean = figures.clean[AUTOATTACK]
     data = (run.metrics.get("dataset") or {}).get("name")
     return {
         "name": network.variant,
@@ -114,9 +115,9 @@ def _row(network: Network) -> dict[str, Any]:
         "structure": structure,
         "pruning": "S" if structure in ("channels", "filters") else "US",
         "sparsity": _percent(1 - network.density),
-        "clean": _percent(figures.natural),
+        "clean": _percent(clean),
         "autoattack": _percent(figures.robust[AUTOATTACK]),
-        "clean/autoattack": f"{100 * figures.natural:.2f}/"
+        "clean/autoattack": f"{100 * clean:.2f}/"
         f"{100 * figures.robust[AUTOATTACK]:.2f}",
         "fmn": _percent(_at(curve, settings, figures.robust.get(FMN))),
         "fmn_median_distance": None

@@ -28,6 +28,7 @@ class Figures:
         intervals: 95 % confidence intervals by name, where they are known.
         curves: Robust accuracy over the radius, by minimum-norm attack.
         counts: Number of images by attack, and of `natural`.
+        clean: Natural accuracy on the images of each attack.
         ball: Norm and radius, such as `"Linf 8/255"`, `""` without attacks.
     """
 
@@ -38,6 +39,7 @@ class Figures:
     intervals: Mapping[str, tuple[float, float]]
     curves: Mapping[str, Mapping[str, Any]]
     counts: Mapping[str, int | None]
+    clean: Mapping[str, float]
     ball: str
 
 
@@ -60,6 +62,7 @@ def of(run: Run, phase: str) -> Figures | None:
     robust: dict[str, float] = {}
     settings: dict[str, Mapping[str, Any]] = {}
     counts: dict[str, int | None] = {"natural": first.get("num_examples")}
+    clean: dict[str, float] = {}
     certified: dict[str, float] = {}
     curves: dict[str, Mapping[str, Any]] = {}
     intervals: dict[str, tuple[float, float]] = {}
@@ -74,8 +77,9 @@ def of(run: Run, phase: str) -> Figures | None:
             if (counts.get(name) or 0) > (count or 0):
                 continue
             robust[name], counts[name] = value, count
+            clean[name] = entry["natural_accuracy"]
             settings[name] = measured.get(attack) or {}
-            if (between := (entry.get("intervals") or {}).get(attack)) :
+            if between := (entry.get("intervals") or {}).get(attack):
                 intervals[name] = tuple(between)
         certified |= {
             name: value
@@ -98,6 +102,7 @@ def of(run: Run, phase: str) -> Figures | None:
         intervals,
         curves,
         counts,
+        clean,
         main,
     )
 

@@ -223,11 +223,15 @@ def _by_seed(networks: Iterable[Network]) -> tuple[Network, ...]:
 
 
 def _once(networks: list[Network]) -> list[Network]:
-    """Returns dense networks without those that runs have in common."""
-    known = {}
+    """Returns dense networks without those that runs have in common.
+
+    Runs of one seed begin with the same pretraining, done anew or not.
+    """
+    known: dict[tuple[Any, ...], Network] = {}
     for each in networks:
-        entry = each.run.phases["pretrain"]
-        known.setdefault(entry.get("checkpoint") or each.run.path, each)
+        figures = each.figures
+        identity = (each.seed, figures.natural, *figures.robust.values())
+        known.setdefault(identity, each)
     return list(known.values())
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf.errors import InputError
+from hydra_tf.phases import PHASES
 from trainers.plots import course
 from trainers.plots import examples
 from trainers.plots import layers
@@ -422,9 +423,8 @@ def _weights(setups: Sequence[Setup], say: Callable[[str], None]) -> Section:
                     _color(setup, group),
                 )
                 words.append(
-                    f"{group.variant} at {style.density(target)} has pruned "
-                    f"{100 * found.pruned_of_largest:.0f} % of the largest "
-                    "weights, counting as many as it keeps."
+                    f"{100 * found.pruned_of_largest:.0f} % "
+                    f"({group.variant}, density {style.density(target)})"
                 )
             if panels:
                 pictures.append(
@@ -443,11 +443,10 @@ def _weights(setups: Sequence[Setup], say: Callable[[str], None]) -> Section:
     return Section(
         "weights",
         "Kept and pruned weights",
-        "Magnitude pruning draws a line. Scores that were trained for "
-        "robustness keep small weights and prune large ones: "
-        + " ".join(words)
-        if words
-        else "",
+        "Magnitude pruning draws a line in each layer. Scores that were "
+        "trained for robustness keep small weights and prune large ones. Of "
+        "each layer's largest weights, as many as it keeps, is pruned: "
+        f"{', '.join(words)}.",
         pictures,
         remarks,
     )
@@ -456,9 +455,19 @@ def _weights(setups: Sequence[Setup], say: Callable[[str], None]) -> Section:
 def _courses(runs: Sequence[Run]) -> Section:
     pictures, remarks = [], []
     for run in runs:
-        if not run.histories:
+        histories = run.histories
+        if not histories:
             continue
-        if not course.has_accuracies(run.histories):
+        if run.origin is not None and "pretrain" not in histories:
+            # What they have in common; the phases have an order.
+            before = run.origin.histories
+            histories = {
+                phase: {**before, **histories}[phase]
+                for phase in PHASES
+                if phase in histories
+                or (phase == "pretrain" and phase in before)
+            }
+        if not course.has_accuracies(histories):
             remarks.append(f"{run.name}: training recorded no accuracies.")
         elif len(pictures) == _MOST_COURSES:
             remarks.append(
@@ -474,7 +483,7 @@ def _courses(runs: Sequence[Run]) -> Section:
                     "Accuracies on training images and, where some were held "
                     "out, on those. Robust accuracy is that of the attack of "
                     f"training. State: {run.state}.",
-                    course.draw(run.histories),
+                    course.draw(histories),
                 )
             )
     if not pictures and not remarks:

@@ -168,7 +168,8 @@ def read(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     remarks += [
         f"{run.name}: no epoch is finished yet."
         for run in everything
-        if not run.has_figures and not _is_evaluation(run)
+        # Without a record, and not one whose figures are shown elsewhere.
+        if not run.has_figures and not run.metrics
     ]
     return shown, remarks
 

@@ -72,13 +72,13 @@ def methods(setup: Setup) -> Table:
         [
             Cell(group.variant, group.variant),
             Cell(style.density(group.target), group.target),
+            _statistic(group.natural),
+            *[_statistic(group.robust(attack)) for attack in attacks],
+            *[_statistic(group.certified(proof)) for proof in proofs],
             Cell(f"{1 / group.density:.3g}×", 1 / group.density)
             if group.density
             else Cell("-"),
             Cell(str(len(group.networks)), len(group.networks)),
-            _statistic(group.natural),
-            *[_statistic(group.robust(attack)) for attack in attacks],
-            *[_statistic(group.certified(proof)) for proof in proofs],
         ]
         for group in setup.everything
     ]
@@ -88,11 +88,11 @@ def methods(setup: Setup) -> Table:
         [
             "method",
             "density",
-            "compression",
-            "seeds",
             "natural",
             *[f"robust ({attack})" for attack in attacks],
             *[f"certified ({proof})" for proof in proofs],
+            "compression",
+            "seeds",
         ],
         rows,
     )
@@ -128,9 +128,6 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
         rows.append(
             [
                 Cell(run.name, run.name, link(run.path, folder) + "/"),
-                Cell("card", "card", link(card, folder))
-                if card.is_file()
-                else Cell("-"),
                 Cell(run.state, run.state),
                 _text(run.setting("method") if sparsity else None),
                 _share(sparsity.get("density")),
@@ -147,13 +144,15 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
                 Cell(text.duration(sum(seconds)), sum(seconds))
                 if seconds
                 else Cell("-"),
+                Cell("card", "card", link(card, folder))
+                if card.is_file()
+                else Cell("-"),
             ]
         )
     return Table(
         "All runs. Names link to the folders",
         [
             "run",
-            "model card",
             "state",
             "method",
             "density",
@@ -162,6 +161,7 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
             *[f"robust ({attack})" for attack in attacks],
             "compressed size",
             "training time",
+            "model card",
         ],
         rows,
     ).without_empty_columns()
