@@ -60,8 +60,13 @@ def draw(examples: Sequence[Example], times: float) -> Any:
             )
             axes.set_axis_off()
             axes.text(
-                0.5, -0.04, below, transform=axes.transAxes, ha="center",
-                va="top", fontsize=8.5,
+                0.5,
+                -0.04,
+                below,
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=8.5,
             )
     for axes, title in zip(grid[0], _COLUMNS, strict=True):
         axes.set_title(title, loc="center", pad=4)

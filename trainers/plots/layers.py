@@ -64,7 +64,7 @@ def draw(
         _scale(panels[1], [each for each in [*left, *dense] if each])
     panels[0].set_yticks(rows, names, fontsize=8 if len(names) < 30 else 7)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
-    style.legend(figure, panels[-1], 3)
+    style.legend(figure, panels[-1])
     return figure
 
 

@@ -72,7 +72,7 @@ def by_density(
     axes_of[-1].set_xlim(-0.5, len(densities) - 0.5)
     style.densities(axes_of[-1].xaxis, list(densities))
     axes_of[-1].set_xlabel("weights left")
-    style.legend(figure, axes_of[-1], 3)
+    style.legend(figure, axes_of[-1])
     return figure
 
 

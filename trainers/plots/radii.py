@@ -73,5 +73,5 @@ def draw(
     axes.set_ylim(0, 103)
     axes.set_xlabel(f"radius, {_NORMS[threat_model]}, images in [0, 1]")
     axes.set_ylabel(f"{what}, %")
-    style.legend(figure, axes, 1 if len(curves) < 4 else 2)
+    style.legend(figure, axes)
     return figure

@@ -87,18 +87,19 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-def legend(figure: Any, axes: Any, columns: int = 2) -> None:
-    """Puts the legend of axes below a figure, if there is any."""
+def legend(figure: Any, axes: Any) -> None:
+    """Puts the legend of axes below a figure, in as many columns as fit."""
     labelled = dict(
         zip(*reversed(axes.get_legend_handles_labels()), strict=True)
     )
     if labelled:
-        longest = max(map(len, labelled))
+        # Inches: those of a letter, of handle and gap.
+        widest = 0.075 * max(map(len, labelled)) + 0.55
         figure.legend(
             labelled.values(),
             labelled.keys(),
             loc="outside lower left",
-            ncols=1 if longest > 34 else min(columns, len(labelled)),
+            ncols=min(max(int(WIDTH / widest), 1), len(labelled)),
         )
 
 
@@ -129,6 +130,8 @@ def svg(figure: Any, name: str) -> str:
             transparent=True,
             metadata={"Date": None, "Creator": None},
         )
+    # Laid out now; to do so again for the PNG file would take as long.
+    figure.set_layout_engine("none")
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.S)
@@ -143,5 +146,3 @@ def svg(figure: Any, name: str) -> str:
     for index, each in enumerate(SERIES):
         drawing = drawing.replace(each, f"var(--series-{index})")
     return drawing
-
-

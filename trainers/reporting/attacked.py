@@ -42,9 +42,9 @@ def examples(
         raise InputError(f"checkpoints/{network.phase}.keras is not there")
     model = load_network(path, str(path), "write it again")
     attack = _attack(network)
-    adversarial = tf.function(
-        lambda x, y: attacks.pgd(model, x, y, **attack)
-    )(tf.constant(images), tf.constant(labels))
+    adversarial = tf.function(lambda x, y: attacks.pgd(model, x, y, **attack))(
+        tf.constant(images), tf.constant(labels)
+    )
     before, after = (
         tf.nn.softmax(model(x, training=False)).numpy()
         for x in (images, adversarial)

@@ -52,9 +52,7 @@ def read(network: Network) -> KeptWeights:
             masks.append(mask.ravel() != 0)
             largest = np.argsort(-magnitudes[-1], kind="stable")
             kept = np.count_nonzero(masks[-1])
-            pruned_largest += kept - np.count_nonzero(
-                masks[-1][largest[:kept]]
-            )
+            pruned_largest += kept - np.count_nonzero(masks[-1][largest[:kept]])
     if not masks:
         raise InputError("its layers have no masks")
     mask = np.concatenate(masks)

@@ -64,7 +64,8 @@ class Leaderboard:
             [name.replace("_", " ") for name in header],
             [
                 [
-                    Cell("-") if row[name] is None
+                    Cell("-")
+                    if row[name] is None
                     else Cell(str(row[name]), row[name])
                     for name in header
                 ]
@@ -139,16 +140,12 @@ def _row(network: Network) -> dict[str, Any]:
     }
 
 
-def _at(
-    curve: Any, settings: Any, measured: float | None
-) -> float | None:
+def _at(curve: Any, settings: Any, measured: float | None) -> float | None:
     """Returns FMN's robust accuracy at AutoAttack's radius."""
     if measured is not None or curve is None:
         return measured
     return float(
-        np.interp(
-            settings["epsilon"], curve["radii"], curve["robust_accuracy"]
-        )
+        np.interp(settings["epsilon"], curve["radii"], curve["robust_accuracy"])
     )
 
 

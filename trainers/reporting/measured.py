@@ -118,7 +118,8 @@ def trusted(names: list[set[str]]) -> str | None:
         for name in each:
             counts[name] = counts.get(name, 0) + 1
     return max(
-        sorted(counts), key=lambda name: (counts[name], _trust(name)),
+        sorted(counts),
+        key=lambda name: (counts[name], _trust(name)),
         default=None,
     )
 

@@ -18,7 +18,6 @@ DENSE = "before pruning"
 # Flags that do not tell one way of pruning from another: what the page sets
 # apart in other ways, where things are, how they are measured and shown.
 _NO_DIFFERENCE = {
-    "batch_size_eval",
     "cache",
     "compare",
     "data_dir",
@@ -43,6 +42,8 @@ _NO_DIFFERENCE = {
     "prune_epochs",
     "scores_init",
 }
+# By which networks before pruning differ.
+_OF_PRETRAINING = ("objective", "pretrain_epochs", "pretrain_learning_rate")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -228,9 +229,9 @@ def _once(networks: list[Network]) -> list[Network]:
     Runs of one seed begin with the same pretraining, done anew or not.
     """
     known: dict[tuple[Any, ...], Network] = {}
-    for each in networks:
-        figures = each.figures
-        identity = (each.seed, figures.natural, *figures.robust.values())
+    # Of equal ones that about which most is known.
+    for each in sorted(networks, key=lambda each: -len(each.figures.robust)):
+        identity = (each.seed, *map(each.run.setting, _OF_PRETRAINING))
         known.setdefault(identity, each)
     return list(known.values())
 

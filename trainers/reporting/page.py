@@ -59,6 +59,7 @@ def render(
         source = (_TEMPLATES / name).read_text(encoding="utf-8")
         return markupsafe.Markup(source)
 
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template("report.html").render(
         title=_title(setups, runs),
         headlines=summary.headlines(setups, runs),
@@ -81,6 +82,12 @@ def render(
         inlined=inlined,
         palette=list(zip(style.SERIES, style.DARK, strict=True)),
     )
+
+
+def _unbroken(text: str) -> str:
+    """Returns text with numbers and their units on one line."""
+    space = "\N{NO-BREAK SPACE}"
+    return text.replace(" %", f"{space}%").replace(" ± ", f"{space}±{space}")
 
 
 def _title(setups: Sequence[Setup], runs: Sequence[Run]) -> str:

@@ -205,25 +205,30 @@ def _curves(setups: Sequence[Setup]) -> Section:
             for network in group.networks
             for attack, curve in network.figures.curves.items()
         ]
-        for norm in sorted({each[3]["threat_model"] for each in measured}):
-            chosen = [each for each in measured if each[3]["threat_model"] == norm]
+        kinds = {(each[2], each[3]["threat_model"]) for each in measured}
+        for kind, norm in sorted(kinds):
+            chosen = [
+                each
+                for each in measured
+                if (each[2], each[3]["threat_model"]) == (kind, norm)
+            ]
             pictures.append(
                 Picture(
-                    f"security_{number}_{norm}",
-                    f"Security curves: {setup.name}",
+                    f"security_{number}_{_file_name(kind)}_{norm}",
+                    f"Security curves under {kind}: {setup.name}",
                     "The share of the images that withstand perturbations up "
-                    "to a radius, found by a minimum-norm attack in one run. "
-                    "The dotted line is the radius of the other attacks.",
+                    "to a radius, of all radii in one run of a minimum-norm "
+                    "attack. The dotted line is the radius of the others.",
                     radii.draw(
                         [
                             radii.Curve(
-                                _label(group, network, attack),
+                                _label(group, network),
                                 curve["radii"],
                                 curve["robust_accuracy"],
                                 _color(setup, group),
                                 _line(setup, group),
                             )
-                            for group, network, attack, curve in chosen
+                            for group, network, _, curve in chosen
                         ],
                         norm,
                         "robust accuracy",
@@ -237,7 +242,7 @@ def _curves(setups: Sequence[Setup]) -> Section:
             "--eval_attacks=fmn, see the leaderboard below for a command."
         )
     return Section(
-        "curves",
+        "security",
         "Security curves",
         "One number at one radius hides how a network gives way. A curve that "
         "falls to zero says that the attack works; one that stays up at large "
@@ -289,9 +294,11 @@ def _certified(setups: Sequence[Setup], runs: Sequence[Run]) -> Section:
         )
         for norm, each in sorted(curves.items())
     ]
-    remarks = [] if pictures else [
-        "No run was certified: python -m trainers.certify does it."
-    ]
+    remarks = (
+        []
+        if pictures
+        else ["No run was certified: python -m trainers.certify does it."]
+    )
     return Section(
         "certified",
         "Certified accuracy",
@@ -558,14 +565,19 @@ def _line(setup: Setup, group: Group) -> int:
     return setup.targets.index(group.target) if group.variant != DENSE else 0
 
 
-def _label(group: Group, network: Network, attack: str) -> str:
+def _label(group: Group, network: Network) -> str:
     words = [group.variant]
     if group.variant != DENSE:
         words.append(style.density(group.target))
     if len(group.networks) > 1:
         words.append(f"seed {network.seed}")
-    return ", ".join([*words, attack])
+    return ", ".join(words)
+
+
+def _file_name(name: str) -> str:
+    """Returns a name without what file names lack."""
+    return "".join(each if each.isalnum() else "_" for each in name)
 
 
 def _plain(target: float) -> str:
-    return f"{100 * target:.3g}".replace(".", "_")
+    return _file_name(f"{100 * target:.3g}")

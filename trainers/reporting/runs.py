@@ -44,8 +44,8 @@ class Run:
     evaluations: list[tuple[str, dict[str, Any]]] = dataclasses.field(
         default_factory=list
     )
-    certificates: list[tuple[dict[str, Any], pathlib.Path]] = (
-        dataclasses.field(default_factory=list)
+    certificates: list[tuple[dict[str, Any], pathlib.Path]] = dataclasses.field(
+        default_factory=list
     )
 
     @property

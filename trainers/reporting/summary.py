@@ -97,13 +97,7 @@ def sentences(setup: Setup) -> list[str]:
             f"Before pruning it is {dense}, with a natural accuracy of "
             f"{setup.dense.natural}."
         )
-    # A number and its unit stay on one line.
-    return [
-        each.replace(" %", "\N{NO-BREAK SPACE}%").replace(
-            " ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
-        )
-        for each in found
-    ]
+    return found
 
 
 def dataset_line(setup: Setup) -> str:

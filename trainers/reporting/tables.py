@@ -177,9 +177,7 @@ def _last(run: Run) -> measured.Figures | None:
     return measured.of(run, run.last_phase or "evaluate")
 
 
-def _names(
-    setup: Setup, of: Callable[[Any], Iterable[str]]
-) -> list[str]:
+def _names(setup: Setup, of: Callable[[Any], Iterable[str]]) -> list[str]:
     return list(
         dict.fromkeys(
             name

@@ -15,23 +15,27 @@ def test_row_has_the_benchmark_s_columns(tmp_path):
     folders.evaluation(tmp_path / "later", run)
     found = board(tmp_path)
     (row,) = found.rows
-    assert row | {
-        "name": "hydra",
-        "architecture": "digits_model",
-        "dataset": "digits",
-        "structure": "weights",
-        "pruning": "US",
-        "sparsity": 95.0,
-        "clean": 87.5,
-        "autoattack": 25.0,
-        "clean/autoattack": "87.50/25.00",
-        "fmn": 30.0,
-        "fmn_median_distance": 0.07,
-        "threat_model": "Linf",
-        "epsilon": 0.1,
-        "images": 80,
-        "fmn_curve": "0:87.50 0.1:30.00 0.2:0.00",
-    } == row
+    assert (
+        row
+        | {
+            "name": "hydra",
+            "architecture": "digits_model",
+            "dataset": "digits",
+            "structure": "weights",
+            "pruning": "US",
+            "sparsity": 95.0,
+            "clean": 87.5,
+            "autoattack": 25.0,
+            "clean/autoattack": "87.50/25.00",
+            "fmn": 30.0,
+            "fmn_median_distance": 0.07,
+            "threat_model": "Linf",
+            "epsilon": 0.1,
+            "images": 80,
+            "fmn_curve": "0:87.50 0.1:30.00 0.2:0.00",
+        }
+        == row
+    )
     assert found.command is None
     header, line = found.tsv().splitlines()
     assert header.split("\t") == list(row)
