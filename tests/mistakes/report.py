@@ -82,10 +82,6 @@ COMMANDS = {
         (_file, "report --runs={folder}/good --output_dir={folder}/taken"),
         ["--output_dir=", "is a file"],
     ),
-    "report with a flag of training": (
-        (_good, "report --runs={folder}/good --density=0.1"),
-        ["density"],
-    ),
     "report with images below zero": (
         (_good, "report --runs={folder}/good --images=-1"),
         ["--images", ">= 0"],

@@ -41,7 +41,8 @@ def read(network: Network) -> KeptWeights:
     before = pruned
     if str(network.run.setting("multistep")).lower() == "true":
         before = _load(network, "pretrain")
-    magnitudes, masks, pruned_largest = [], [], 0
+    magnitudes, masks = [], []
+    pruned_largest = 0
     for name, (kernel, mask) in pruned.items():
         if mask is None or name not in before:
             continue
@@ -51,7 +52,7 @@ def read(network: Network) -> KeptWeights:
             magnitudes.append(sizes.ravel() / scale)
             masks.append(mask.ravel() != 0)
             largest = np.argsort(-magnitudes[-1], kind="stable")
-            kept = np.count_nonzero(masks[-1])
+            kept = int(np.sum(masks[-1]))
             pruned_largest += kept - np.count_nonzero(masks[-1][largest[:kept]])
     if not masks:
         raise InputError("its layers have no masks")
@@ -59,7 +60,7 @@ def read(network: Network) -> KeptWeights:
     return KeptWeights(
         np.concatenate(magnitudes),
         mask,
-        pruned_largest / max(np.count_nonzero(mask), 1),
+        pruned_largest / max(int(np.sum(mask)), 1),
     )
 
 

@@ -132,7 +132,9 @@ class Group:
 
     def robust(self, attack: str | None) -> Statistic | None:
         """Returns robust accuracy under an attack."""
-        return self.statistic(lambda each: each.figures.robust.get(attack))
+        return self.statistic(
+            lambda each: each.figures.robust.get(attack or "")
+        )
 
     def certified(self, proof: str) -> Statistic | None:
         """Returns certified accuracy by a proof."""

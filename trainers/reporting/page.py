@@ -11,8 +11,8 @@ from trainers.reporting import summary
 from trainers.reporting import tables
 from trainers.reporting.leaderboard import Leaderboard
 from trainers.reporting.networks import Setup
-from trainers.reporting.pictures import Section
 from trainers.reporting.runs import Run
+from trainers.reporting.section import Section
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 

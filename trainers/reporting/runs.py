@@ -252,11 +252,13 @@ def _join(runs: list[Run]) -> None:
         for source, entry in _evaluations(run):
             path = pathlib.Path(source)
             owner = _owner(path, runs) or run
-            phase = path.stem if path.stem in PHASES else owner.last_phase
+            phase = owner.last_phase
+            if path.suffix == ".keras" and path.stem in PHASES:
+                phase = path.stem
             owner.evaluations.append((phase or _EVALUATE, entry))
         if (record := run.metrics.get("certify")) is not None:
-            source = pathlib.Path(record.get("source") or run.path)
-            owner = _owner(source, runs) or run
+            path = pathlib.Path(record.get("source") or run.path)
+            owner = _owner(path, runs) or run
             owner.certificates.append((record, run.path))
 
 

@@ -132,9 +132,13 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
                 _text(run.setting("method") if sparsity else None),
                 _share(sparsity.get("density")),
                 _text(run.setting("seed"), number=True),
-                _share(found and found.natural, found, "natural"),
+                _share(found.natural if found else None, found, "natural"),
                 *[
-                    _share(found and found.robust.get(attack), found, attack)
+                    _share(
+                        found.robust.get(attack) if found else None,
+                        found,
+                        attack,
+                    )
                     for attack in attacks
                 ],
                 Cell(

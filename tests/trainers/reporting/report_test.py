@@ -72,7 +72,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("some runs")
     for method, robust in (("hydra", 0.5), ("lwm", 0.4)):
         for density in (0.1, 0.02):
-            for seed in range(1 + (density == 0.1)):
+            for seed in range(1 + (density == 0.1 and method == "hydra")):
                 name = f"{method}_{density}_{seed}"
                 folders.write(
                     folder / name,
@@ -153,7 +153,7 @@ def test_every_figure_has_its_png(report, page):
         "layers_0_10",
         "layers_0_2",
         "weights_0_10",
-        *(f"training_{number}" for number in range(7)),
+        *(f"training_{number}" for number in range(6)),
         "images_0",
     }
     files = {path.name for path in report.iterdir()}
@@ -180,7 +180,7 @@ def test_page_needs_nothing_but_itself(report, page):
         )
         assert not link.startswith("/") and path.exists(), link
         folders_linked += link.endswith("/")
-    assert folders_linked == 7
+    assert folders_linked == 6
 
 
 def test_page_says_what_is_seen_and_what_is_missing(page):
@@ -190,7 +190,7 @@ def test_page_says_what_is_seen_and_what_is_missing(page):
     assert "after pretrain" in text
     assert "lwm_0.1_0: checkpoints/prune.keras is not there" in text
     assert "lwm_0.1_0: no images" in text
-    assert "5 pruned networks without a figure of AutoAttack" in text
+    assert "4 pruned networks without a figure of AutoAttack" in text
 
 
 def test_page_works_in_a_browser(report, page, tmp_path):
