@@ -34,14 +34,16 @@ def examples(
 
     from hydra_tf import attacks
     from hydra_tf.evaluation.result import ball
+    from hydra_tf.pruning import strip_masks
     from hydra_tf.training.checkpoints import load_network
 
-    images, labels, names = _images(network.run, count, data_dir)
     path = network.run.checkpoint(network.phase)
     if path is None:
         raise InputError(f"checkpoints/{network.phase}.keras is not there")
-    model = load_network(path, str(path), "write it again")
     attack = _attack(network)
+    images, labels, names = _images(network.run, count, data_dir)
+    # Without masks it is traced in a fraction of the time.
+    model = strip_masks(load_network(path, str(path), "write it again"))
     adversarial = tf.function(lambda x, y: attacks.pgd(model, x, y, **attack))(
         tf.constant(images), tf.constant(labels)
     )
