@@ -23,6 +23,9 @@ setuptools.setup(
         ),
     ],
     package_dir={f"hydra_tf.binaries.{name}": name for name in BINARIES},
-    package_data={"hydra_tf.binaries.flags": ["presets/**/*.flags"]},
+    package_data={
+        "hydra_tf.binaries.flags": ["presets/**/*.flags"],
+        "hydra_tf.binaries.trainers.reporting": ["templates/*"],
+    },
     py_modules=["hydra_tf_console"],
 )

@@ -59,9 +59,12 @@ def test_binary_answers_in_one_line(case, tmp_path, capfd):
     name, *arguments = line.format(folder=tmp_path).split()
     code = binaries.run(
         name,
-        "--dataset=digits",
-        # Flags of training, which the certification does not know.
-        *(["--fraction=0.1", "--eval_examples=10"] * (name != "certify")),
+        # Flags of training, which not all know.
+        *(["--dataset=digits"] * (name != "report")),
+        *(
+            ["--fraction=0.1", "--eval_examples=10"]
+            * (name not in binaries.OWN_FLAGS)
+        ),
         f"--data_dir={tmp_path}",
         f"--output_dir={tmp_path / 'run'}",
         *arguments,

@@ -20,11 +20,15 @@ from absl.testing import flagsaver
 from flags import certify_flags
 from flags import evaluate_flags  # noqa: F401  Before a flagsaver can undo it.
 from flags import export_flags  # noqa: F401  As above.
+from flags import report_flags
 from flags import sweep_flags  # noqa: F401  As above.
 from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  As above.
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+# Of the binaries that do not know those of training.
+OWN_FLAGS = {"certify": certify_flags.FLAGS, "report": report_flags.FLAGS}
 
 # A pipeline of seconds: 5 steps an epoch, on every layer kind of the demo.
 TINY = (
@@ -59,7 +63,7 @@ def run(name: str, *arguments: str) -> int:
         The exit code. Output goes to stdout and stderr; see `capfd`.
     """
     module = importlib.import_module(f"trainers.{name}")
-    own_flags = certify_flags.FLAGS if name == "certify" else None
+    own_flags = OWN_FLAGS.get(name)
     argv = [str(ROOT / "trainers" / f"{name}.py"), *arguments]
     handlers = {
         number: signal.getsignal(number)

@@ -4,6 +4,7 @@
 checkpoints/                          see hydra_tf.training.checkpoints
 compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
+report/                               see trainers.report
 saved_model/                          the network for serving
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
@@ -30,7 +31,7 @@ from hydra_tf.phases import PHASES
 from hydra_tf.training import PhaseCheckpoints
 from trainers.run.metrics_shape import METRICS
 
-_FOLDERS = ("checkpoints", "compare", "events", "saved_model")
+_FOLDERS = ("checkpoints", "compare", "events", "report", "saved_model")
 _FILES = (
     "shrunk.keras",
     "densities.png",

@@ -1,0 +1,1 @@
+"""The report: what runs have in their folders, on one page."""
