@@ -60,8 +60,11 @@ def test_binary_answers_in_one_line(case, tmp_path, capfd):
     code = binaries.run(
         name,
         "--dataset=digits",
-        # Flags of training, which the certification does not know.
-        *(["--fraction=0.1", "--eval_examples=10"] * (name != "certify")),
+        # Flags of training, which some do not know.
+        *(
+            ["--fraction=0.1", "--eval_examples=10"]
+            * (name not in ("certify", "convert"))
+        ),
         f"--data_dir={tmp_path}",
         f"--output_dir={tmp_path / 'run'}",
         *arguments,

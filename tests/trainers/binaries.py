@@ -18,11 +18,15 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import certify_flags
+from flags import convert_flags
 from flags import export_flags  # noqa: F401  Before a flagsaver can undo it.
 from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  As above.
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+# Of the binaries that know no others.
+_OWN_FLAGS = {"certify": certify_flags.FLAGS, "convert": convert_flags.FLAGS}
 
 # A pipeline of seconds: 5 steps an epoch, on every layer kind of the demo.
 TINY = (
@@ -57,7 +61,7 @@ def run(name: str, *arguments: str) -> int:
         The exit code. Output goes to stdout and stderr; see `capfd`.
     """
     module = importlib.import_module(f"trainers.{name}")
-    own_flags = certify_flags.FLAGS if name == "certify" else None
+    own_flags = _OWN_FLAGS.get(name)
     argv = [str(ROOT / "trainers" / f"{name}.py"), *arguments]
     handlers = {
         number: signal.getsignal(number)

@@ -5,6 +5,7 @@ checkpoints/                          see hydra_tf.training.checkpoints
 compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 saved_model/                          the network for serving
+network.keras                         the network of a converted checkpoint
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
 certify.tsv  certify.png              what is proved of each test image
@@ -31,6 +32,7 @@ from trainers.run.metrics_shape import METRICS
 
 _FOLDERS = ("checkpoints", "compare", "events", "saved_model")
 _FILES = (
+    "network.keras",
     "shrunk.keras",
     "densities.png",
     "learning_curves.png",
@@ -81,6 +83,10 @@ class RunFolder:
     @property
     def shrunk(self) -> pathlib.Path:
         return self.path / "shrunk.keras"
+
+    @property
+    def network(self) -> pathlib.Path:
+        return self.path / "network.keras"
 
     @property
     def readme(self) -> pathlib.Path:
