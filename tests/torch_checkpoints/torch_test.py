@@ -49,10 +49,16 @@ def assert_equal(network, made):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)],
+    ("name", "kind"),
+    [
+        *((name, kind) for name in QUICK for kind in KINDS),
+        *(
+            pytest.param(name, kind, marks=pytest.mark.slow)
+            for name in SLOW
+            for kind in ("hydra", "harp")
+        ),
+    ],
 )
-@pytest.mark.parametrize("kind", KINDS)
 def test_logits_equal_those_of_the_saved_network(name, kind, tmp_path):
     made = originals.with_weights(name, **KINDS[kind])
     path = saved(tmp_path / "model_best.pth.tar", made, name)
