@@ -34,6 +34,8 @@ _MODEL = define(
 )
 _SETTINGS = define_all(SETTINGS, FLAGS)
 _IMAGES = define_images(FLAGS)
+# Without one, a network's own shape and the checkpoint's classes.
+FLAGS.set_default("dataset", None)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
@@ -76,7 +78,7 @@ def convert_from_flags() -> ConvertSettings:
             "flag --output_dir: is required; name a folder for the network"
         )
     images = None
-    if FLAGS["dataset"].present:
+    if FLAGS["dataset"].value is not None:
         images = ImageSettings(**_IMAGES())
     else:
         for name in ("image_size", "image_channels"):
