@@ -316,7 +316,7 @@ def network(name, classes=10, k=None, k_min=None, channels=False):
 def with_weights(name, **arguments):
     """Returns `network` with the weights of `weights.drawn`."""
     made = network(name, **arguments)
-    drawn = weights.drawn(shapes(made))
+    drawn = weights.drawn(shapes(made), arguments.get("k", 1.0))
     made.load_state_dict(
         {name: torch.from_numpy(np.array(each)) for name, each in drawn.items()}
     )

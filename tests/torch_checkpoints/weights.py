@@ -9,13 +9,19 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def drawn(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def drawn(
+    shapes: Mapping[str, tuple[int, ...]], density: float = 1.0
+) -> dict[str, np.ndarray]:
     """Returns a state dict.
 
-    Kernels are normal with variance 2 / fan_in, ten times that where there are
-    scores, so that activations keep their size; everything else, the statistics
+    Kernels are normal with variance 2 / fan_in, fan_in counting what a mask
+    keeps, so that activations keep their size; everything else, the statistics
     of batch norm too, is far enough from its usual start to show when it is
     missing or in the wrong place.
+
+    Args:
+        shapes: Shapes by name.
+        density: What masks keep of each layer that has no learned density.
     """
     arrays = {}
     for name, shape in shapes.items():
@@ -26,8 +32,10 @@ def drawn(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
             arrays[name] = np.int64(7).reshape(shape)
             continue
         if last in ("weight", "popup_scores") and len(shape) > 1:
-            gain = 20 if f"{name[:-6]}popup_scores" in shapes else 2
-            scale = math.sqrt(gain / np.prod(shape[1:]))
+            module = name.rpartition(".")[0]
+            # Of the rates below.
+            kept = 0.4 if f"{module}.k_score" in shapes else density
+            scale = math.sqrt(2 / kept / np.prod(shape[1:]))
             values = random.standard_normal(shape) * scale
         elif last in ("weight", "running_var"):
             values = random.uniform(0.5, 1.5, shape)
@@ -43,6 +51,20 @@ def images(shape: tuple[int, int, int]) -> np.ndarray:
     """Returns two images in [0, 1]."""
     random = np.random.RandomState(sum(shape))
     return random.uniform(size=(2, *shape)).astype(np.float32)
+
+
+def assert_equal_logits(logits, expected: np.ndarray) -> None:
+    """Checks logits up to 1e-4, or where they are large to their fifth digit.
+
+    Args:
+        logits: Those to check.
+        expected: Those of PyTorch.
+    """
+    largest = np.abs(expected).max()
+    assert largest > 0.1
+    np.testing.assert_allclose(
+        logits, expected, rtol=0, atol=max(1e-4, 1e-5 * largest)
+    )
 
 
 # What testdata/torch_checkpoints.npz holds logits of: a network, and arguments
