@@ -12,6 +12,7 @@ from hydra_tf import ops
 from hydra_tf import pruning
 from hydra_tf import schedules
 from hydra_tf import smoothing
+from hydra_tf import torch_checkpoints
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
@@ -40,6 +41,7 @@ from hydra_tf.pruning import sparsity_report
 from hydra_tf.pruning import start_pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.pruning import to_masked
+from hydra_tf.torch_checkpoints import load_torch_checkpoint
 from hydra_tf.training import RobustModel
 from hydra_tf.training import prune
 
@@ -66,6 +68,7 @@ __all__ = [
     "kept_count",
     "layers",
     "learn_densities",
+    "load_torch_checkpoint",
     "masked_layers",
     "models",
     "n_of_m_mask",
@@ -87,5 +90,6 @@ __all__ = [
     "strip_masks",
     "to_masked",
     "topk_mask",
+    "torch_checkpoints",
     "training",
 ]

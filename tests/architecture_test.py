@@ -38,6 +38,7 @@ RANKS = {
     "pruning": 4,
     "bounds": 5,
     "smoothing": 5,
+    "torch_checkpoints": 5,
     "objectives": 6,
     "export": 7,
     "training": 7,
@@ -61,6 +62,7 @@ OPTIONAL = {
     "tensorflow_datasets",
     "tensorflow_model_optimization",
     "tf_keras",
+    "torch",
 }
 
 # Modules without a test of their own, and the test that covers them: parts of
@@ -85,6 +87,7 @@ TESTED_BY = {
     "flags/image_flags": "flags/data_flags",
     "flags/report_flags": "mistakes",
     "trainers/certify": "trainers/certification/certify_source",
+    "trainers/convert": "trainers/converting/convert_checkpoint",
     "trainers/evaluate": "trainers/evaluation/evaluate_source",
     "trainers/export": "trainers/exporting/shrunk",
     "trainers/exporting/export_source": "trainers/pipeline",

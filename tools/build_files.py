@@ -33,6 +33,9 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
 }
 
+# Optional extras of pyproject.toml, which Bazel does without.
+EXTRAS = frozenset({"torch"})
+
 # Tests that read the checkout itself, which a Bazel sandbox does not hold.
 CHECKOUT_TESTS = (
     "tests/architecture_test.py",
@@ -152,7 +155,7 @@ class Repository:
             found = next(filter(None, map(self.find, candidates)), None)
             if found:
                 deps.add(label_of(found))
-            elif top in sys.stdlib_module_names:
+            elif top in sys.stdlib_module_names or top in EXTRAS:
                 continue
             elif top in TREES:
                 raise BuildError(f"{path}: there is no module {candidates[0]}")

@@ -18,6 +18,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from flags import certify_flags
+from flags import convert_flags
 from flags import evaluate_flags  # noqa: F401  Before a flagsaver can undo it.
 from flags import export_flags  # noqa: F401  As above.
 from flags import report_flags
@@ -28,7 +29,11 @@ from trainers.training import settings  # noqa: F401  As above.
 ROOT = pathlib.Path(__file__).parents[2]
 
 # Of the binaries that do not know those of training.
-OWN_FLAGS = {"certify": certify_flags.FLAGS, "report": report_flags.FLAGS}
+OWN_FLAGS = {
+    "certify": certify_flags.FLAGS,
+    "convert": convert_flags.FLAGS,
+    "report": report_flags.FLAGS,
+}
 
 # A pipeline of seconds: 5 steps an epoch, on every layer kind of the demo.
 TINY = (

@@ -6,6 +6,7 @@ compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 report/                               see trainers.report
 saved_model/                          the network for serving
+network.keras                         the network of a converted checkpoint
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
 certify.tsv  certify.png              what is proved of each test image
@@ -33,6 +34,7 @@ from trainers.run.metrics_shape import METRICS
 
 _FOLDERS = ("checkpoints", "compare", "events", "report", "saved_model")
 _FILES = (
+    "network.keras",
     "shrunk.keras",
     "densities.png",
     "learning_curves.png",
@@ -88,6 +90,10 @@ class RunFolder:
     @property
     def examples(self) -> pathlib.Path:
         return self.path / "examples.tsv"
+
+    @property
+    def network(self) -> pathlib.Path:
+        return self.path / "network.keras"
 
     @property
     def readme(self) -> pathlib.Path:

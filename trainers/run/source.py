@@ -33,7 +33,8 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
     Args:
         source: A `.keras` file, or the folder of a run, of which the last
-            finished phase is taken, or of an export with `--shrink`.
+            finished phase is taken, or of an export with `--shrink`, or of a
+            converted checkpoint.
         before: The phase that is to follow, if only those before it count.
 
     Raises:
@@ -43,9 +44,10 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
     if os.path.isdir(path):
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)
-        if phase is None and folder.shrunk.is_file():
-            return folder.shrunk
         if phase is None:
+            for network in (folder.shrunk, folder.network):
+                if network.is_file():
+                    return network
             raise InputError(
                 f"--source={source} holds no finished phase: there is no "
                 "checkpoints/<phase>.keras in it"

@@ -1,0 +1,1 @@
+"""Turning checkpoints of other programs into networks of this one."""
