@@ -187,7 +187,7 @@ def main(argv: list[str]) -> None:
     try:
         evaluation = _evaluation(setting)
     except InputError as error:
-        raise app.UsageError(str(error)) from error
+        sys.exit(f"methods_table: {error}")
     results: dict[str, list[dict]] = {}
     seeds: list[int] = []
     without_start: list[int] = []

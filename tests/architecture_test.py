@@ -98,7 +98,6 @@ TESTED_BY = {
     "trainers/run/environment": "trainers/pipeline",
     "trainers/run/networks": "trainers/pipeline",
     "trainers/run/source": "mistakes",
-    "trainers/training/experiment": "trainers/pipeline",
     "trainers/training/finishing": "trainers/pipeline",
     "trainers/training/own_parts": "mistakes",
     "trainers/training/pipeline": "trainers/pipeline",

@@ -263,7 +263,7 @@ class Experiment:
         """Evaluates a phase's network, as it would be exported."""
         folder = folder or self.folder
         images, labels = self.test_arrays
-        evaluation = self._evaluation_after(phase)
+        evaluation = self.evaluation_after(phase)
         if records.is_measured(evaluation, phase, len(labels), folder):
             return
         self.worked = True
@@ -288,7 +288,7 @@ class Experiment:
             )
         )
 
-    def _evaluation_after(self, phase: str) -> EvaluationSettings:
+    def evaluation_after(self, phase: str) -> EvaluationSettings:
         """Returns how a phase's network is measured.
 
         AutoAttack, the cost of hundreds of passes of PGD, is spared a network
