@@ -29,8 +29,13 @@ help:  ## List the targets.
 		| while IFS='|' read -r target text; do \
 			printf '%-20s %s\n' "$$target" "$$text"; done
 
-demo: $(runtime)  ## Pretrain, prune, finetune and export on the digits.
+# Where the demo writes: what ARGS say, else what its preset says.
+demo_dir = $(lastword runs/digits_demo \
+	$(patsubst --output_dir=%,%,$(filter --output_dir=%,$(ARGS))))
+
+demo: $(runtime)  ## Pretrain, prune and finetune on the digits, and report.
 	$(python) -m trainers.pipeline --preset=digits_demo $(ARGS)
+	$(python) -m trainers.report --runs=$(demo_dir)
 
 presets: $(runtime)  ## List the recipes of the papers and the demonstrations.
 	$(python) -m trainers.pipeline --list_presets

@@ -6,11 +6,16 @@
 
 Pretrains one network per seed with PGD adversarial training (digits) or TRADES
 (CIFAR-10), prunes it with every method to every density, finetunes, and prints
-a table of natural and robust accuracy (PGD with restarts on the test images),
-mean and standard deviation over the seeds, then the same as JSON. The phases
-are as long as the originals' in proportion (100, 20 and 100 epochs; the digits'
-pretraining and finetuning are shorter still). HARP's densities start at 10 % in
-every layer.
+a table of natural accuracy and robust accuracy on the test images, under PGD
+with restarts or under each of --attacks, mean and standard deviation over the
+seeds, then the same as JSON. The phases are as long as the originals' in
+proportion (100, 20 and 100 epochs; the digits' pretraining and finetuning are
+shorter still). HARP's densities start at 10 % in every layer.
+
+`tfmot` is `prune_low_magnitude` of TensorFlow Model Optimization, what a user
+of TensorFlow has without this library; see `tfmot_peer`. Its sparsity grows in
+the epochs in which the others prune, and stays in those in which they finetune:
+the same budget, objective, optimiser, and learning rate of finetuning.
 
 A seed whose pretraining stays at chance is listed and replaced.
 
@@ -35,6 +40,8 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 from absl import logging  # noqa: E402
 
+_ALL_METHODS = ["lwm", "random", "hydra", "harp", "tfmot"]
+
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Number of seeds.", lower_bound=1)
 _FIRST_SEED = flags.DEFINE_integer(
     "first_seed", 0, "The first seed.", lower_bound=0
@@ -48,8 +55,12 @@ _DATA_DIR = flags.DEFINE_string(
 _DENSITIES = flags.DEFINE_list(
     "densities", ["0.1", "0.05", "0.02", "0.01"], "Fractions of weights kept."
 )
-_METHODS = flags.DEFINE_list(
-    "methods", ["lwm", "random", "hydra", "harp"], "Methods to compare."
+_METHODS = flags.DEFINE_list("methods", _ALL_METHODS, "Methods to compare.")
+_ATTACKS = flags.DEFINE_list(
+    "attacks",
+    ["pgd"],
+    "Attacks that measure robust accuracy, such as pgd,autoattack; PGD has 50 "
+    "steps of epsilon / 10 and 10 restarts.",
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer("pretrain_epochs", None, "Epochs.")
 _PRUNE_EPOCHS = flags.DEFINE_integer(
@@ -66,6 +77,20 @@ _WEIGHT_DECAY = flags.DEFINE_float("weight_decay", None, "Weight decay.")
 _GAMMA = flags.DEFINE_float(
     "compression_gamma", 0.01, "What HARP's gamma grows by at every epoch."
 )
+
+
+@flags.validator("methods", f"must be some of {','.join(_ALL_METHODS)}")
+def _known(methods: list[str]) -> bool:
+    return set(methods) <= set(_ALL_METHODS)
+
+
+@flags.validator("densities", "must be fractions, above 0 and at most 1")
+def _fractions(densities: list[str]) -> bool:
+    try:
+        return all(0 < float(density) <= 1 for density in densities)
+    except ValueError:
+        return False
+
 
 _BATCH_SIZE = 128
 
@@ -155,43 +180,49 @@ def main(argv: list[str]) -> None:
     """Runs the benchmark."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
+    from hydra_tf import text
+    from hydra_tf.errors import InputError
+
     setting = _setting()
-    results: dict[str, list[tuple[float, float]]] = {}
+    try:
+        evaluation = _evaluation(setting)
+    except InputError as error:
+        sys.exit(f"methods_table: {error}")
+    results: dict[str, list[dict]] = {}
     seeds: list[int] = []
     without_start: list[int] = []
     seed = _FIRST_SEED.value
     while len(seeds) < _SEEDS.value:
-        for name, accuracies in _one_seed(setting, seed):
-            logging.info(
-                "seed %d, %s: natural %.4f, robust %.4f",
-                seed,
-                name,
-                *accuracies,
-            )
-            if accuracies[0] < _CHANCE and name == "unpruned":
+        for name, figures in _one_seed(setting, evaluation, seed):
+            logging.info("seed %d, %s: %s", seed, name, figures)
+            if figures["natural_accuracy"] < _CHANCE and name == "unpruned":
                 without_start.append(seed)
                 break
-            results.setdefault(name, []).append(accuracies)
+            results.setdefault(name, []).append(figures)
         else:
             seeds.append(seed)
         seed += 1
         if len(without_start) > _SEEDS.value:
             sys.exit(f"pretraining stays at chance, seeds {without_start}")
-    rows = [_summary(name, pairs) for name, pairs in results.items()]
-    print(f"{'':<16}{'natural %':>16}{'robust %':>16}")
-    for row in rows:
-        cells = (
-            f"{100 * row[key]:.1f} +- {100 * row[key + '_deviation']:.1f}"
-            for key in ("natural_accuracy", "robust_accuracy")
+    rows = [_summary(name, each) for name, each in results.items()]
+    print(
+        text.table(
+            [
+                "network",
+                "density",
+                "natural %",
+                *(f"{name} %" for name in evaluation.attacks),
+            ],
+            [_cells(row) for row in rows],
         )
-        print(f"{row['network']:<16}" + "".join(f"{c:>16}" for c in cells))
+    )
     print(
         json.dumps(
             {
                 "dataset": _DATASET.value,
                 **dataclasses.asdict(setting),
                 "compression_gamma": _GAMMA.value,
-                "attack": "pgd, 50 steps of epsilon / 10, 10 restarts",
+                "attacks": evaluation.attack_records,
                 "seeds": seeds,
                 "seeds_without_start": without_start,
                 "results": rows,
@@ -201,11 +232,25 @@ def main(argv: list[str]) -> None:
     )
 
 
-def _one_seed(setting: Setting, seed: int):
-    """Yields (network name, (natural, robust accuracy)) for one seed."""
+def _evaluation(setting: Setting):
+    """Returns how every network is measured."""
+    from hydra_tf.evaluation import EvaluationSettings
+
+    return EvaluationSettings(
+        attacks=tuple(_ATTACKS.value),
+        epsilon=setting.epsilon,
+        step_size=setting.epsilon / 10,
+        num_steps=50,
+        num_restarts=10,
+    )
+
+
+def _one_seed(setting: Setting, evaluation, seed: int):
+    """Yields the names and the figures of the networks of one seed."""
     import keras
 
     import hydra_tf as ht
+    from benchmarks import tfmot_peer
 
     keras.utils.set_random_seed(seed)
     source = {"batch_size": _BATCH_SIZE, "data_dir": _DATA_DIR.value}
@@ -218,24 +263,59 @@ def _one_seed(setting: Setting, seed: int):
     )
     pretrained = ht.models.create(setting.model, setting.image_shape, 10)
     _fit(pretrained, "pretrain", setting, train, seed)
-    yield "unpruned", _accuracies(pretrained, setting, images, labels)
+
+    def figures(network):
+        measured = ht.evaluation.evaluate(network, images, labels, evaluation)
+        return {
+            "density": _density(network),
+            "natural_accuracy": measured.natural_accuracy,
+            "robust_accuracy": measured.robust_accuracy,
+        }
+
+    yield "unpruned", figures(pretrained)
     for text in _DENSITIES.value:
+        density = float(text)
         for method in _METHODS.value:
-            network = ht.to_masked(pretrained)
-            ht.init_scores(
-                network, "random" if method == "random" else "scaled", seed=seed
-            )
-            if method == "harp":
-                _learn(network, float(text), setting, train, seed)
+            if method == "tfmot":
+                epochs = setting.epochs["prune"] + setting.epochs["finetune"]
+                network = tfmot_peer.prune(
+                    pretrained,
+                    _objective(setting),
+                    train,
+                    density=density,
+                    ramp_epochs=max(setting.epochs["prune"], 1),
+                    epochs=epochs,
+                    optimizer=_optimizer(setting, "finetune", epochs, train),
+                    seed=seed,
+                )
             else:
-                ht.set_density(network, float(text))
-                if method == "hydra":
-                    _fit(network, "prune", setting, train, seed)
-            kept = ht.sparsity_report(network).density
-            logging.info("%s: density %.5f", method, kept)
-            _fit(network, "finetune", setting, train, seed)
-            accuracies = _accuracies(network, setting, images, labels)
-            yield f"{method} {text}", accuracies
+                network = _prune(
+                    pretrained, method, density, setting, train, seed
+                )
+                _fit(network, "finetune", setting, train, seed)
+                network = ht.strip_masks(network)
+            measured = figures(network)
+            _check_density(network, density, measured["density"])
+            yield f"{method} {text}", measured
+
+
+def _prune(
+    pretrained, method: str, density: float, setting: Setting, train, seed: int
+):
+    """Returns a masked copy of a network, pruned but not finetuned."""
+    import hydra_tf as ht
+
+    network = ht.to_masked(pretrained)
+    ht.init_scores(
+        network, "random" if method == "random" else "scaled", seed=seed
+    )
+    if method == "harp":
+        _learn(network, density, setting, train, seed)
+        return network
+    ht.set_density(network, density)
+    if method == "hydra":
+        _fit(network, "prune", setting, train, seed)
+    return network
 
 
 def _learn(network, density: float, setting: Setting, train, seed: int) -> None:
@@ -275,22 +355,10 @@ def _fit(
     if ht.masked_layers(network):
         ht.set_phase(network, phase)
     robust = ht.RobustModel(
-        network,
-        getattr(ht.objectives, setting.objective)(
-            epsilon=setting.epsilon,
-            step_size=setting.step_size,
-            num_steps=setting.num_steps,
-        ),
-        seed=seed,
-        **arguments,
+        network, _objective(setting), seed=seed, **arguments
     )
     epochs = setting.epochs[phase]
-    rate = ht.training.CosineRate(
-        setting.learning_rates[phase], epochs, train.steps_per_epoch
-    )
-    robust.compile(
-        ht.training.SGD(rate, momentum=0.9, weight_decay=setting.weight_decay)
-    )
+    robust.compile(_optimizer(setting, phase, epochs, train))
     robust.fit(
         train.dataset(num_epochs=epochs),
         steps_per_epoch=train.steps_per_epoch,
@@ -302,45 +370,93 @@ def _fit(
     return robust
 
 
-def _accuracies(
-    network, setting: Setting, images, labels
-) -> tuple[float, float]:
-    import tensorflow as tf
-
+def _objective(setting: Setting):
+    """Returns what is trained."""
     import hydra_tf as ht
 
-    plain = ht.strip_masks(network) if ht.masked_layers(network) else network
-
-    @tf.function
-    def attack(x, y):
-        return ht.attacks.pgd(
-            plain,
-            x,
-            y,
-            epsilon=setting.epsilon,
-            step_size=setting.epsilon / 10,
-            num_steps=50,
-            num_restarts=10,
-            seed=0,
-        )
-
-    def accuracy(x):
-        predicted = tf.argmax(plain(x, training=False), axis=-1).numpy()
-        return float((predicted == labels).mean())
-
-    return accuracy(images), accuracy(attack(images, labels))
+    return getattr(ht.objectives, setting.objective)(
+        epsilon=setting.epsilon,
+        step_size=setting.step_size,
+        num_steps=setting.num_steps,
+    )
 
 
-def _summary(name: str, pairs: list[tuple[float, float]]) -> dict:
-    natural, robust = zip(*pairs, strict=True)
-    deviation = statistics.stdev if len(pairs) > 1 else lambda values: 0.0
+def _optimizer(setting: Setting, phase: str, epochs: int, train):
+    """Returns the optimiser of a phase."""
+    import hydra_tf as ht
+
+    rate = ht.training.CosineRate(
+        setting.learning_rates[phase], epochs, train.steps_per_epoch
+    )
+    return ht.training.SGD(
+        rate, momentum=0.9, weight_decay=setting.weight_decay
+    )
+
+
+def _kernels(network) -> list:
+    return [
+        layer.kernel.numpy()
+        for layer in network.layers
+        if hasattr(layer, "kernel")
+    ]
+
+
+def _density(network) -> float:
+    """Returns the fraction of the prunable weights that are not zero."""
+    import numpy as np
+
+    kernels = _kernels(network)
+    kept = sum(np.count_nonzero(kernel) for kernel in kernels)
+    return float(kept / sum(kernel.size for kernel in kernels))
+
+
+def _check_density(network, wanted: float, found: float) -> None:
+    """Ends the benchmark if a network has more weights than it may."""
+    kernels = _kernels(network)
+    # Every layer rounds to whole weights.
+    if found > wanted + len(kernels) / sum(kernel.size for kernel in kernels):
+        sys.exit(f"density {found:.5f} instead of {wanted}")
+
+
+def _summary(name: str, figures: list[dict]) -> dict:
+    """Returns a network's row: means and deviations over the seeds."""
+    natural = [each["natural_accuracy"] for each in figures]
+    robust = {
+        attack: [each["robust_accuracy"][attack] for each in figures]
+        for attack in figures[0]["robust_accuracy"]
+    }
+    mean = statistics.mean
     return {
         "network": name,
-        "natural_accuracy": statistics.mean(natural),
-        "natural_accuracy_deviation": deviation(natural),
-        "robust_accuracy": statistics.mean(robust),
-        "robust_accuracy_deviation": deviation(robust),
+        "density": mean(each["density"] for each in figures),
+        "natural_accuracy": mean(natural),
+        "natural_accuracy_deviation": _deviation(natural),
+        "robust_accuracy": {key: mean(each) for key, each in robust.items()},
+        "robust_accuracy_deviation": {
+            key: _deviation(each) for key, each in robust.items()
+        },
     }
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _cells(row: dict) -> list[str]:
+    """Returns what the table shows of a row."""
+    pairs = [
+        (row["natural_accuracy"], row["natural_accuracy_deviation"]),
+        *zip(
+            row["robust_accuracy"].values(),
+            row["robust_accuracy_deviation"].values(),
+            strict=True,
+        ),
+    ]
+    return [
+        row["network"],
+        f"{row['density']:.4f}",
+        *(f"{100 * mean:.1f} +- {100 * spread:.1f}" for mean, spread in pairs),
+    ]
 
 
 if __name__ == "__main__":

@@ -125,7 +125,6 @@ TESTED_BY = {
     "trainers/sweeping/plan": "trainers/sweeping/sweep",
     "trainers/sweeping/pretraining": "trainers/sweeping/sweep",
     "trainers/sweeping/record": "trainers/sweeping/sweep",
-    "trainers/training/experiment": "trainers/pipeline",
     "trainers/training/finishing": "trainers/pipeline",
     "trainers/training/own_parts": "mistakes",
     "trainers/training/pipeline": "trainers/pipeline",

@@ -164,6 +164,7 @@ def test_preset_runs_outside_a_checkout(installed, empty):
         "--finetune_epochs=1",
         "--num_steps=1",
         "--compare=",
+        "--eval_attacks=pgd",
         "--eval_num_steps=2",
         "--eval_num_restarts=1",
         "--eval_examples=40",

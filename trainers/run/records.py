@@ -9,6 +9,7 @@ from typing import Any
 from hydra_tf.data import DatasetInfo
 from hydra_tf.data import Pipeline
 from hydra_tf.evaluation import Evaluation
+from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.pruning import Pruning
 from hydra_tf.registry.training import EXECUTION
 from trainers.run import environment
@@ -33,12 +34,15 @@ _COMPARED = (
 
 
 def is_measured(
-    settings: Settings, phase: str, num_examples: int, folder: RunFolder
+    evaluation: EvaluationSettings,
+    phase: str,
+    num_examples: int,
+    folder: RunFolder,
 ) -> bool:
     """Whether a folder has the figures that the evaluation would give.
 
     Args:
-        settings: What the flags say.
+        evaluation: How the phase's network is measured.
         phase: Name of the phase.
         num_examples: Number of images to measure on.
         folder: The folder.
@@ -51,7 +55,7 @@ def is_measured(
         and entry.get("num_examples") == num_examples
         and entry.get("checkpoint")
         == source.fingerprint(folder.finished(phase))
-        and settings.evaluation.matches(entry)
+        and evaluation.matches(entry)
     )
 
 

@@ -16,9 +16,11 @@ import numpy as np
 from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import training
+from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
+from hydra_tf.registry.attacks import ATTACKS
 from hydra_tf.training.arguments import check_trains
 from trainers.evaluation import measuring
 from trainers.run import datasets
@@ -291,7 +293,8 @@ class Experiment:
         """Evaluates a phase's network, as it would be exported."""
         folder = folder or self.folder
         images, labels = self.test_arrays
-        if records.is_measured(self.settings, phase, len(labels), folder):
+        evaluation = self.evaluation_after(phase)
+        if records.is_measured(evaluation, phase, len(labels), folder):
             return
         self.worked = True
         result = measuring.measure(
@@ -299,7 +302,7 @@ class Experiment:
             measuring.Task(
                 images,
                 labels,
-                self.settings.evaluation,
+                evaluation,
                 source.fingerprint(folder.finished(phase)),
             ),
             folder=folder,
@@ -338,6 +341,22 @@ class Experiment:
         if origin is not None:
             start = {"source": origin}
         return self._phase(name, epochs, method, start)
+
+    def evaluation_after(self, phase: str) -> EvaluationSettings:
+        """Returns how a phase's network is measured.
+
+        AutoAttack, the cost of hundreds of passes of PGD, is spared a network
+        that is finetuned next.
+        """
+        evaluation = self.settings.evaluation
+        if phase != "prune" or not self.epochs.get("finetune"):
+            return evaluation
+        attacks = tuple(
+            name
+            for name in evaluation.attacks
+            if not ATTACKS.entry(name).ensemble
+        )
+        return dataclasses.replace(evaluation, attacks=attacks)
 
     def _phase(
         self,
