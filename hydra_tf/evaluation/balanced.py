@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from hydra_tf.errors import InputError
 
-def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> float:
+
+def balanced_accuracy(labels: Any, right: Any) -> float:
     """Returns the mean, over the classes that occur, of the accuracy in each.
 
     Of a network that names one class only it is one over their number, where
@@ -13,13 +17,22 @@ def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> float:
 
     Args:
         labels: Integer classes of the images, shape `(images,)`.
-        right: Bool array, which images are right.
+        right: Bools, which images are right, shape `(images,)`.
+
+    Raises:
+        InputError: If there is not one of `right` for each label.
 
     Example:
 
     >>> balanced_accuracy([0, 0, 0, 1], [True, True, True, False])
     0.5
     """
+    labels, right = np.asarray(labels), np.asarray(right)
+    if labels.ndim != 1 or labels.shape != right.shape or not len(labels):
+        raise InputError(
+            "`right` must hold one value for each of `labels`. Received: "
+            f"labels of shape {labels.shape}, right of shape {right.shape}"
+        )
     _, classes = np.unique(labels, return_inverse=True)
     counts = np.bincount(classes)
     return float(np.mean(np.bincount(classes, right) / counts))

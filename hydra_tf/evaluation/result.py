@@ -211,11 +211,13 @@ class Evaluation:
         rows = zip(names, *columns, strict=True)
         lines = [text.table(header, [list(row) for row in rows])]
         for name, curve in self.curves.items():
-            median, norm = curve["median_distance"], self.attacks[name]
-            if median is not None:
+            median = curve["median_distance"]
+            # 0 where the network is wrong on half of them unattacked.
+            if median:
+                norm = self.attacks[name]["threat_model"]
                 lines.append(
                     f"{name}: half of the images fall within "
-                    f"{ball(norm['threat_model'], median)}"
+                    f"{ball(norm, median)}"
                 )
         for name, sentences in self.warnings.items():
             lines += [f"warning: {name}: {each}" for each in sentences]

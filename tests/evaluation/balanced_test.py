@@ -1,7 +1,9 @@
 """Accuracy by class."""
 
 import numpy as np
+import pytest
 
+import hydra_tf as ht
 from hydra_tf.evaluation import balanced_accuracy
 from hydra_tf.evaluation.balanced import is_imbalanced
 
@@ -27,3 +29,11 @@ def test_one_class_and_one_image():
 def test_imbalance_is_a_ratio_of_two():
     assert is_imbalanced([0, 0, 1])
     assert not is_imbalanced([0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "right"), [([0, 1], [True]), ([], []), ([[0]], [[True]])]
+)
+def test_mistakes(labels, right):
+    with pytest.raises(ht.InputError, match="one value for each of `labels`"):
+        balanced_accuracy(labels, right)

@@ -77,6 +77,12 @@ PYTHON = {
         _curve([], [0.1]),
         ["`distances` must hold that of one image or more"],
     ),
+    "balanced_accuracy_of_other_images": (
+        lambda given: ht.evaluation.balanced_accuracy(
+            given.labels, given.labels[:5] == 0
+        ),
+        ["`right`", "one value for each", "(12,)", "(5,)"],
+    ),
     "interval_of_a_share": (
         lambda given: ht.evaluation.wilson_interval(80, 0.8),
         ["`num_examples` must be an integer >= 1", "0.8"],

@@ -343,7 +343,13 @@ def test_custom_gradients_survive_in_a_saved_model(tmp_path, data_dir):
     labels = tf.argmax(model(images), -1)
     attacked = [
         ht.attacks.pgd(
-            each, images, labels, epsilon=0.1, step_size=0.03, seed=3
+            each,
+            images,
+            labels,
+            epsilon=0.1,
+            step_size=0.03,
+            num_steps=4,
+            seed=3,
         )
         for each in (model, source.network)
     ]
