@@ -192,4 +192,6 @@ def test_commands_run_in_order(name, tmp_path):
         for argument in arguments:
             if argument.startswith("--output_dir="):
                 folder = tmp_path / argument.removeprefix("--output_dir=")
-                assert (folder / "metrics.json").is_file()
+                page = "trainers.report" in arguments
+                written = "index.html" if page else "metrics.json"
+                assert (folder / written).is_file()

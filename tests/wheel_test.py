@@ -105,7 +105,7 @@ def test_wheel_holds_every_module_and_every_preset(wheel):
     for tree in SOURCES:
         prefix = "" if tree == "hydra_tf" else "hydra_tf/binaries/"
         for path in (ROOT / tree).rglob("*"):
-            if path.suffix in (".py", ".flags"):
+            if path.suffix in (".py", ".flags", ".html", ".css", ".js"):
                 assert prefix + path.relative_to(ROOT).as_posix() in held
     assert not any(name.endswith(("BUILD", "_test.py")) for name in held)
 
