@@ -35,7 +35,7 @@ COMMANDS = {
     "sweep: no grid": (f"sweep {LOOK}", ["--grid", "is required"]),
     "sweep: unknown flag": (
         f"sweep {LOOK} --grid=desnity=0.1",
-        ["--desnity", "Did you mean 'density'?"],
+        ["--desnity", "Did you mean 'density'"],
     ),
     "sweep: value out of range": (
         f"sweep {LOOK} --grid=density=0.1,95",
