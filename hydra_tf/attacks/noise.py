@@ -162,11 +162,14 @@ def _rows(
         )
 
     padded = steps * _NUMBERS_PER_STEP
+    # TensorFlow stacks no rows at all only if it knows how long they would be.
+    known = x.shape[1:].num_elements()
+    length = [known and -(-known // _NUMBERS_PER_STEP) * _NUMBERS_PER_STEP]
     if indices is None:
         noise = draw(part_of(rows).first, [rows, padded])
     else:
         (noise,) = map_in_order(
-            lambda index: (draw(index, [padded]),),
+            lambda index: (tf.ensure_shape(draw(index, [padded]), length),),
             tf.convert_to_tensor(indices),
             [tf.float32],
         )

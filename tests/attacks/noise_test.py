@@ -74,3 +74,13 @@ def test_every_form_of_seed_is_accepted():
 def test_other_seeds_are_refused(seed):
     with pytest.raises(InputError, match="`seed` must be"):
         noise.as_seed(seed)
+
+
+def test_no_rows_have_no_noise():
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int64)])
+    def drawn(indices):
+        template = tf.zeros([tf.shape(indices)[0], 3])
+        return noise.uniform_like(template, noise.as_seed(0), indices)
+
+    assert drawn(tf.zeros([0], tf.int64)).shape == (0, 3)
+    assert drawn(tf.zeros([2], tf.int64)).shape == (2, 3)
