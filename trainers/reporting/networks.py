@@ -230,12 +230,17 @@ def _once(networks: list[Network]) -> list[Network]:
 
     Runs of one seed begin with the same pretraining, done anew or not.
     """
-    known: dict[tuple[Any, ...], Network] = {}
+    known: set[Any] = set()
+    found = []
     # Of equal ones that about which most is known.
     for each in sorted(networks, key=lambda each: -len(each.figures.robust)):
-        identity = (each.seed, *map(each.run.setting, _OF_PRETRAINING))
-        known.setdefault(identity, each)
-    return list(known.values())
+        identities = {(each.seed, *map(each.run.setting, _OF_PRETRAINING))}
+        if "checkpoint" in each.run.phases["pretrain"]:
+            identities.add(each.run.phases["pretrain"]["checkpoint"])
+        if not identities & known:
+            found.append(each)
+        known |= identities
+    return found
 
 
 def _dense(run: Run) -> Network | None:

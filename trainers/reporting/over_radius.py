@@ -60,8 +60,8 @@ def security_section(setups: Sequence[Setup]) -> section.Section:
             )
     if not pictures:
         remarks.append(
-            "No run has a minimum-norm attack's curve: measure with "
-            "--eval_attacks=fmn, see the leaderboard below for a command."
+            "No run has the curve of a minimum-norm attack; trainers.evaluate "
+            "measures it with --eval_attacks=fmn."
         )
     return section.Section(
         "security",

@@ -91,3 +91,13 @@ def test_other_radius_has_a_name_of_its_own(tmp_path):
     (setup,) = setups(tmp_path)
     figures = setup.groups[0].networks[0].figures
     assert figures.robust == {"pgd": 0.5, "pgd at Linf 0.3": 0.1}
+
+
+def test_pretraining_that_runs_share_counts_once(tmp_path):
+    entry = {"pretrain": folders.phase(0.9, 0.6, checkpoint="0123")}
+    for name, flags in (("cell", "--pretrain_epochs=2"), ("own", "--epochs=2")):
+        folders.write(
+            tmp_path / name, phases=entry, run={"seed": 0}, flags=[flags]
+        )
+    (setup,) = setups(tmp_path)
+    assert len(setup.dense.networks) == 1

@@ -229,12 +229,15 @@ def test_page_works_in_a_browser(report, page, tmp_path):
     assert seen["ink"].startswith("rgb")
 
 
-def test_written_again_into_the_run_s_folder(tmp_path):
+def test_replaces_an_earlier_report_in_the_run_s_folder(tmp_path):
     run = folders.write(tmp_path / "run")
-    for _ in range(2):
-        assert not binaries.run("report", f"--runs={run}", "--images=0")
+    (run / "report").mkdir()
+    for name in ("index.html", "leaderboard.tsv", "methods_7.png"):
+        (run / "report" / name).write_text("of an earlier report")
+    assert not binaries.run("report", f"--runs={run}", "--images=0")
     names = {path.name for path in (run / "report").iterdir()}
-    assert "index.html" in names and "leaderboard.tsv" not in names
+    assert {"index.html", "methods_0.png"} <= names
+    assert not {"leaderboard.tsv", "methods_7.png"} & names
     page = (run / "report" / "index.html").read_text()
     assert 'href="../"' in page
     assert "--eval_attacks=autoattack,fmn" in page
