@@ -41,3 +41,23 @@ def _short_collections():
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def without_tracing():
+    """So few steps take less time than their graphs.
+
+    For the `pytestmark` of a module whose facts do not depend on graphs.
+    """
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def with_tracing():
+    """Graphs after all, for some tests of a module without."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    yield
+    tf.config.run_functions_eagerly(before)

@@ -93,17 +93,13 @@ def with_one_epoch(code: str) -> str:
     )
 
 
-def test_python_runs_with_one_epoch(tmp_path):
-    # In one process, which imports TensorFlow once. The other guides run in
-    # full, as slow tests.
-    quick = [name for name in WITH_PYTHON if name == "readme"]
-    for name in quick:
-        code = with_one_epoch(python_code(name))
-        (tmp_path / f"guide_{name}.py").write_text(code)
-    names = [f"guide_{name}.py" for name in quick]
-    output = run(
-        ["-c", f"import runpy\nfor f in {names}: runpy.run_path(f)"], tmp_path
-    )
+def test_python_runs_with_one_epoch(tmp_path, monkeypatch, capsys):
+    # In this process, which has TensorFlow already. The other guides run in
+    # full, as slow tests, each in a process of its own.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "datasets"))
+    exec(with_one_epoch(python_code("readme")), {"__name__": "__main__"})
+    output = capsys.readouterr().out
     assert "robust under pgd, Linf 0.1, 50 steps, 10 restarts" in output
     assert (tmp_path / "digits_pruned" / "saved_model.pb").is_file()
 

@@ -106,10 +106,13 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     A pixel is the mean of those around it, whose weights fall linearly to 0
     over one pixel of the larger of both images.
     """
-    columns = np.einsum(
-        "ij,jkc->ikc", _weights(image.shape[0], height), image.astype(float)
+    return np.einsum(
+        "ij,lk,jkc->ilc",
+        _weights(image.shape[0], height),
+        _weights(image.shape[1], width),
+        image.astype(float),
+        optimize=True,
     )
-    return np.einsum("lk,ikc->ilc", _weights(image.shape[1], width), columns)
 
 
 def _weights(size: int, new_size: int) -> np.ndarray:

@@ -108,8 +108,8 @@ def test_small_blocks_are_shuffled_each_in_its_own_way(data_dir):
     )
     stored = [label for _, label in _stored(data_dir, "train")]
     orders = [
-        [stored.index(label) for label in _labels(pipe.dataset(epoch))]
-        for epoch in range(6)
+        [stored.index(int(label)) for label in labels]
+        for _, labels in pipe.dataset(num_epochs=6)
     ]
     for order in orders:
         assert sorted(order) == list(range(23))
@@ -232,7 +232,7 @@ def test_fractions_are_nested_and_follow_from_the_seed(data_dir):
     assert (len(small), len(large)) == (5, 12)  # Rounded up.
     assert small < large
     assert small == chosen(0.2, 3)
-    assert len({chosen(0.2, seed) for seed in range(4)}) > 1
+    assert small != chosen(0.2, 2)
 
 
 @settings(max_examples=60, deadline=None)

@@ -288,6 +288,7 @@ class TestPlainFit:
         model.compile(
             keras.optimizers.SGD(0.3),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            run_eagerly=True,
         )
         history = model.fit(
             INPUTS, LABELS, batch_size=16, epochs=6, verbose=0

@@ -42,7 +42,7 @@ def golden_network(arrays, name, phase):
     return network
 
 
-def step(objective, network, arrays, *, compile_it=True, **kwargs):
+def step(objective, network, arrays, *, compile_it=False, **kwargs):
     """Returns terms, figures and gradients by the path of each weight."""
     images = tf.constant(arrays["images"])
     labels = tf.constant(arrays["labels"])

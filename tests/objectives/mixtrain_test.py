@@ -52,7 +52,14 @@ def test_mixtrain_matches_golden(name, phase, case):
     arrays = golden.load("mixtrain_loss")
     network = golden_network(arrays, name, phase)
     objective, drawn = mixtrain(arrays, case)
-    terms, figures, gradients = step(objective, network, arrays, drawn=drawn)
+    terms, figures, gradients = step(
+        objective,
+        network,
+        arrays,
+        # Once with the bounds and once without.
+        compile_it=phase == "prune",
+        drawn=drawn,
+    )
     key = f"{name}/case{case}"
     np.testing.assert_allclose(
         terms["natural_ce"], arrays[f"{key}/clean_ce"], rtol=LOSS_RTOL

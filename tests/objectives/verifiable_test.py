@@ -17,6 +17,9 @@ from tests.objectives.small_case import make_masked
 from tests.objectives.small_case import make_network
 from tests.objectives.small_case import make_robust
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+traced = pytest.mark.usefixtures("with_tracing")
+
 NAMES = ["crown_ibp", "ibp", "mixtrain"]
 
 
@@ -111,6 +114,7 @@ FIGURES = {
     ],
 )
 @pytest.mark.parametrize("name", NAMES)
+@traced
 def test_every_phase_trains_and_logs_figures(name, phase):
     network = make_masked(phase, normalize=True)
     before = {w.path: w.numpy() for w in network.trainable_variables}
@@ -142,6 +146,7 @@ def test_every_phase_trains_and_logs_figures(name, phase):
     "name",
     ["crown_ibp", "ibp", pytest.param("mixtrain", marks=pytest.mark.slow)],
 )
+@traced
 def test_compiled_steps_train_alike(name, monkeypatch):
     # Within the branches of a step, whose gradients the steps are part of.
     weights = []
@@ -155,6 +160,7 @@ def test_compiled_steps_train_alike(name, monkeypatch):
         np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
 
 
+@traced
 def test_training_certifies():
     # Dark images and bright ones, of which 0.1 is no great change.
     bright = np.arange(12) % 2
@@ -174,6 +180,7 @@ def test_training_certifies():
     assert np.all(certified)
 
 
+@traced
 def test_running_statistics_move_after_the_bounds():
     network = make_network(normalize=True)
     normalization = network.get_layer("bn")
@@ -199,6 +206,7 @@ def test_running_statistics_move_after_the_bounds():
         )
 
 
+@traced
 def test_masks_are_selected_once_in_a_step_with_branches(monkeypatch):
     network = make_masked("prune")
     robust = make_robust(ht.objectives.CROWNIBP(epsilon=RAMP), network)
@@ -248,7 +256,9 @@ def test_a_saved_model_goes_on_where_its_schedules_were(name, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains(policy):
+def test_mixed_precision_trains(policy, request):
+    if policy == "mixed_float16":
+        request.getfixturevalue("with_tracing")
     network = make_network(normalize=True, dtype=policy)
     robust = make_robust(ht.objectives.CROWNIBP(epsilon=RAMP), network)
     history = fit(robust, epochs=2)

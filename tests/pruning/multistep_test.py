@@ -1,5 +1,7 @@
 """Multi-step pruning follows a schedule, and the weights it trained."""
 
+import functools
+
 import hypothesis
 import keras
 import numpy as np
@@ -13,6 +15,8 @@ from hydra_tf.pruning.multistep import kept_now
 from hydra_tf.pruning.multistep import rank_below
 from hydra_tf.pruning.multistep import round_schedule
 from tests.pruning import networks
+
+pytestmark = pytest.mark.usefixtures("without_tracing")
 
 INPUTS = networks.images((16, 8, 8, 3))
 LABELS = np.arange(16) % 10
@@ -285,21 +289,25 @@ def test_schedule_must_be_callable():
         ht.MultiStepPruning(ht.to_masked(networks.sequential()), 0.5)
 
 
-def one_layer(scores, **arguments):
-    model = ht.to_masked(
+@functools.cache
+def weights_of_one(number, **arguments):
+    return ht.to_masked(
         keras.Sequential(
-            [keras.Input((len(scores),)), keras.layers.Dense(1, name="dense")]
+            [keras.Input((number,)), keras.layers.Dense(1, name="dense")]
         ),
         **arguments,
     )
+
+
+def one_layer(scores, **arguments):
+    model = weights_of_one(len(scores), **arguments)
     layer = model.get_layer("dense")
     layer.scores.assign(np.reshape(scores, (-1, 1)))
     return model, layer
 
 
 def test_tells_what_masks_keep():
-    model, _ = one_layer([0.1, -3.0, 2.0, 0.0])
-    ht.set_density(model, 0.5)
+    model, _ = one_layer([0.1, -3.0, 2.0, 0.0], density=0.5)
     np.testing.assert_array_equal(
         kept_now(model)["dense"].ravel(), [False, True, True, False]
     )

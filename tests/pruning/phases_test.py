@@ -80,7 +80,7 @@ def test_running_statistics_move_in_every_phase(phase, train_normalization):
     normalization = model.get_layer("bn")
     statistics = np.asarray(normalization.moving_mean)
     scale = np.asarray(normalization.gamma)
-    model.compile(keras.optimizers.SGD(0.1), LOSS)
+    model.compile(keras.optimizers.SGD(0.1), LOSS, run_eagerly=True)
     model.fit(INPUTS, LABELS, verbose=0)
     assert not np.allclose(normalization.moving_mean, statistics)
     # And inference does not move them.
@@ -163,7 +163,7 @@ def test_slots_are_made_for_the_trained_half_only():
     model = network()
     ht.set_phase(model, "prune")
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
-    model.compile(optimizer, LOSS)
+    model.compile(optimizer, LOSS, run_eagerly=True)
     model.fit(INPUTS, LABELS, verbose=0)
     slots = [v for v in optimizer.variables if "momentum" in v.path]
     assert sum(tf.size(v.value) for v in slots) == sum(

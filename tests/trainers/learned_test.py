@@ -13,6 +13,8 @@ from hydra_tf import interrupts
 from hydra_tf.training import epoch_lines
 from tests.trainers import binaries
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
 # Above the target of TINY, which three epochs cannot reach.
 HARP = ("--method=harp", "--rates=0.3", "--compression_gamma=0.05")
 
@@ -249,8 +251,10 @@ def test_best_epoch_counts_where_the_target_was_met(met):
     ],
 )
 def test_channels_go_through_all_phases(
-    granularity, precision, strategy, data_dir, dense, tmp_path
+    granularity, precision, strategy, data_dir, dense, tmp_path, request
 ):
+    if strategy == "mirrored":
+        request.getfixturevalue("with_tracing")
     code = binaries.run(
         "pipeline",
         *binaries.TINY,

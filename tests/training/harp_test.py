@@ -13,6 +13,9 @@ from tests import golden
 from tests.tiny_net import LAYERS
 from tests.tiny_net import tiny_net
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+traced = pytest.mark.usefixtures("with_tracing")
+
 ARRAYS = golden.load("harp")
 TARGET = float(ARRAYS["hw_target_k"])
 EPSILON = 0.1
@@ -122,6 +125,7 @@ def test_fit_tells_the_epochs_and_logs_how_they_end():
     assert not robust.target_reached
 
 
+@traced
 def test_gamma_stays_once_the_target_is_reached():
     network = learning_network()
     robust = compiled(network, Compression(0.2, gamma_step=1.0))
@@ -160,6 +164,7 @@ def test_the_loss_is_the_objectives_plus_gamma_times_the_excess():
     assert total == pytest.approx(objective + 0.75 * excess, rel=1e-5)
 
 
+@traced
 def test_evaluation_compresses_nothing():
     robust = compiled(learning_network())
     history = fit(robust, validation_data=(X, Y))
@@ -173,6 +178,7 @@ def test_evaluation_compresses_nothing():
     assert figures <= set(values)
 
 
+@traced
 def test_a_loop_of_ones_own_tells_the_epochs():
     robust = compiled(learning_network(), Compression(0.2, gamma_step=2.0))
     gammas = []
@@ -290,6 +296,7 @@ def test_modes_train_what_they_say(learns, granularity):
         assert np.any(before != after) == (learns != "rates")
 
 
+@traced
 def test_pressure_lowers_the_densities_of_a_whole_group():
     network = learning_network(granularity="channel")
     before = float(ht.CompressionLoss(network, 0.2).current())
@@ -322,6 +329,7 @@ def test_wrong_settings_are_clear_errors():
 # --- saving -----------------------------------------------------------------
 
 
+@traced
 def test_a_saved_model_goes_on_where_it_was(tmp_path):
     settings = Compression(0.2, gamma_step=1.0, resource="flops")
     robust = compiled(learning_network(), settings)
@@ -365,6 +373,7 @@ def distributed(strategy, objective):
     ("name", "num_images"),
     [("fgsm", 7), pytest.param("ibp", 5, marks=pytest.mark.slow)],
 )
+@traced
 def test_two_replicas_compress_like_one_device(name, num_images):
     results = []
     for strategy in (

@@ -11,6 +11,9 @@ import hydra_tf as ht
 from hydra_tf import InputError
 from tests.pruning import networks
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+traced = pytest.mark.usefixtures("with_tracing")
+
 RNG = np.random.default_rng(0)
 X = RNG.random((16, 6, 6, 3), dtype=np.float32)
 Y = RNG.integers(0, 3, 16)
@@ -105,7 +108,9 @@ def pruned_in_steps(network, scores, sparsities, allocation="uniform"):
         ("filter", None),
     ],
 )
-def test_rounds_in_a_fit(granularity, learns):
+def test_rounds_in_a_fit(granularity, learns, request):
+    if granularity == "channel":
+        request.getfixturevalue("with_tracing")
     network = make_network(granularity)
     scores = trained_scores(learns=learns, gamma_step=0.5)
     robust, recorder = pruned_in_steps(network, scores, [0.25, None, 0.5, None])
@@ -257,6 +262,7 @@ def test_callbacks_are_new_in_every_round():
     ("granularity", "learns"),
     [("weight", "both"), pytest.param("channel", None, marks=pytest.mark.slow)],
 )
+@traced
 def test_two_replicas_prune_like_one_device(granularity, learns):
     found = []
     for strategy in (tf.distribute.get_strategy(), two_replicas()):

@@ -10,6 +10,8 @@ from hydra_tf.training.prune_phase import compression_of
 from hydra_tf.training.prune_phase import rounds_of
 from tests.pruning import networks
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
 X = networks.images((16, 6))
 Y = np.arange(16) % 3
 OBJECTIVE = ht.objectives.Natural()

@@ -5,7 +5,6 @@ import inspect
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import hydra_tf as ht
 from hydra_tf import interrupts
@@ -17,12 +16,7 @@ OBJECTIVE = ht.objectives.FGSM(epsilon=0.1)
 SHORT = {"prune_epochs": 1, "finetune_epochs": 2, "seed": 3}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def without_tracing():
-    """So few steps take less time than their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("without_tracing")
 
 
 @pytest.fixture(scope="module")

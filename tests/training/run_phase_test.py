@@ -13,6 +13,9 @@ from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
 from tests import disks
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+traced = pytest.mark.usefixtures("with_tracing")
+
 OBJECTIVE = ht.objectives.FGSM(epsilon=0.1)
 
 
@@ -85,8 +88,10 @@ def run(network, phase, train, folder=None, **options):
     [(model, "pretrain"), (masked, "prune"), (masked, "finetune")],
 )
 def test_stopped_phase_resumes_to_the_same_weights(
-    make, phase, train, tmp_path
+    make, phase, train, tmp_path, request
 ):
+    if phase == "prune":
+        request.getfixturevalue("with_tracing")
     whole = run(make(), phase, train)
     with pytest.raises(interrupts.Interrupted) as stopped:
         run(make(), phase, train, tmp_path, callbacks=[stop_after(2)])
@@ -239,6 +244,7 @@ def test_another_network_is_refused_to_resume(train, tmp_path):
         run(other, "prune", train, tmp_path, epochs=0)
 
 
+@traced
 def test_phase_trains_what_it_should(train):
     network = masked()
     before = network.get_layer("first").kernel.numpy()
@@ -308,6 +314,7 @@ def test_diverged_training_stops(train):
         run(model(), "pretrain", train, learning_rate=1e30)
 
 
+@traced
 def test_precision_and_replicas_end_in_float32(train):
     before = keras.config.dtype_policy().name
     network = run(

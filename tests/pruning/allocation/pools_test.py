@@ -104,7 +104,7 @@ class TestByHand:
 
 @pytest.mark.parametrize("granularity", ["channel", "filter"])
 @pytest.mark.parametrize("rule", RULES)
-@hypothesis.settings(max_examples=5, deadline=None)
+@hypothesis.settings(max_examples=3, deadline=None)
 @hypothesis.given(density=st.floats(0.25, 1.0), seed=st.integers(0, 100))
 def test_as_many_channels_as_the_target_allows(
     rule, granularity, density, seed
@@ -158,7 +158,7 @@ def test_names_are_those_of_the_prunable_layers_in_graph_order():
 
 
 @pytest.mark.parametrize("rule", RULES)
-@hypothesis.settings(max_examples=5, deadline=None)
+@hypothesis.settings(max_examples=3, deadline=None)
 @hypothesis.given(
     falling=st.lists(st.floats(0.25, 1.0), min_size=2, max_size=3),
     seed=st.integers(0, 100),

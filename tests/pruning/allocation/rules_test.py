@@ -25,7 +25,7 @@ def test_weights_that_are_no_numbers(rule, value):
 
 
 @pytest.mark.parametrize("rule", ["global", "erk", "lamp"])
-@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.settings(max_examples=8, deadline=None)
 @hypothesis.given(
     widths=st.lists(st.integers(1, 12), min_size=2, max_size=5),
     density=st.one_of(
@@ -46,7 +46,7 @@ def test_total_is_exact_and_no_layer_is_empty(rule, widths, density, seed):
 
 
 @pytest.mark.parametrize("rule", ["global", "erk", "lamp"])
-@hypothesis.settings(max_examples=10, deadline=None)
+@hypothesis.settings(max_examples=6, deadline=None)
 @hypothesis.given(
     widths=st.lists(st.integers(1, 12), min_size=2, max_size=4),
     falling=st.lists(st.floats(0.05, 1.0), min_size=2, max_size=3),
