@@ -104,7 +104,10 @@ def test_result_says_what_happened_to_each_image(short, threat_model):
     assert list(after) == ["apgd-ce", "apgd-t"]
     assert found.robust_accuracy == after["apgd-t"] <= after["apgd-ce"]
     assert found.warnings == ()
+    what = f"7 images, {threat_model.capitalize()} {epsilon}"
+    assert str(found).startswith(f"{what}  accuracy\n")
     assert "after apgd-t" in str(found)
+    assert repr(found).startswith(f"AutoAttackResult({what}, natural 85.7 %,")
 
 
 def test_radius_zero_breaks_nothing(short):
