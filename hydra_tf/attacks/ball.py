@@ -66,8 +66,6 @@ class Ball:
             direction = tf.sign(gradient)
         else:
             direction = _unit_norm(gradient)
-        # A gradient that is not a number leads nowhere.
-        direction = tf.where(tf.math.is_nan(direction), 0.0, direction)
         return self.project(x_adv + step_size * direction)
 
     def project(self, x_adv):

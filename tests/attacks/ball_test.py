@@ -65,6 +65,7 @@ def test_random_points_fill_the_ball_and_stay_in_range(threat_model):
 @pytest.mark.parametrize("threat_model", ["linf", "l2"])
 def test_a_gradient_that_is_no_number_leads_nowhere(threat_model):
     gradient = tf.constant([[np.nan, 1], [np.inf, 1]], tf.float32)
-    moved = ball(threat_model).step(tf.constant(CENTRE), gradient, 0.01)
+    given = ball(threat_model)
+    moved = given.finish(given.step(tf.constant(CENTRE), gradient, 0.01))
     assert np.all(np.isfinite(moved))
     assert moved[0, 0] == 0.5
