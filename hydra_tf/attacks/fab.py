@@ -9,7 +9,6 @@ import tensorflow as tf
 from hydra_tf.attacks import losses
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.boundary import way_to_plane
 from hydra_tf.attacks.checks import check_target
@@ -212,7 +211,7 @@ def _boundary_to(logits_of, labels, targets, threat_model):
     def boundary(x):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            lead = _lead(logits_of(x), targets, labels)
+            lead = losses.lead(logits_of(x), targets, labels)
             total = tf.reduce_sum(lead)
         gradient = tape.gradient(total, x, unconnected_gradients="zero")
         return lead, gradient
@@ -240,7 +239,7 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
             normal = tape.gradient(
                 logits, x, weights, unconnected_gradients="zero"
             )
-            other = _lead(logits, others, labels)
+            other = losses.lead(logits, others, labels)
             if threat_model == "linf":
                 size = tf.reduce_sum(tf.abs(normal), axis=axes)
             else:
@@ -254,7 +253,7 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
                 choose(closer, normal, gradient),
             )
 
-        start = _lead(logits, (labels + 1) % classes, labels)
+        start = losses.lead(logits, (labels + 1) % classes, labels)
         return tf.while_loop(
             lambda number, *_: number < classes,
             nearer,
@@ -268,14 +267,6 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
         )[2:]
 
     return boundary
-
-
-def _lead(logits, ahead, behind):
-    """Returns by how much the logit of a class exceeds that of another."""
-    ahead, behind = (
-        tf.gather(logits, each, batch_dims=1) for each in (ahead, behind)
-    )
-    return ahead - behind
 
 
 def _approach(
@@ -328,7 +319,7 @@ def _approach(
             + bias * (images + _OVERSHOOT * from_image),
             *clip,
         )
-        broken = misclassified(logits_of(x_adv), labels)
+        broken = losses.misclassified(logits_of(x_adv), labels)
         distance = norm(x_adv - images)
         nearer = broken & (distance < least)
         back = images + _BACKWARD * (x_adv - images)

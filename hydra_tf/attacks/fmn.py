@@ -11,8 +11,6 @@ from hydra_tf.attacks import losses
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import Attacked
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import margin
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.logits import Model
 from hydra_tf.ops.rows import choose
@@ -183,7 +181,7 @@ def _shrink(
             return -losses.cross_entropy(logits, labels)
         if loss == "dlr":
             return -losses.dlr_loss(logits, labels)
-        return margin(logits, labels)
+        return losses.margin(logits, labels)
 
     def way_of(gradient):
         if direction == "steepest" and threat_model == "linf":
@@ -200,7 +198,7 @@ def _shrink(
         gradient = tape.gradient(total, x_adv, unconnected_gradients="zero")
         delta = x_adv - images
         distance = norm(delta)
-        broken = misclassified(logits, labels)
+        broken = losses.misclassified(logits, labels)
         nearer = broken & (distance < least)
         found = least < math.inf
         # Until one is found the loss has to fall, from then on the distance.

@@ -14,11 +14,11 @@ import tensorflow as tf
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import Attacked
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import margin
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.losses import margin
+from hydra_tf.attacks.losses import misclassified
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
