@@ -13,6 +13,8 @@ from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.boundary import way_to_plane
 from hydra_tf.attacks.checks import check_target
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.norms import dual_norm
+from hydra_tf.attacks.norms import norm
 from hydra_tf.errors import InputError
 from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import per_row
@@ -224,7 +226,6 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
     del targets
 
     def boundary(x):
-        axes = noise.image_axes(x)
         with tf.GradientTape(
             watch_accessed_variables=False, persistent=True
         ) as tape:
@@ -240,11 +241,8 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
                 logits, x, weights, unconnected_gradients="zero"
             )
             other = losses.lead(logits, others, labels)
-            if threat_model == "linf":
-                size = tf.reduce_sum(tf.abs(normal), axis=axes)
-            else:
-                size = tf.sqrt(tf.reduce_sum(tf.square(normal), axis=axes))
-            distance = tf.abs(other) / (size + _STABILISER)
+            slope = dual_norm(normal, threat_model)
+            distance = tf.abs(other) / (slope + _STABILISER)
             closer = distance < nearest
             return (
                 number + 1,
@@ -296,11 +294,6 @@ def _approach(
     """
     axes = noise.image_axes(images)
 
-    def norm(x):
-        if threat_model == "linf":
-            return tf.reduce_max(tf.abs(x), axis=axes)
-        return tf.sqrt(tf.reduce_sum(tf.square(x), axis=axes))
-
     def step_once(step, x_adv, best, least):
         lead, normal = boundary(x_adv)
         way = way_to_plane(x_adv, normal, lead, threat_model, clip)
@@ -311,7 +304,7 @@ def _approach(
             threat_model,
             clip,
         )
-        length, whole = norm(way), norm(from_image)
+        length, whole = (norm(each, threat_model) for each in (way, from_image))
         bias = tf.math.divide_no_nan(length, length + whole)
         bias = per_row(tf.minimum(bias, _MOST_BIAS), images)
         x_adv = tf.clip_by_value(
@@ -320,7 +313,7 @@ def _approach(
             *clip,
         )
         broken = losses.misclassified(logits_of(x_adv), labels)
-        distance = norm(x_adv - images)
+        distance = norm(x_adv - images, threat_model)
         nearer = broken & (distance < least)
         back = images + _BACKWARD * (x_adv - images)
         return (
