@@ -109,7 +109,11 @@ def _attacks(network, images, labels):
         if part.targeted:
             settings |= {"target": 0, "num_targets": num_targets}
         unit = "num_queries" if part.attack == "square" else "num_steps"
-        timed = _QUERIES.value if unit == "num_queries" else _STEPS.value
+        timed = _STEPS.value
+        if part.attack == "square":
+            # Rescaled, its squares are as small as those of a whole search.
+            timed = _QUERIES.value
+            settings["rescaled"] = True
         budgets[part.name] = attempts * settings[unit] / timed
         settings[unit] = timed
         # Forward passes, and gradients, which are a forward pass each.

@@ -22,6 +22,9 @@ _RESCALE = (
 )
 
 
+_OF_DATASET = ", as an array: np.concatenate([images for images, _ in dataset])"
+
+
 def check_images(
     x: Any,
     name: str = "x",
@@ -121,7 +124,7 @@ def check_labels(
     if dtype is None or not (dtype.is_integer or floats_pass):
         raise InputError(
             f"`{name}` must hold class indices as integers. "
-            f"Received: dtype={_dtype_name(y)}"
+            f"Received: {_kind(y)}"
         )
     if num_images is not None and shape is not None:
         if shape[0] is not None and shape[0] != num_images:
@@ -211,7 +214,8 @@ def _check_dtype(x: Any, name: str, clip: tuple[Any, Any] | None) -> None:
             f"`{name}` must hold float images"
             + (f", with values in {_interval(clip)}" if clip else "")
             + (": divide pixels of 0..255 by 255" if pixels and is_unit else "")
-            + f". Received: dtype={_dtype_name(x)}"
+            + (_OF_DATASET if _is_dataset(x) else "")
+            + f". Received: {_kind(x)}"
         )
 
 
@@ -272,8 +276,17 @@ def _dtype(value: Any) -> tf.DType | None:
         return None
 
 
-def _dtype_name(value: Any) -> str:
-    return getattr(value.dtype, "name", str(value.dtype))
+def _kind(value: Any) -> str:
+    """Returns the dtype in words; of what is no array, its type."""
+    name = getattr(value.dtype, "name", str(value.dtype))
+    if name == "object" and _shape(value) == ():
+        return f"a {type(value.item()).__name__}"
+    return f"dtype={name}"
+
+
+def _is_dataset(value: Any) -> bool:
+    is_object = isinstance(value, np.ndarray) and value.shape == ()
+    return is_object and isinstance(value.item(), tf.data.Dataset)
 
 
 def _values(value: Any) -> np.ndarray | None:

@@ -31,11 +31,13 @@ class Ticker:
     Args:
         label: What is being counted.
         total: Number of steps.
-        mode: `"steps"`, `"epochs"` or `"none"`; only the first shows steps on
-            a terminal, and the others are silent unless it takes long.
+        mode: `"auto"`, `"steps"`, `"epochs"` or `"none"`; the first two show
+            steps on a terminal, `"epochs"` a line where it takes long.
         every: Seconds between two lines where there is no terminal.
         compiles: Whether the first step compiles, which takes long; it is
             said at once.
+        as_share: Whether per cent are shown: where steps are images times
+            restarts, their number says nothing.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Ticker:
         mode: str = "auto",
         every: float = 30.0,
         compiles: bool = False,
+        as_share: bool = False,
     ):
         self._label = label
         self._total = max(total, 1)
         self._terminal = sys.stdout.isatty() and mode in ("auto", "steps")
         self._silent = mode == "none"
+        self._as_share = as_share
         self._every = 0.1 if self._terminal else every
         self._last = time.monotonic()
         # Time and steps done, from which the pace is measured.
@@ -66,7 +70,10 @@ class Ticker:
         if self._silent or now - self._last < self._every:
             return
         self._last = now
-        parts = [f"  {self._label}", f"{done}/{self._total}", note]
+        count = f"{done}/{self._total}"
+        if self._as_share:
+            count = f"{100 * done // self._total} %"
+        parts = [f"  {self._label}", count, note]
         start, done_first = self._first
         if done > done_first:
             pace = (now - start) / (done - done_first)

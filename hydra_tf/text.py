@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 UNKNOWN = "-"
 
+_NORMS = {"linf": "Linf", "l2": "L2"}
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns rows in aligned columns, the first to the left.
@@ -108,6 +110,15 @@ def radius(value: float) -> str:
     if 0 < levels and abs(levels - round(levels)) < 1e-6 * levels:
         return f"{round(levels)}/255 ({value:.4g})"
     return f"{value:.4g}"
+
+
+def ball(threat_model: str, radius: float) -> str:
+    """Returns a radius as people write it: `"Linf 0.2"`, `"Linf 2/255"`."""
+    shown = f"{radius:.4g}"
+    levels = radius * 255
+    if float(shown) != radius and abs(levels - round(levels)) < 1e-6 * levels:
+        shown = f"{round(levels)}/255"
+    return f"{_NORMS[threat_model]} {shown}"
 
 
 def some_names(names: Sequence[str], most: int = 6) -> str:

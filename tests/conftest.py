@@ -15,6 +15,14 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
 
+
+def pytest_configure(config):
+    # Of `without_tracing`, which input pipelines are no part of.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Even though the `tf.config.experimental_run"
+    )
+
+
 _key_bases = itertools.count(1_000_000, 1_000)
 
 

@@ -56,6 +56,11 @@ def test_results_of_one_batch_do_not_seem_to_take_no_time(clock, capsys):
     assert out == "  image  1/12\n  image  5/12  4:40 min left\n"
 
 
+def test_share_of_steps_that_say_nothing_by_their_number(clock, capsys):
+    run(clock, as_share=True)
+    assert capsys.readouterr().out == "  pgd  80 %  robust  40 s left\n"
+
+
 def test_compiling_is_said_at_once_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     Ticker("pgd", 10, compiles=True).close()

@@ -61,3 +61,11 @@ def test_columns_are_aligned():
 def test_some_names():
     assert text.some_names(["a", "b", "c"]) == "'a', 'b', 'c'"
     assert text.some_names(["a", "b", "c"], most=1) == "'a' and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("radius", "shown"),
+    [(2 / 255, "Linf 2/255"), (0.2, "Linf 0.2"), (1 / 3, "Linf 85/255")],
+)
+def test_radii_are_shown_as_people_write_them(radius, shown):
+    assert text.ball("linf", radius) == shown

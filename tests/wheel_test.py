@@ -23,7 +23,10 @@ FILES = (
     "pyproject.toml",
     "setup.py",
 )
-BINARIES = "pretrain prune finetune pipeline evaluate certify export".split()
+BINARIES = (
+    "pretrain prune finetune pipeline sweep evaluate certify report export "
+    "convert"
+).split()
 
 
 def run(*command, cwd, check=True):

@@ -36,6 +36,7 @@ from hydra_tf.registry.attacks import BATCH_SIZE
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import SEED
 from hydra_tf.registry.calls import checked_call
+from hydra_tf.registry.training import PROGRESS
 from hydra_tf.resumable import check_same_settings
 from hydra_tf.resumable import digest
 
@@ -43,7 +44,7 @@ from hydra_tf.resumable import digest
 _INTERVAL = 30.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class AutoAttackResult:
     """What AutoAttack found; `str` is a table of it.
 
@@ -57,6 +58,8 @@ class AutoAttackResult:
         correct: Bool array, which images the network gets right unattacked.
         attacks: Names of the attacks, in the order that they were run in.
         warnings: What makes the figures doubtful, a sentence each.
+        epsilon: Radius of the ball.
+        threat_model: Its norm.
         seconds: Time it took.
     """
 
@@ -66,6 +69,8 @@ class AutoAttackResult:
     correct: np.ndarray
     attacks: tuple[str, ...]
     warnings: tuple[str, ...]
+    epsilon: float
+    threat_model: str
     seconds: float
 
     @property
@@ -87,15 +92,27 @@ class AutoAttackResult:
             shares[name] = float(np.mean(left))
         return shares
 
+    def __repr__(self) -> str:
+        return (
+            f"AutoAttackResult({self._what}, natural "
+            f"{text.percent(self.natural_accuracy)}, robust "
+            f"{text.percent(self.robust_accuracy)})"
+        )
+
     def __str__(self) -> str:
         rows = [["natural", text.percent(self.natural_accuracy)]]
         rows += [
             [f"after {name}", text.percent(share)]
             for name, share in self.accuracy_after.items()
         ]
-        lines = [text.table([f"{len(self.robust)} images", "accuracy"], rows)]
+        lines = [text.table([self._what, "accuracy"], rows)]
         lines += [f"warning: {each}" for each in self.warnings]
         return "\n".join(lines)
+
+    @property
+    def _what(self) -> str:
+        radius = text.ball(self.threat_model, self.epsilon)
+        return f"{len(self.robust)} images, {radius}"
 
 
 @checked_call
@@ -143,8 +160,8 @@ def autoattack(
         state: File, `.npz`, that keeps what is done. If the attack is stopped,
             the same call resumes it, with the same result as an unbroken one,
             unless the network is random. It is removed at the end.
-        progress: `"none"`, or `"auto"` for a line that counts images, and the
-            warnings.
+        progress: `"none"`, or `"auto"` for a line with the attack that runs
+            and the time that is left at most, and for the warnings.
 
     Returns:
         An `AutoAttackResult`.
@@ -166,6 +183,7 @@ def autoattack(
     AUTOATTACK_VERSION.check(version)
     SEED.check(seed)
     BATCH_SIZE.check(batch_size)
+    PROGRESS.check(progress)
     if not EPSILON.accepts(epsilon):
         raise EPSILON.error(epsilon)
     check_attack_settings(
@@ -225,6 +243,8 @@ def autoattack(
         correct=done.correct,
         attacks=names,
         warnings=tuple(doubts),
+        epsilon=float(epsilon),
+        threat_model=threat_model,
         seconds=done.seconds,
     )
     found = suspicions.of_square(*_around_square(result))
@@ -284,6 +304,7 @@ def _run(
         len(stages) * count,
         progress,
         compiles=done.stage < len(stages),
+        as_share=True,
     )
     with contextlib.closing(ticker):
         for stage, position in attack_survivors(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.norms import norm
+from hydra_tf.ops.rows import choose
 
 # The projection on the L2 ball divides by norm + this, as the originals do.
 _NORM_STABILISER = 1e-7
@@ -85,7 +86,12 @@ class Ball:
         return self.centre + delta * factor
 
     def finish(self, x_adv):
-        """Returns the points as they leave the attack."""
+        """Returns the points as they leave the attack.
+
+        Values that are not numbers, as gradients that overflow make them, are
+        those of the image.
+        """
+        x_adv = choose(tf.math.is_nan(x_adv), self.centre, x_adv)
         projected = self.project(x_adv)
         if self.threat_model == "linf":
             return projected

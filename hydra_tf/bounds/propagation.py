@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import tensorflow as tf
+
 from hydra_tf.bounds import neurons
 from hydra_tf.bounds.checks import check_box
 from hydra_tf.bounds.checks import check_spec
@@ -24,6 +26,9 @@ from hydra_tf.registry.settings import Choice
 
 Bounds = tuple[Any, ...]
 
+# In a `tf.function` of one's own, AutoGraph would first rewrite all that is
+# called from here, which takes seconds and changes nothing.
+_as_written = tf.autograph.experimental.do_not_convert
 
 _INTERMEDIATE = Choice(
     name="intermediate",
@@ -74,12 +79,14 @@ class BoundPropagation:
         ```
     """
 
+    @_as_written
     @full_precision()
     def __init__(self, model: Any, lower: Any, upper: Any):
         self.graph: Graph = trace(model)
         self.box = Interval(*check_box(self.graph, lower, upper))
         self._refined: dict[Relax, LayerBounds] = {}
 
+    @_as_written
     @full_precision()
     def bound(
         self, method: str, spec: Any = None, *, upper: bool = True
@@ -117,6 +124,7 @@ class BoundPropagation:
         """Returns the bounds of the method `symbolic`."""
         return self.bound("symbolic", spec, upper=upper)
 
+    @_as_written
     @full_precision()
     def intermediate(self, method: str) -> dict[str, Ends]:
         """Returns the bounds on every activation's input, by layer.

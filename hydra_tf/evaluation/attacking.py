@@ -20,7 +20,6 @@ from hydra_tf.attacks.logits import compiled
 from hydra_tf.attacks.restarts import attack_survivors
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.errors import InputError
-from hydra_tf.evaluation.result import ball
 from hydra_tf.evaluation.settings import EvaluationSettings
 from hydra_tf.evaluation.state import State
 from hydra_tf.progress import Ticker
@@ -127,10 +126,11 @@ class Attack:
         self._begin(part, progress)
         count, num_restarts = len(correct), self._num_restarts
         ticker = Ticker(
-            f"{self._name} attack",
+            self._name,
             num_restarts * count,
             progress,
             compiles=part["restart"] < num_restarts,
+            as_share=num_restarts > 1,
         )
         with contextlib.closing(ticker):
             for restart, position in attack_survivors(
@@ -186,8 +186,8 @@ class Attack:
         if not change <= 1.001 * radius + 1e-5:
             raise InputError(
                 f"the attack {self._name!r} must stay within "
-                f"{ball(self._settings.threat_model, radius)} of the images "
-                f"and in [0, 1]. It changed one by {change:.4g}"
+                f"{text.ball(self._settings.threat_model, radius)} of the "
+                f"images and in [0, 1]. It changed one by {change:.4g}"
             )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from hydra_tf import smoothing
 from hydra_tf import text
 from hydra_tf.evaluation import contradictions
-from hydra_tf.evaluation.result import ball
 from hydra_tf.evaluation.settings import CertificationSettings
 
 
@@ -86,14 +85,14 @@ class Certificates:
         rows += [
             [
                 f"{attack_name(each, len(self.rows))}, "
-                f"{ball(norm, each['epsilon'])}",
+                f"{text.ball(norm, each['epsilon'])}",
                 text.percent(each["robust_accuracy"]),
             ]
             for each in self.attacked
         ]
         rows += [
             [
-                f"certified, {ball(norm, each['radius'])}",
+                f"certified, {text.ball(norm, each['radius'])}",
                 text.percent(each["certified_accuracy"]),
             ]
             for each in record["certified_accuracy"]

@@ -28,6 +28,7 @@ from hydra_tf.evaluation.network import checked_data
 from hydra_tf.evaluation.prover import BoundProver
 from hydra_tf.evaluation.settings import CertificationSettings
 from hydra_tf.progress import Ticker
+from hydra_tf.registry.training import PROGRESS
 from hydra_tf.resumable import ResumableTable
 from hydra_tf.resumable import digest
 
@@ -84,6 +85,7 @@ def certify(
     ```
     """
     settings = changed(settings, CertificationSettings, changes)
+    PROGRESS.check(progress)
     check_model(model)
     images, labels = checked_data(images, labels, model)
     network = as_exported(model)

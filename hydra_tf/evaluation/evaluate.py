@@ -28,6 +28,7 @@ from hydra_tf.evaluation.settings import EvaluationSettings
 from hydra_tf.evaluation.settings import smoothing_name
 from hydra_tf.evaluation.state import State
 from hydra_tf.progress import Ticker
+from hydra_tf.registry.training import PROGRESS
 from hydra_tf.resumable import digest
 
 _Settings = TypeVar("_Settings")
@@ -89,6 +90,7 @@ def evaluate(
     ```
     """
     settings = changed(settings, EvaluationSettings, changes)
+    PROGRESS.check(progress)
     check_model(model)
     images, labels = checked_data(images, labels, model)
     network = as_exported(model)

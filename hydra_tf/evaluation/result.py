@@ -15,10 +15,8 @@ from hydra_tf.evaluation.chance import NATURAL
 from hydra_tf.evaluation.curves import curve_of
 from hydra_tf.evaluation.intervals import wilson_interval
 
-_NORMS = {"linf": "Linf", "l2": "L2"}
 
-
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Evaluation:
     """What was measured; `str` is a table of it.
 
@@ -186,6 +184,9 @@ class Evaluation:
             f"{text.duration(self.seconds)})"
         )
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.summary()})"
+
     def __str__(self) -> str:
         names = [
             "natural",
@@ -217,7 +218,7 @@ class Evaluation:
                 norm = self.attacks[name]["threat_model"]
                 lines.append(
                     f"{name}: half of the images fall within "
-                    f"{ball(norm, median)}"
+                    f"{text.ball(norm, median)}"
                 )
         for name, sentences in self.warnings.items():
             lines += [f"warning: {name}: {each}" for each in sentences]
@@ -228,19 +229,10 @@ def _share(answers: np.ndarray) -> float:
     return float(np.mean(answers))
 
 
-def ball(threat_model: str, radius: float) -> str:
-    """Returns a radius as people write it: `"Linf 0.2"`, `"Linf 2/255"`."""
-    shown = f"{radius:.4g}"
-    levels = radius * 255
-    if float(shown) != radius and abs(levels - round(levels)) < 1e-6 * levels:
-        shown = f"{round(levels)}/255"
-    return f"{_NORMS[threat_model]} {shown}"
-
-
 def _settings(record: Mapping[str, Any]) -> str:
     """Returns the settings that tell most about a figure."""
     radius = record["epsilon"] if "epsilon" in record else record["radius"]
-    words = [ball(record["threat_model"], radius)]
+    words = [text.ball(record["threat_model"], radius)]
     for name, word in (
         ("num_steps", "step"),
         ("num_restarts", "restart"),

@@ -18,6 +18,7 @@ from hydra_tf.evaluation.sanity_checks import Check
 from hydra_tf.evaluation.sanity_checks import Checks
 from hydra_tf.evaluation.settings import EvaluationSettings
 from hydra_tf.progress import Ticker
+from hydra_tf.registry.training import PROGRESS
 
 # More images do not change what is found, but take longer.
 _MOST_IMAGES = 200
@@ -124,6 +125,7 @@ def sanity(
             "`epsilon` must be above 0: at radius 0 there is nothing to check. "
             "Received: epsilon=0"
         )
+    PROGRESS.check(progress)
     check_model(model)
     images, labels = checked_data(images, labels, model)
     images, labels = images[:_MOST_IMAGES], labels[:_MOST_IMAGES]

@@ -11,7 +11,6 @@ from hydra_tf import text
 from hydra_tf.attacks.suspicions import are_probabilities
 from hydra_tf.evaluation.balanced import balanced_accuracy
 from hydra_tf.evaluation.probe import Probe
-from hydra_tf.evaluation.result import ball
 from hydra_tf.evaluation.settings import EvaluationSettings
 
 # Share of the images that may turn out otherwise by chance.
@@ -244,7 +243,7 @@ class Checks:
         )
         finding = (
             f"PGD that may change everything "
-            f"({ball(self._settings.threat_model, largest)}) leaves "
+            f"({text.ball(self._settings.threat_model, largest)}) leaves "
             f"{text.percent(left)}"
         )
         if left <= self._slack:

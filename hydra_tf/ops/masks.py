@@ -29,6 +29,8 @@ _LEVELS = {
 }
 
 
+_NAN = "`scores` holds a NaN: no mask can be made of it."
+
 # Least length of the blocks that cumulative sums run over.
 _BLOCK = 256
 
@@ -169,7 +171,7 @@ def _checked_scores(scores: Any) -> tf.Tensor:
 def _select_in_blocks(
     scores: tf.Tensor, n: int, m: int, axis: int
 ) -> tf.Tensor:
-    bits, one = _magnitude_bits(scores)
+    bits, one = _magnitude_bits(_bits(scores), scores.dtype)
     axis %= scores.shape.rank
     shape = scores.shape.as_list()
     blocks = [*shape[:axis], shape[axis] // m, m, *shape[axis + 1 :]]
@@ -210,39 +212,45 @@ def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     """Zeros, and ones where a score is among the `kept` largest magnitudes."""
     # Cumulative sums run over blocks, then inside one: fast everywhere.
     block = max(_BLOCK, 2 ** (scores.shape.num_elements().bit_length() // 2))
-    select = _select_of_vector
+    select = _traced_selection(scores.dtype, block)
+    # Integers, of which no tape wants a gradient.
+    bits = _bits(tf.reshape(scores, [-1]))
     if not tf.executing_eagerly():
-        select = _traced_selection(scores.dtype, block)
-    mask = select(tf.reshape(scores, [-1]), kept, block)
+        return tf.reshape(select(bits, kept), scores.shape)
+    try:
+        # Also where functions run eagerly: one operation instead of sixty.
+        mask = select.get_concrete_function()(bits, kept)
+    except tf.errors.InvalidArgumentError:
+        raise InputError(_NAN) from None
     return tf.reshape(mask, scores.shape)
 
 
 @functools.cache
-def _traced_selection(dtype: tf.DType, block: int) -> Callable[..., tf.Tensor]:
-    """Returns the selection as one function for vectors of any length.
+def _traced_selection(dtype: tf.DType, block: int) -> Any:
+    """Returns the selection as one function for the bits of any vector.
 
     A network has dozens of masks: this one is traced, and optimised, once.
     """
 
     @tf.function(
         input_signature=[
-            tf.TensorSpec([None], dtype),
+            tf.TensorSpec([None], _LEVELS[dtype][0]),
             tf.TensorSpec([], tf.int32),
         ],
         autograph=False,
         experimental_attributes={"_noinline": True},
     )
-    def select(scores, kept):
-        return _select_of_vector(scores, kept, block)
+    def select(bits, kept):
+        return _select_of_vector(bits, kept, dtype, block)
 
-    return lambda scores, kept, _: select(scores, kept)
+    return select
 
 
 def _select_of_vector(
-    scores: tf.Tensor, kept: tf.Tensor, block: int
+    bits: tf.Tensor, kept: tf.Tensor, dtype: tf.DType, block: int
 ) -> tf.Tensor:
-    _, levels = _LEVELS[scores.dtype]
-    bits, one = _magnitude_bits(scores)
+    _, levels = _LEVELS[dtype]
+    bits, one = _magnitude_bits(bits, dtype)
     threshold, num_ties, num_ties_kept = _radix_threshold(bits, kept, levels)
 
     def keep_all_ties():
@@ -256,30 +264,32 @@ def _select_of_vector(
     selected = tf.cond(
         tf.equal(num_ties, num_ties_kept), keep_all_ties, keep_first_ties
     )
-    return tf.where(selected, one, tf.zeros([], scores.dtype))
+    return tf.where(selected, one, tf.zeros([], dtype))
 
 
-def _magnitude_bits(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _bits(scores: tf.Tensor) -> tf.Tensor:
+    return tf.bitcast(scores, _LEVELS[scores.dtype][0])
+
+
+def _magnitude_bits(
+    bits: tf.Tensor, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Integers in the order of the scores' magnitudes, and the mask's one."""
-    integer_type, _ = _LEVELS[scores.dtype]
     # Bitwise instead of `abs`: exact for denormals, which float operations
     # may flush to zero.
-    bits = tf.bitwise.bitwise_and(
-        tf.bitcast(scores, integer_type), integer_type.max
-    )
-    infinity = tf.bitcast(tf.constant(math.inf, scores.dtype), integer_type)
-    holds_nan = tf.reduce_max(bits) > infinity
-    return tf.cast(bits, tf.int32), _one_unless(holds_nan, scores.dtype)
+    magnitudes = tf.bitwise.bitwise_and(bits, bits.dtype.max)
+    infinity = _bits(tf.constant(math.inf, dtype))
+    holds_nan = tf.reduce_max(magnitudes) > infinity
+    return tf.cast(magnitudes, tf.int32), _one_unless(holds_nan, dtype)
 
 
 def _one_unless(holds_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """The mask's one; NaN scores are an error, not a mask."""
-    message = "`scores` holds a NaN: no mask can be made of it."
     if tf.executing_eagerly():
         if holds_nan:
-            raise InputError(message)
+            raise InputError(_NAN)
         return tf.ones([], dtype)
-    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [message])
+    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [_NAN])
     with tf.control_dependencies([assertion] if assertion is not None else []):
         return tf.where(
             holds_nan, tf.constant(math.nan, dtype), tf.ones([], dtype)

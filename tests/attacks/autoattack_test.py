@@ -104,7 +104,10 @@ def test_result_says_what_happened_to_each_image(short, threat_model):
     assert list(after) == ["apgd-ce", "apgd-t"]
     assert found.robust_accuracy == after["apgd-t"] <= after["apgd-ce"]
     assert found.warnings == ()
+    what = f"7 images, {threat_model.capitalize()} {epsilon}"
+    assert str(found).startswith(f"{what}  accuracy\n")
     assert "after apgd-t" in str(found)
+    assert repr(found).startswith(f"AutoAttackResult({what}, natural 85.7 %,")
 
 
 def test_radius_zero_breaks_nothing(short):
@@ -280,6 +283,7 @@ def test_two_classes_have_one_target(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_single_image_and_labels_in_a_column(short):
     # Images whose index is that of the set: the first.
     whole = autoattack(curved, IMAGES, LABELS[:, None], epsilon=0.015)
@@ -290,15 +294,13 @@ def test_single_image_and_labels_in_a_column(short):
 
 @pytest.mark.slow
 def test_network_of_lower_precision(short):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        network = small_network()
-    finally:
-        keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(0)
+    network = small_network(dtype="mixed_bfloat16")
+    assert network(IMAGES).dtype == tf.bfloat16
     y = np.argmax(network(IMAGES), axis=1)
     found = autoattack(network, IMAGES, y, epsilon=0.3)
     assert found.images.dtype == np.float32
-    assert not np.any(found.robust)
+    assert np.any(~found.robust)
     assert np.max(np.abs(found.images - IMAGES)) <= 0.3 + 1e-6
     np.testing.assert_array_equal(
         np.argmax(network(found.images), axis=1) == y, found.robust
@@ -323,13 +325,13 @@ def test_strategy_does_not_change_the_result(short):
         same(autoattack(mirrored, IMAGES, y, epsilon=0.05), expected)
 
 
-def small_network():
+def small_network(**options):
     return keras.Sequential(
         [
             keras.Input((4, 4, 1)),
             keras.layers.Flatten(),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dense(3),
+            keras.layers.Dense(8, activation="relu", **options),
+            keras.layers.Dense(3, **options),
         ]
     )
 

@@ -68,7 +68,7 @@ def test_options_find_perturbations_about_as_small(case, options):
     x_adv = fmn(case.network, x, y, **options)
     assert not np.any(case.robust(x_adv, rows))
     ratio = strength.distances(x_adv, x, "linf") / expected
-    assert np.median(ratio) < 1.15
+    assert np.median(ratio) < 1.5
     plain = strength.distances(fmn(case.network, x, y), x, "linf")
     assert np.any(np.abs(plain / expected - ratio) > 1e-3)
 

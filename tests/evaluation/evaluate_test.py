@@ -293,7 +293,7 @@ def test_state_of_another_evaluation_is_refused(tmp_path, monkeypatch):
 def test_progress_is_shown_where_it_is_asked_for(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     evaluate(linear, IMAGES, LABELS, SETTINGS, progress="auto")
-    assert "pgd attack  3/10  robust at most" in capsys.readouterr().out
+    assert "  pgd  30 %  robust at most" in capsys.readouterr().out
 
 
 def test_wrong_bounds_stop_the_evaluation(monkeypatch):

@@ -1,13 +1,11 @@
 """What an evaluation tells, in a file and to people."""
 
 import numpy as np
-import pytest
 
 from hydra_tf import files
 from hydra_tf.evaluation import Evaluation
 from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.evaluation import SmoothingSettings
-from hydra_tf.evaluation.result import ball
 
 TEN = np.arange(10)
 
@@ -76,6 +74,7 @@ def test_summary_is_a_line():
         "certified 30.0 % by ibp (10 images, 4 s)"
     )
     assert "certified" not in result().summary()
+    assert repr(result()) == f"Evaluation({result().summary()})"
 
 
 def test_record_has_the_keys_of_metrics_json():
@@ -131,11 +130,3 @@ def test_examples_are_a_row_each():
     assert rows[9] == [9, 1, 7, 0, 0, 0, "", 0.0, 0]
     assert rows[0][7] == np.inf
     assert {type(each) for row in rows for each in row} == {int, str, float}
-
-
-@pytest.mark.parametrize(
-    ("radius", "shown"),
-    [(2 / 255, "Linf 2/255"), (0.2, "Linf 0.2"), (1 / 3, "Linf 85/255")],
-)
-def test_radii_are_shown_as_people_write_them(radius, shown):
-    assert ball("linf", radius) == shown

@@ -204,6 +204,18 @@ PYTHON = {
         auto(state=3),
         ["a path must be a text"],
     ),
+    "autoattack_progress_as_bool": (
+        auto(progress=True),
+        ["`progress`", "'auto'", "'none'", "progress=True"],
+    ),
+    "autoattack_dataset_as_images": (
+        lambda given: auto(x=lambda x: given.dataset())(given),
+        ["`x` must hold float images", "np.concatenate", "Dataset"],
+    ),
+    "autoattack_without_labels": (
+        auto(y=lambda y: None),
+        ["`y` must hold one class index per image"],
+    ),
     "autoattack_apgd_unknown_loss": (
         apgd(loss="dlr-targeted"),
         ["`loss`", "'ce', 'dlr', 'dlr_targeted'", "'dlr-targeted'"],

@@ -24,6 +24,22 @@ def _curve(distances, radii):
 
 
 PYTHON = {
+    "sanity_progress_as_bool": (
+        _sanity(progress=True),
+        ["`progress`", "'auto'", "'none'", "progress=True"],
+    ),
+    "evaluated_progress_misspelt": (
+        lambda given: ht.evaluation.evaluate(
+            given.network(), given.images, given.labels, progress="bar"
+        ),
+        ["`progress`", "'auto'", "'bar'"],
+    ),
+    "certified_progress_as_bool": (
+        lambda given: ht.evaluation.certify(
+            given.network(), given.images, given.labels, progress=True
+        ),
+        ["`progress`", "'auto'", "progress=True"],
+    ),
     "sanity_at_radius_0": (
         _sanity(epsilon=0),
         ["`epsilon`", "above 0", "epsilon=0"],

@@ -52,7 +52,7 @@ TINY = (
     "--eval_num_steps=2",
     "--eval_num_restarts=1",
     "--eval_examples=40",
-    "--tensorboard_images=1",
+    "--tensorboard_images=0",
     "--seed=3",
 )
 

@@ -32,6 +32,7 @@ def whole(tmp_path_factory, data_dir):
         data_dir,
         f"--output_dir={folder}",
         "--compare=lwm",
+        "--tensorboard_images=1",
     )
     assert code == 0
     return folder

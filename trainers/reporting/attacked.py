@@ -8,6 +8,7 @@ import numpy as np
 from absl import flags
 
 from flags import image_flags
+from hydra_tf import text
 from hydra_tf.errors import InputError
 from trainers.plots.examples import Example
 from trainers.reporting.networks import Network
@@ -33,7 +34,6 @@ def examples(
     import tensorflow as tf
 
     from hydra_tf import attacks
-    from hydra_tf.evaluation.result import ball
     from hydra_tf.pruning import strip_masks
     from hydra_tf.training.checkpoints import load_network
 
@@ -66,7 +66,7 @@ def examples(
     ]
     words = (
         f"PGD with {attack['num_steps']} steps, "
-        f"{ball(attack['threat_model'], attack['epsilon'])}"
+        f"{text.ball(attack['threat_model'], attack['epsilon'])}"
     )
     return found, words
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hydra_tf.evaluation.result import ball
+from hydra_tf import text
 from trainers.reporting.runs import Run
 
 AUTOATTACK = "autoattack"
@@ -138,4 +138,4 @@ def _ball_of(entry: Mapping[str, Any]) -> str:
 def _ball(settings: Mapping[str, Any]) -> str:
     if "epsilon" not in settings:
         return ""
-    return ball(settings.get("threat_model", "linf"), settings["epsilon"])
+    return text.ball(settings.get("threat_model", "linf"), settings["epsilon"])

@@ -142,7 +142,8 @@ class PhaseEvents(keras.callbacks.Callback):
                     y,
                     seed=self._seed,
                     **self._arguments,
-                )
+                ),
+                autograph=False,
             )
         return self._attack(images, labels)
 
