@@ -95,14 +95,14 @@ def _attacks(network, images, labels):
     import tensorflow as tf
 
     import hydra_tf as ht
-    from hydra_tf.attacks.ensemble import parts_of
+    from hydra_tf.attacks.ensemble import VERSIONS
 
     num_targets = min(9, network.output_shape[-1] - 1)
     x, y = tf.constant(images), tf.constant(labels)
     passes = _passes(network, x)
     functions = {"forward": passes[0], "gradient": passes[1]}
     counts, budgets = {}, {}
-    for part in parts_of("standard"):
+    for part in VERSIONS["standard"]:
         attack = getattr(ht.attacks, part.attack)
         settings = dict(part.settings)
         attempts = num_targets if part.targeted else 1

@@ -13,14 +13,11 @@ import tensorflow as tf
 
 from hydra_tf.attacks import losses
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.attacked import attacked
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.checks import check_attack_settings
-from hydra_tf.attacks.checks import check_model
 from hydra_tf.attacks.checks import check_target
-from hydra_tf.attacks.checks import checked_images
-from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
-from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
@@ -129,22 +126,14 @@ def apgd(
     NUM_RESTARTS.check(num_restarts)
     NUM_TARGETS.check(num_targets)
     NUM_SAMPLES.check(num_samples)
-    check_model(model)
-    x = checked_images(x, model, clip)
-    images = tf.cast(x, tf.float32)
-    logits_of = as_logits_function(model)
-    natural_logits = None
-    if y is None or loss == "dlr_targeted":
-        natural_logits = logits_of(images)
-    if y is None:
-        y = tf.argmax(natural_logits, axis=-1)
-    y = checked_labels(y, x, model)
-    ball = Ball.around(images, epsilon, threat_model, clip)
+    given = attacked(model, x, y, indices=indices, clip=clip)
+    images, y, logits_of = given.images, given.labels, given.logits_of
+    ball = given.ball(images, epsilon, threat_model)
     seed = noise.as_seed(seed)
     targets = 1
-    if natural_logits is not None and loss == "dlr_targeted":
-        targets = min(num_targets, losses.num_classes(natural_logits) - 1)
-    if target is not None and loss != "dlr_targeted":
+    if loss == "dlr_targeted":
+        targets = min(num_targets, losses.num_classes(given.logits) - 1)
+    elif target is not None:
         raise InputError(
             "`target` needs loss='dlr_targeted'. Received: "
             f"target={target!r}, loss={loss!r}"
@@ -157,7 +146,7 @@ def apgd(
             return lambda logits: losses.cross_entropy(logits, y)
         if loss == "dlr":
             return lambda logits: losses.dlr_loss(logits, y)
-        classes = losses.ranked_other(natural_logits, y, attempt % targets)
+        classes = losses.ranked_other(given.logits, y, attempt % targets)
         return lambda logits: losses.dlr_targeted_loss(logits, y, classes)
 
     def attack(number):
@@ -174,7 +163,7 @@ def apgd(
     def outcome_of(point):
         logits = logits_of(point)
         compared = losses.cross_entropy if loss == "ce" else losses.dlr_loss
-        return _misclassified(logits, y), compared(logits, y)
+        return losses.misclassified(logits, y), compared(logits, y)
 
     if num_restarts * every == 1:
         x_adv = attack(0)
@@ -182,7 +171,7 @@ def apgd(
         x_adv = worst_of_restarts(
             num_restarts * every, images, attack, outcome_of
         )
-    return tf.stop_gradient(tf.cast(x_adv, x.dtype))
+    return given.finished(x_adv)
 
 
 def windows(num_steps: int) -> list[int]:
@@ -264,7 +253,7 @@ def _climb(
         )
         logits, loss, gradient = evaluate(x_adv)
         better = loss > state.best_loss
-        wrong = _misclassified(logits, y)
+        wrong = losses.misclassified(logits, y)
         newly = wrong & ~state.broken
         return _like(
             state,
@@ -347,7 +336,7 @@ def _start(
         checked_loss=best_loss,
         # The first check does not ask for a gain.
         halved=tf.ones_like(loss, tf.bool),
-        broken=_misclassified(logits, y),
+        broken=losses.misclassified(logits, y),
         breaking=start,
     )
 
@@ -395,10 +384,6 @@ def _evaluation(
         return tuple(total / num_samples for total in sums)
 
     return evaluate if num_samples == 1 else evaluate_mean
-
-
-def _misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.argmax(logits, axis=-1, output_type=y.dtype) != y
 
 
 def _like(old: _State, new: _State) -> _State:

@@ -17,7 +17,7 @@ from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import computing_kernels_once
-from hydra_tf.attacks.losses import largest_other
+from hydra_tf.attacks.losses import misclassified
 from hydra_tf.ops.rows import row_indices
 
 
@@ -89,7 +89,7 @@ def attacked(
     return Attacked(
         logits_of=logits_of,
         images=images,
-        labels=checked_labels(y, x, model),
+        labels=checked_labels(y, x, model, logits.shape[-1]),
         indices=row_indices(x, indices),
         logits=logits,
         dtype=x.dtype,
@@ -108,20 +108,3 @@ def run_in_graph(model: Model, attack: Callable[[], tf.Tensor]) -> tf.Tensor:
     if tf.executing_eagerly():
         run = tf.function(run, autograph=False)
     return run()
-
-
-def misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Returns whether each image is classified as another class."""
-    return tf.argmax(logits, axis=-1, output_type=y.dtype) != y
-
-
-def margin(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Returns by how much the logit of the label exceeds the others.
-
-    Args:
-        logits: Float32 tensor of shape `(batch, classes)`.
-        y: Integer labels, shape `(batch,)`.
-    """
-    return tf.gather(logits, y, axis=-1, batch_dims=1) - largest_other(
-        logits, y
-    )

@@ -26,6 +26,7 @@ from hydra_tf.attacks.checks import checked_labels
 from hydra_tf.attacks.ensemble import Ensemble
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import fingerprint
+from hydra_tf.attacks.logits import num_classes_of
 from hydra_tf.attacks.logits import predictions
 from hydra_tf.attacks.restarts import attack_survivors
 from hydra_tf.errors import FileError
@@ -157,8 +158,8 @@ def autoattack(
         batch_size: Integer >= 1, images at a time.
         clip: Least and largest value of a pixel, or `None` for no limits.
         state: File, `.npz`, that keeps what is done. If the attack is stopped,
-            the same call resumes it, with the same result as an unbroken one.
-            It is removed at the end.
+            the same call resumes it, with the same result as an unbroken one,
+            unless the network is random. It is removed at the end.
         progress: `"none"`, or `"auto"` for a line with the attack that runs
             and the time that is left at most, and for the warnings.
 
@@ -199,8 +200,10 @@ def autoattack(
             "be called within."
         )
     given = checked_images(x, model, clip)
-    labels = checked_labels(y, given, model).numpy().astype(np.int32)
     images = tf.cast(given, tf.float32).numpy()
+    num_classes = num_classes_of(model, images)
+    labels = checked_labels(y, given, model, num_classes)
+    labels = labels.numpy().astype(np.int32)
     ensemble = Ensemble(
         model,
         images,
@@ -224,7 +227,8 @@ def autoattack(
         "seed": seed,
         "batch_size": batch_size,
         "clip": None if clip is None else [float(each) for each in clip],
-        "network": fingerprint(model, classes),
+        # What a random network says does not tell it from others.
+        "network": fingerprint(model, labels if version == "rand" else classes),
         "images": digest(images),
         "labels": digest(labels),
     }
@@ -236,7 +240,7 @@ def autoattack(
         images=done.images,
         robust=done.robust,
         broken_by=broken_by,
-        correct=classes == labels,
+        correct=done.correct,
         attacks=names,
         warnings=tuple(doubts),
         epsilon=float(epsilon),
@@ -253,23 +257,25 @@ class _Progress:
     """What is done; images that are not broken are those given.
 
     Attributes:
-        robust: Bool array, which images withstood so far.
+        correct: Bool array, which images the network gets right unattacked.
         images: Float32 images, adversarial where they are broken.
+        robust: Bool array, which images withstood so far.
         broken_by: Integers, the number of the attack, or -1.
         stage: Where to resume: the stage that was reached, and
         position: the index of the next image in it.
         seconds: Time it took.
     """
 
-    robust: np.ndarray
+    correct: np.ndarray
     images: np.ndarray
+    robust: np.ndarray = dataclasses.field(init=False)
     broken_by: np.ndarray = dataclasses.field(init=False)
     stage: int = 0
     position: int = 0
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.robust, self.images = self.robust.copy(), self.images.copy()
+        self.robust, self.images = self.correct.copy(), self.images.copy()
         self.broken_by = np.full(len(self.robust), -1, np.int64)
 
 
@@ -398,6 +404,7 @@ class _Saved:
                 np.savez(
                     partial,
                     settings=np.array(json.dumps(self._settings)),
+                    correct=done.correct,
                     robust=done.robust,
                     rows=rows,
                     broken_by=done.broken_by[rows],
@@ -417,6 +424,7 @@ class _Saved:
                 settings = json.loads(str(kept["settings"]))
                 check_same_settings(path, settings, self._settings)
                 rows = kept["rows"]
+                done.correct[:] = kept["correct"]
                 done.robust[:] = kept["robust"]
                 done.broken_by[rows] = kept["broken_by"]
                 done.images[rows] = kept["images"]

@@ -8,6 +8,7 @@ import math
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.norms import norm
 from hydra_tf.ops.rows import choose
 
 # The projection on the L2 ball divides by norm + this, as the originals do.
@@ -74,9 +75,11 @@ class Ball:
             # Faster on CPUs than `tf.clip_by_value` with images as limits.
             return tf.minimum(tf.maximum(x_adv, self.lower), self.upper)
         delta = tf.clip_by_value(x_adv, *self.clip) - self.centre
-        norm = _l2_norm(delta)
+        length = norm(delta, "l2", keepdims=True)
         factor = tf.where(
-            norm > self.epsilon, self.epsilon / (norm + _NORM_STABILISER), 1.0
+            length > self.epsilon,
+            self.epsilon / (length + _NORM_STABILISER),
+            1.0,
         )
         return self.centre + delta * factor
 
@@ -106,16 +109,7 @@ class Ball:
 
 def _unit_norm(gradient: tf.Tensor) -> tf.Tensor:
     """Returns `gradient` with unit L2 norm per image; zero stays zero."""
-    axes = noise.image_axes(gradient)
     # Squares of tiny gradients underflow; scaled by the largest they do not.
-    largest = tf.reduce_max(tf.abs(gradient), axis=axes, keepdims=True)
+    largest = norm(gradient, "linf", keepdims=True)
     gradient = tf.math.divide_no_nan(gradient, largest)
-    return tf.math.divide_no_nan(gradient, _l2_norm(gradient))
-
-
-def _l2_norm(x: tf.Tensor) -> tf.Tensor:
-    """Returns the L2 norm of each image, shape `(batch, 1, ..., 1)`."""
-    squares = tf.reduce_sum(
-        tf.square(x), axis=noise.image_axes(x), keepdims=True
-    )
-    return tf.sqrt(squares)
+    return tf.math.divide_no_nan(gradient, norm(gradient, "l2", keepdims=True))

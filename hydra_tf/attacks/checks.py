@@ -60,19 +60,22 @@ def checked_images(
     return tf.convert_to_tensor(x)
 
 
-def checked_labels(y: Any, x: tf.Tensor, model: Any) -> tf.Tensor:
+def checked_labels(
+    y: Any, x: tf.Tensor, model: Any, num_classes: int | None = None
+) -> tf.Tensor:
     """Returns integer labels of shape `(batch,)`.
 
     Args:
         y: Labels, `(batch,)` or `(batch, 1)`.
         x: Their images.
         model: What is attacked, where its number of logits can be known.
+        num_classes: That number, where it is known already.
     """
     y = inputs.as_array(y)
     inputs.check_labels(
         y,
         num_images=inputs.num_images_of(x),
-        num_classes=inputs.num_classes_of(model),
+        num_classes=num_classes or inputs.num_classes_of(model),
     )
     return class_labels(y)
 

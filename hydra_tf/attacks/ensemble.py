@@ -7,6 +7,7 @@ target class, so that every stage attacks only what withstood all before it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,12 @@ import tensorflow as tf
 
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.logits import Model
-from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import compiled
+from hydra_tf.attacks.logits import num_classes_of
+from hydra_tf.attacks.losses import misclassified
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.registry.attacks import ATTACKS
-from hydra_tf.registry.attacks import AUTOATTACK_VERSION
 from hydra_tf.registry.attacks import NUM_TARGETS
 
 
@@ -70,7 +71,6 @@ def _apgd(name: str, loss: str, num_restarts: int = 1, **settings: Any):
 _FAB_T = Part("fab-t", "fab", {"num_steps": 100}, targeted=True)
 _SQUARE = Part("square", "square", {"num_queries": 5000, "rescaled": False})
 
-# To add an attack, write its row here; one that is in no registry is left out.
 VERSIONS: dict[str, tuple[Part, ...]] = {
     "standard": (
         _apgd("apgd-ce", "ce"),
@@ -98,16 +98,6 @@ VERSIONS: dict[str, tuple[Part, ...]] = {
 }
 
 
-def parts_of(version: str) -> tuple[Part, ...]:
-    """Returns the attacks of a version.
-
-    Raises:
-        InputError: If there is no such version.
-    """
-    AUTOATTACK_VERSION.check(version)
-    return tuple(each for each in VERSIONS[version] if each.attack in ATTACKS)
-
-
 class Ensemble:
     """The stages of AutoAttack for one network.
 
@@ -122,9 +112,6 @@ class Ensemble:
 
     Attributes:
         stages: What is run one after the other.
-
-    Raises:
-        InputError: If there is no such version.
     """
 
     def __init__(
@@ -147,34 +134,18 @@ class Ensemble:
             "clip": clip,
         }
         self._image_shape = images.shape[1:]
-        num_classes = self._logits_of(tf.constant(images[:1])).shape[-1]
+        num_classes = num_classes_of(model, images)
         self._num_targets = min(NUM_TARGETS.default, num_classes - 1)
-        self._attacks = {
-            part.name: ATTACKS.load(part.attack) for part in parts_of(version)
-        }
         self._compiled: dict[str, Any] = {}
         self.stages = tuple(
-            stage
+            Stage(part, number, restart, target)
             for number, part in enumerate(VERSIONS[version])
-            if part.name in self._attacks
-            for stage in self._stages(part, number)
+            for restart in range(part.num_restarts)
+            for target in self._targets(part)
         )
 
-    def _stages(self, part: Part, number: int) -> list[Stage]:
-        """Returns the stages of a part."""
-        if not self._by_target(part):
-            restarts = range(part.num_restarts)
-            return [Stage(part, number, restart) for restart in restarts]
-        return [
-            Stage(part, number, restart, target)
-            for restart in range(part.num_restarts)
-            for target in range(self._num_targets)
-        ]
-
-    def _by_target(self, part: Part) -> bool:
-        """Whether an attack can be asked for one target class alone."""
-        attack = self._attacks[part.name]
-        return part.targeted and accepts_argument(attack, "target")
+    def _targets(self, part: Part) -> Iterable[int | None]:
+        return range(self._num_targets) if part.targeted else (None,)
 
     def attack(
         self, number: int, x: np.ndarray, y: np.ndarray, indices: np.ndarray
@@ -206,14 +177,13 @@ class Ensemble:
 
     def _compile(self, part: Part) -> Any:
         """Returns the graph of a part, the same for batches of any size."""
-        attack = self._attacks[part.name]
+        attack = ATTACKS.load(part.attack)
         settings = {**self._fixed, **part.settings}
         if part.targeted:
             settings["num_targets"] = self._num_targets
-        by_target = self._by_target(part)
 
         def run(x, y, indices, seed, target):
-            chosen = {"target": target} if by_target else {}
+            chosen = {"target": target} if part.targeted else {}
             x_adv = attack(
                 self._model,
                 x,
@@ -223,8 +193,7 @@ class Ensemble:
                 **settings,
                 **chosen,
             )
-            classes = tf.argmax(self._logits_of(x_adv), -1, tf.int32)
-            return x_adv, classes != y
+            return x_adv, misclassified(self._logits_of(x_adv), y)
 
         return compiled(
             run,

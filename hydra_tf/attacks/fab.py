@@ -9,11 +9,12 @@ import tensorflow as tf
 from hydra_tf.attacks import losses
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.boundary import way_to_plane
 from hydra_tf.attacks.checks import check_target
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.norms import dual_norm
+from hydra_tf.attacks.norms import norm
 from hydra_tf.errors import InputError
 from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import per_row
@@ -212,7 +213,7 @@ def _boundary_to(logits_of, labels, targets, threat_model):
     def boundary(x):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            lead = _lead(logits_of(x), targets, labels)
+            lead = losses.lead(logits_of(x), targets, labels)
             total = tf.reduce_sum(lead)
         gradient = tape.gradient(total, x, unconnected_gradients="zero")
         return lead, gradient
@@ -225,7 +226,6 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
     del targets
 
     def boundary(x):
-        axes = noise.image_axes(x)
         with tf.GradientTape(
             watch_accessed_variables=False, persistent=True
         ) as tape:
@@ -240,12 +240,9 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
             normal = tape.gradient(
                 logits, x, weights, unconnected_gradients="zero"
             )
-            other = _lead(logits, others, labels)
-            if threat_model == "linf":
-                size = tf.reduce_sum(tf.abs(normal), axis=axes)
-            else:
-                size = tf.sqrt(tf.reduce_sum(tf.square(normal), axis=axes))
-            distance = tf.abs(other) / (size + _STABILISER)
+            other = losses.lead(logits, others, labels)
+            slope = dual_norm(normal, threat_model)
+            distance = tf.abs(other) / (slope + _STABILISER)
             closer = distance < nearest
             return (
                 number + 1,
@@ -254,7 +251,7 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
                 choose(closer, normal, gradient),
             )
 
-        start = _lead(logits, (labels + 1) % classes, labels)
+        start = losses.lead(logits, (labels + 1) % classes, labels)
         return tf.while_loop(
             lambda number, *_: number < classes,
             nearer,
@@ -268,14 +265,6 @@ def _nearest_boundary(logits_of, labels, targets, threat_model):
         )[2:]
 
     return boundary
-
-
-def _lead(logits, ahead, behind):
-    """Returns by how much the logit of a class exceeds that of another."""
-    ahead, behind = (
-        tf.gather(logits, each, batch_dims=1) for each in (ahead, behind)
-    )
-    return ahead - behind
 
 
 def _approach(
@@ -305,11 +294,6 @@ def _approach(
     """
     axes = noise.image_axes(images)
 
-    def norm(x):
-        if threat_model == "linf":
-            return tf.reduce_max(tf.abs(x), axis=axes)
-        return tf.sqrt(tf.reduce_sum(tf.square(x), axis=axes))
-
     def step_once(step, x_adv, best, least):
         lead, normal = boundary(x_adv)
         way = way_to_plane(x_adv, normal, lead, threat_model, clip)
@@ -320,7 +304,7 @@ def _approach(
             threat_model,
             clip,
         )
-        length, whole = norm(way), norm(from_image)
+        length, whole = (norm(each, threat_model) for each in (way, from_image))
         bias = tf.math.divide_no_nan(length, length + whole)
         bias = per_row(tf.minimum(bias, _MOST_BIAS), images)
         x_adv = tf.clip_by_value(
@@ -328,8 +312,8 @@ def _approach(
             + bias * (images + _OVERSHOOT * from_image),
             *clip,
         )
-        broken = misclassified(logits_of(x_adv), labels)
-        distance = norm(x_adv - images)
+        broken = losses.misclassified(logits_of(x_adv), labels)
+        distance = norm(x_adv - images, threat_model)
         nearer = broken & (distance < least)
         back = images + _BACKWARD * (x_adv - images)
         return (

@@ -8,13 +8,12 @@ import tensorflow as tf
 
 from hydra_tf.attacks import descent
 from hydra_tf.attacks import losses
-from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import Attacked
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import margin
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.norms import dual_norm
+from hydra_tf.attacks.norms import norm
 from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import per_row
 from hydra_tf.registry.attacks import DIRECTION
@@ -153,27 +152,13 @@ def _shrink(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the nearest misclassified points found, and their distances."""
     images, labels = given.images, given.labels
-    axes = noise.image_axes(images)
     num_steps = tf.cast(num_steps, tf.int32)
-
-    def l2_norm(x):
-        return tf.sqrt(tf.reduce_sum(tf.square(x), axis=axes))
-
-    def norm(x):
-        if threat_model == "l2":
-            return l2_norm(x)
-        return tf.reduce_max(tf.abs(x), axis=axes)
-
-    def dual_norm(x):
-        if threat_model == "l2":
-            return l2_norm(x)
-        return tf.reduce_sum(tf.abs(x), axis=axes)
 
     def project(delta, radius):
         if threat_model == "linf":
             limit = per_row(radius, delta)
             return tf.minimum(tf.maximum(delta, -limit), limit)
-        length = l2_norm(delta)
+        length = norm(delta, "l2")
         factor = tf.where(length > radius, radius / length, 1.0)
         return delta * per_row(factor, delta)
 
@@ -183,12 +168,12 @@ def _shrink(
             return -losses.cross_entropy(logits, labels)
         if loss == "dlr":
             return -losses.dlr_loss(logits, labels)
-        return margin(logits, labels)
+        return losses.margin(logits, labels)
 
     def way_of(gradient):
         if direction == "steepest" and threat_model == "linf":
             return tf.sign(gradient)
-        length = per_row(l2_norm(gradient), gradient)
+        length = per_row(norm(gradient, "l2"), gradient)
         return tf.math.divide_no_nan(gradient, length)
 
     def step_once(step, x_adv, radius, best, least, lowest, sizes, moments):
@@ -199,8 +184,8 @@ def _shrink(
             total = tf.reduce_sum(lead)
         gradient = tape.gradient(total, x_adv, unconnected_gradients="zero")
         delta = x_adv - images
-        distance = norm(delta)
-        broken = misclassified(logits, labels)
+        distance = norm(delta, threat_model)
+        broken = losses.misclassified(logits, labels)
         nearer = broken & (distance < least)
         found = least < math.inf
         # Until one is found the loss has to fall, from then on the distance.
@@ -215,7 +200,9 @@ def _shrink(
         # cross-entropy does not tell where the boundary is.
         linear = math.inf
         if loss != "ce":
-            linear = distance + tf.nn.relu(lead) / dual_norm(gradient)
+            linear = distance + tf.nn.relu(lead) / dual_norm(
+                gradient, threat_model
+            )
         change = descent.annealed(
             radius_step, step, num_steps, _LAST_RADIUS_STEP
         )

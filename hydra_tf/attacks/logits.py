@@ -168,6 +168,20 @@ def predictions(
     )
 
 
+def num_classes_of(network: Any, images: np.ndarray) -> int:
+    """Returns how many logits a network has, which it is asked if need be.
+
+    Args:
+        network: Keras model, or any callable from images to logits.
+        images: One or more images that it takes.
+    """
+    known = inputs.num_classes_of(network)
+    if known is not None:
+        return known
+    one = tf.constant(images[:1], tf.float32)
+    return as_logits_function(network)(one).shape[-1]
+
+
 def compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Returns a function as a `tf.function`.
 

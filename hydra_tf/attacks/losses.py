@@ -29,17 +29,29 @@ _LOSS = Choice(
 
 
 def class_labels(y: tf.Tensor) -> tf.Tensor:
-    """Returns integer labels of shape `(batch,)`.
+    """Returns int32 or int64 labels of shape `(batch,)`.
 
     Args:
-        y: Integers of shape `(batch,)` or `(batch, 1)`.
+        y: Integers of any size, of shape `(batch,)` or `(batch, 1)`.
 
     Raises:
         InputError: If `y` has another shape or holds floats.
     """
     y = inputs.as_array(y)
     inputs.check_labels(y)
-    return tf.reshape(y, [-1])
+    y = tf.reshape(y, [-1])
+    # TensorFlow's losses and lookups take no others.
+    return y if y.dtype in (tf.int32, tf.int64) else tf.cast(y, tf.int64)
+
+
+def misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns whether each image is classified as another class.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)`.
+    """
+    return tf.argmax(logits, axis=-1, output_type=y.dtype) != y
 
 
 def cross_entropy(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -85,6 +97,27 @@ def largest_other(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.where(is_label, values.dtype.min, values), axis=-1)
 
 
+def lead(logits: tf.Tensor, ahead: tf.Tensor, behind: tf.Tensor) -> tf.Tensor:
+    """Returns by how much the logit of one class exceeds that of another.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        ahead: Integer classes, shape `(batch,)`.
+        behind: The same.
+    """
+    return _of_class(logits, ahead) - _of_class(logits, behind)
+
+
+def margin(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns by how much the logit of the label exceeds the others.
+
+    Args:
+        logits: Float32 tensor of shape `(batch, classes)`.
+        y: Integer labels, shape `(batch,)`.
+    """
+    return _of_class(logits, y) - largest_other(logits, y)
+
+
 def margin_loss(
     logits: tf.Tensor, y: tf.Tensor, confidence: float = MARGIN_CONFIDENCE
 ) -> tf.Tensor:
@@ -103,9 +136,7 @@ def margin_loss(
 
     - [Carlini and Wagner, 2017](https://arxiv.org/abs/1608.04644)
     """
-    y = class_labels(y)
-    margin = _of_class(logits, y) - largest_other(logits, y)
-    return -tf.nn.relu(margin + confidence)
+    return -tf.nn.relu(margin(logits, class_labels(y)) + confidence)
 
 
 def dlr_loss(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -125,12 +156,11 @@ def dlr_loss(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
     - [Croce and Hein, 2020](https://arxiv.org/abs/2003.01690)
     """
-    y = class_labels(y)
-    lead = largest_other(logits, y) - _of_class(logits, y)
+    ahead = -margin(logits, class_labels(y))
     if num_classes(logits) < 3:
-        return lead
+        return ahead
     top = tf.math.top_k(logits, 3).values
-    return lead / (top[:, 0] - top[:, 2] + _RATIO_STABILISER)
+    return ahead / (top[:, 0] - top[:, 2] + _RATIO_STABILISER)
 
 
 def dlr_targeted_loss(
@@ -146,13 +176,13 @@ def dlr_targeted_loss(
         y: Integer labels, shape `(batch,)` or `(batch, 1)`.
         target: Integer classes, shape `(batch,)`, whose logits are to rise.
     """
-    lead = _of_class(logits, target) - _of_class(logits, class_labels(y))
+    ahead = lead(logits, target, class_labels(y))
     classes = num_classes(logits)
     if classes < 3:
-        return lead
+        return ahead
     top = tf.math.top_k(logits, min(classes, 4)).values
     below = tf.reduce_mean(top[:, 2:], axis=-1)
-    return lead / (top[:, 0] - below + _RATIO_STABILISER)
+    return ahead / (top[:, 0] - below + _RATIO_STABILISER)
 
 
 def ranked_other(logits: tf.Tensor, y: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:

@@ -23,6 +23,7 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.losses import attack_loss
+from hydra_tf.attacks.losses import misclassified
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
@@ -207,8 +208,7 @@ def _climb(
 
 def _outcome(logits, y, loss_of) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns whether each image is misclassified, and its loss."""
-    predicted = tf.argmax(logits, axis=-1, output_type=y.dtype)
-    return predicted != y, loss_of(logits)
+    return misclassified(logits, y), loss_of(logits)
 
 
 def _check_restarts(num_restarts: int, random_start: bool) -> None:

@@ -14,11 +14,12 @@ import tensorflow as tf
 from hydra_tf.attacks import noise
 from hydra_tf.attacks.attacked import Attacked
 from hydra_tf.attacks.attacked import attacked
-from hydra_tf.attacks.attacked import margin
-from hydra_tf.attacks.attacked import misclassified
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.losses import margin
+from hydra_tf.attacks.losses import misclassified
+from hydra_tf.attacks.norms import norm
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
@@ -405,15 +406,15 @@ class _Bumps(_Windows):
         tile = self.bumps[halvings][:side, :side]
         tile = tf.where(turned, tf.transpose(tile), tile)[..., None]
         signs = tf.where(draws[:, None, None, 5:] < 0, -1.0, 1.0)
-        norm = _channel_norm(kept)
-        change = signs * tile + tf.math.divide_no_nan(kept, norm)
+        length = _channel_norm(kept)
+        change = signs * tile + tf.math.divide_no_nan(kept, length)
         # Below zero if rounding took the norm out of the ball.
         unused = tf.square(ball.epsilon) - tf.reduce_sum(
             tf.square(delta), axis=[1, 2, 3], keepdims=True
         )
         available = tf.sqrt(
             tf.nn.relu(
-                tf.square(norm)
+                tf.square(length)
                 + tf.square(_channel_norm(given_up))
                 + unused / self.channels
             )
@@ -445,8 +446,6 @@ def _channel_norm(x: tf.Tensor) -> tf.Tensor:
 
 def _scaled(ball: Ball, delta: tf.Tensor) -> tf.Tensor:
     """Returns the points on the sphere in a direction, clipped to the range."""
-    norm = tf.sqrt(
-        tf.reduce_sum(tf.square(delta), axis=[1, 2, 3], keepdims=True)
-    )
-    delta *= tf.math.divide_no_nan(ball.epsilon, norm)
+    length = norm(delta, "l2", keepdims=True)
+    delta *= tf.math.divide_no_nan(ball.epsilon, length)
     return ball.finish(ball.centre + delta)

@@ -10,8 +10,9 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import cross_entropy
 
-# Rounding of a sum of probabilities, and of two passes on the same images.
+# Rounding of two passes on the same images, and of a sum of probabilities.
 _ROUNDING = 1e-4
+_ROUNDING_OF_SUM = 1e-3
 # Share of all images that Square may break beyond what gradients break.
 _BEYOND_GRADIENTS = 0.002
 
@@ -92,7 +93,9 @@ def are_probabilities(values: np.ndarray) -> bool:
     """Whether every row of what a network returns is >= 0 and sums to 1."""
     if not np.all(np.isfinite(values) & (values >= 0)):
         return False
-    return bool(np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING))
+    return bool(
+        np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING_OF_SUM)
+    )
 
 
 def _share(flags: np.ndarray) -> float:

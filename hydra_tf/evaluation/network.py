@@ -10,6 +10,7 @@ import numpy as np
 from hydra_tf import inputs
 from hydra_tf import pruning
 from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.logits import num_classes_of
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
@@ -44,7 +45,8 @@ def checked_data(
     Args:
         images: Images in [0, 1].
         labels: Their classes.
-        model: The network, where its input and logits can be known.
+        model: Keras model, or any callable from images to logits; `None` if
+            there is none to compare with.
 
     Raises:
         InputError: If the images are not in [0, 1], or there is not one label
@@ -53,11 +55,9 @@ def checked_data(
     images, labels = inputs.as_array(images), inputs.as_array(labels)
     shape = inputs.image_shape_of(model)
     inputs.check_images(images, "images", shape=shape)
+    num_classes = None if model is None else num_classes_of(model, images)
     inputs.check_labels(
-        labels,
-        "labels",
-        num_images=len(images),
-        num_classes=inputs.num_classes_of(model),
+        labels, "labels", num_images=len(images), num_classes=num_classes
     )
-    labels = class_labels(labels).numpy().astype(np.int32)
-    return np.asarray(images).astype(np.float32, copy=False), labels
+    images = np.asarray(images).astype(np.float32, copy=False)
+    return images, class_labels(labels).numpy().astype(np.int32)

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
-from hydra_tf.attacks.attacked import margin
 from hydra_tf.attacks.ball import Ball
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import compiled
 from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.losses import margin
 from hydra_tf.attacks.pgd import pgd
 from hydra_tf.attacks.restarts import attack_survivors
 from hydra_tf.attacks.restarts import restart_seed

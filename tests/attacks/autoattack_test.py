@@ -154,6 +154,32 @@ def test_stopped_attack_is_resumed_with_the_same_result(
     assert not list(state.parent.iterdir())
 
 
+def test_random_network_is_resumed(tmp_path, monkeypatch):
+    part = ensemble.Part("apgd-ce", "apgd", {"num_steps": 1, "num_samples": 2})
+    monkeypatch.setitem(ensemble.VERSIONS, "rand", (part,))
+    state = tmp_path / "state.npz"
+    attack = ensemble.Ensemble.attack
+    rows = []
+
+    def stopped(self, number, x, y, indices):
+        rows.extend(indices)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+        return attack(self, number, x, y, indices)
+
+    def noisy(x):
+        return curved(x) + tf.random.normal((tf.shape(x)[0], 5), stddev=0.3)
+
+    monkeypatch.setattr(ensemble.Ensemble, "attack", stopped)
+    arguments = {"epsilon": 0.02, "version": "rand", "batch_size": 1}
+    with pytest.raises(KeyboardInterrupt):
+        autoattack(noisy, IMAGES, LABELS, state=state, **arguments)
+    found = autoattack(noisy, IMAGES, LABELS, state=state, **arguments)
+    # No image is attacked that was wrong in the beginning, or robust if so.
+    assert set(rows) == set(np.flatnonzero(found.correct))
+    assert np.all(found.robust <= found.correct)
+
+
 def test_state_of_another_attack_is_refused(short, tmp_path, monkeypatch):
     state = tmp_path / "state.npz"
 

@@ -81,6 +81,15 @@ def test_kl_attack_loss_has_the_gradient_of_the_divergence():
     np.testing.assert_allclose(*gradients, atol=1e-6)
 
 
+def test_margins_and_mistakes():
+    logits = tf.constant([[1.0, 3.0, 2.0], [5.0, 0.0, 4.0]])
+    labels = tf.constant([2, 0])
+    np.testing.assert_array_equal(losses.margin(logits, labels), [-1.0, 1.0])
+    np.testing.assert_array_equal(
+        losses.misclassified(logits, labels), [True, False]
+    )
+
+
 def test_unknown_loss_names_the_close_match():
     with pytest.raises(InputError, match="Did you mean 'margin'"):
         losses.attack_loss("margn", None, None)

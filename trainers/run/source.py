@@ -18,6 +18,7 @@ from hydra_tf import files
 from hydra_tf import models
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.suspicions import are_probabilities
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
 from hydra_tf.training.checkpoints import load_network
@@ -160,7 +161,7 @@ def check_logits(
     """
     images = np.random.default_rng(0).random((2, *info.image_shape), np.float32)
     logits = as_logits_function(network)(tf.constant(images)).numpy()
-    if (logits >= 0).all() and np.allclose(logits.sum(-1), 1, atol=1e-3):
+    if are_probabilities(logits):
         raise InputError(
             f"{where} returns probabilities; it must return logits, so leave "
             "its last softmax out"
