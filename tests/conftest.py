@@ -6,20 +6,23 @@ import gc
 import itertools
 
 import pytest
-import tensorflow as tf
-
-# Two logical devices let MirroredStrategy run two replicas; the number can
-# only be set before TensorFlow starts.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2,
-)
 
 
 def pytest_configure(config):
     # Of `without_tracing`, which input pipelines are no part of.
     config.addinivalue_line(
         "filterwarnings", "ignore:Even though the `tf.config.experimental_run"
+    )
+    spreads = config.getoption("numprocesses", None)
+    if spreads and not hasattr(config, "workerinput"):
+        return  # It runs no test itself: TensorFlow would be for nothing.
+    import tensorflow as tf
+
+    # Two logical devices let MirroredStrategy run two replicas; the number can
+    # only be set before TensorFlow starts.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
     )
 
 
@@ -34,6 +37,8 @@ def _strategies_of_their_own(monkeypatch):
     one then meets operations of another type under its keys. TensorFlow keeps
     this attribute for tests.
     """
+    import tensorflow as tf
+
     monkeypatch.setattr(
         tf.distribute.MirroredStrategy, "_collective_key_base", next(_key_bases)
     )
@@ -57,6 +62,8 @@ def without_tracing():
 
     For the `pytestmark` of a module whose facts do not depend on graphs.
     """
+    import tensorflow as tf
+
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -65,6 +72,8 @@ def without_tracing():
 @pytest.fixture
 def with_tracing():
     """Graphs after all, for some tests of a module without."""
+    import tensorflow as tf
+
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(False)
     yield

@@ -93,7 +93,8 @@ def test_seed_decides_the_perturbation(name, model):
     # Without steps, so that different starts cannot end in the same corner.
     objective = objectives.create(name, epsilon=0.1, num_steps=0)
     perturb = tf.function(
-        lambda seed: objective.perturb(model, X, Y, seed=seed)
+        lambda seed: objective.perturb(model, X, Y, seed=seed),
+        autograph=False,
     )
     seeds = [tf.constant([0, 1]), tf.constant([0, 1]), tf.constant([0, 2])]
     first, again, other = map(perturb, seeds)
@@ -332,7 +333,7 @@ def test_two_replicas_see_the_loss_of_one(model):
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(6)
     batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def run():
         return strategy.run(
             lambda x, y: objective(mirrored, x, y, seed=4), args=batch

@@ -60,7 +60,7 @@ def step(objective, network, arrays, *, compile_it=False, **kwargs):
         return loss.terms, loss.figures, gradients
 
     terms, figures, gradients = (
-        tf.function(compute)() if compile_it else compute()
+        tf.function(compute, autograph=False)() if compile_it else compute()
     )
     paths = [weight.path for weight in network.trainable_variables]
     return terms, figures, dict(zip(paths, gradients, strict=True))

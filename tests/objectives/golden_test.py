@@ -31,7 +31,7 @@ def assert_gradient(actual, expected):
 def compiled_loss_and_gradients(objective, model, arrays, perturbed):
     """Returns the loss and its gradients by the path of each weight."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = objective.loss(

@@ -92,7 +92,9 @@ def loss_and_gradients(objective, model, x, y, start, compile_it):
         weights = [w.value for w in model.trainable_variables]
         return loss, tape.gradient(loss, weights)
 
-    loss, gradients = tf.function(step)() if compile_it else step()
+    if compile_it:
+        step = tf.function(step, autograph=False)
+    loss, gradients = step()
     paths = [weight.path for weight in model.trainable_variables]
     return loss, dict(zip(paths, gradients, strict=True))
 

@@ -47,7 +47,7 @@ def noisy():
 def loss_and_gradients(model):
     objective = stability()
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = objective.loss(

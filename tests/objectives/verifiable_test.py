@@ -237,13 +237,13 @@ def test_a_saved_model_goes_on_where_its_schedules_were(name, tmp_path):
     objective = ht.objectives.create(name, **settings)
     whole = make_robust(objective, make_masked("finetune"))
     # fit() ends an epoch, and nothing else: 2 + 2 epochs are 4.
-    fit(whole, epochs=2)
+    fit(whole, epochs=2, batch_size=12)
     whole.save(tmp_path / "half.keras")
-    fit(whole, epochs=4, initial_epoch=2)
+    fit(whole, epochs=4, initial_epoch=2, batch_size=12)
     resumed = keras.saving.load_model(tmp_path / "half.keras")
     assert type(resumed.objective) is type(objective)
     assert resumed.objective.get_config() == objective.get_config()
-    fit(resumed, epochs=4, initial_epoch=2)
+    fit(resumed, epochs=4, initial_epoch=2, batch_size=12)
     # TensorFlow sums the gradients of CROWN's passes in no fixed order: two
     # unbroken runs differ in their last bits, too.
     tolerance = 1e-6 if name == "crown_ibp" else 0
@@ -261,7 +261,7 @@ def test_mixed_precision_trains(policy, request):
         request.getfixturevalue("with_tracing")
     network = make_network(normalize=True, dtype=policy)
     robust = make_robust(ht.objectives.CROWNIBP(epsilon=RAMP), network)
-    history = fit(robust, epochs=2)
+    history = fit(robust, epochs=2, batch_size=12)
     assert all(np.all(np.isfinite(values)) for values in history.values())
 
 

@@ -15,6 +15,8 @@ from tests.trainers import binaries
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
 
+# Two steps an epoch.
+TINY = (*binaries.TINY, "--batch_size=72")
 # Above the target of TINY, which three epochs cannot reach.
 HARP = ("--method=harp", "--rates=0.3", "--compression_gamma=0.05")
 
@@ -29,9 +31,7 @@ def data_dir(tmp_path_factory):
 def dense(tmp_path_factory, data_dir):
     """The flag for a pretrained network to start from."""
     folder = tmp_path_factory.mktemp("dense")
-    code = binaries.run(
-        "pretrain", *binaries.TINY, data_dir, f"--output_dir={folder}"
-    )
+    code = binaries.run("pretrain", *TINY, data_dir, f"--output_dir={folder}")
     assert code == 0
     return f"--source={folder}"
 
@@ -42,7 +42,7 @@ def whole(tmp_path_factory, data_dir, dense):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     code = binaries.run(
         "pipeline",
-        *binaries.TINY,
+        *TINY,
         *HARP,
         data_dir,
         dense,
@@ -176,7 +176,7 @@ def met(tmp_path_factory, data_dir, dense):
     folder = tmp_path_factory.mktemp("met")
     code = binaries.run(
         "prune",
-        *binaries.TINY,
+        *TINY,
         *HARP,
         data_dir,
         dense,
@@ -199,7 +199,7 @@ def met(tmp_path_factory, data_dir, dense):
 def test_stopped_prune_phase_ends_with_the_same_network(
     rates, done, whole, met, data_dir, dense, tmp_path, monkeypatch
 ):
-    command = (*binaries.TINY, *HARP, data_dir, dense, f"--rates={rates}")
+    command = (*TINY, *HARP, data_dir, dense, f"--rates={rates}")
     command += (f"--output_dir={tmp_path}",)
     original = epoch_lines.EpochLines.on_epoch_end
 
@@ -257,7 +257,7 @@ def test_channels_go_through_all_phases(
         request.getfixturevalue("with_tracing")
     code = binaries.run(
         "pipeline",
-        *binaries.TINY,
+        *TINY,
         "--method=harp",
         "--density=0.4",
         "--prune_epochs=1",
@@ -294,7 +294,7 @@ def test_channels_go_through_all_phases(
 def test_n_of_m_keeps_n_of_every_m(data_dir, dense, tmp_path):
     code = binaries.run(
         "pipeline",
-        *[flag for flag in binaries.TINY if "density" not in flag],
+        *[flag for flag in TINY if "density" not in flag],
         "--granularity=2:4",
         "--prune_epochs=1",
         "--finetune_epochs=0",
@@ -317,7 +317,7 @@ def test_n_of_m_keeps_n_of_every_m(data_dir, dense, tmp_path):
 def test_densities_are_learned_under_bounds_too(data_dir, dense, tmp_path):
     code = binaries.run(
         "prune",
-        *binaries.TINY,
+        *TINY,
         *HARP,
         data_dir,
         dense,

@@ -21,7 +21,7 @@ _QUICK = (
     "--num_steps=1",
     "--eval_num_steps=2",
     "--eval_num_restarts=1",
-    "--tensorboard_images=1",
+    "--tensorboard_images=0",
 )
 _SERVE = """
 import importlib.util
