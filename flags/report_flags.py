@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from absl import flags
 
+from flags import paths
 from flags.from_settings import define
 from hydra_tf.registry.settings import Count
 
@@ -61,7 +61,7 @@ def report_from_flags() -> ReportSettings:
     Raises:
         flags.ValidationError: If `--runs` is missing.
     """
-    runs = [path for value in _RUNS.value or () for path in _paths(value)]
+    runs = [path for value in _RUNS.value or () for path in paths.split(value)]
     if not runs:
         raise flags.ValidationError(
             "flag --runs: is required; name folders of runs, or a folder that "
@@ -73,10 +73,3 @@ def report_from_flags() -> ReportSettings:
         images=_IMAGES.value,
         data_dir=_DATA_DIR.value,
     )
-
-
-def _paths(value: str) -> list[str]:
-    """Returns the paths between commas; a path that exists may have some."""
-    if os.path.exists(os.path.expanduser(value)):
-        return [value]
-    return [path.strip() for path in value.split(",") if path.strip()]

@@ -20,6 +20,11 @@ def _other_shape(folder):
     files.write_text(folder / "bad" / "metrics.json", '{"phases": [1]}')
 
 
+def _curve(folder):
+    text = '{"phases": {"prune": {"curves": {"fmn": {"radii": "all"}}}}}'
+    files.write_text(folder / "bad" / "metrics.json", text)
+
+
 def _cut_off(folder):
     path = folder / "bad" / "checkpoints" / "pretrain.history.json"
     files.write_text(path, '[{"epoch": 1')
@@ -65,6 +70,10 @@ COMMANDS = {
     "report on a record of another shape": (
         (_other_shape, "report --runs={folder}/bad"),
         ["bad/metrics.json", "`phases` must be an object"],
+    ),
+    "report on a curve of another shape": (
+        (_curve, "report --runs={folder}/bad"),
+        ["bad/metrics.json", "curves.fmn.radii` must be a list"],
     ),
     "report on a history that was cut off": (
         (_cut_off, "report --runs={folder}/bad"),

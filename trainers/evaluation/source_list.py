@@ -7,14 +7,13 @@ import pathlib
 from collections.abc import Iterable
 from collections.abc import Sequence
 
+from flags import paths
 from hydra_tf import files
 from hydra_tf.errors import InputError
 
 
 def split(given: Iterable[str]) -> list[str]:
     """Returns the single sources of values of `--source`, each once.
-
-    Commas separate them, but not within a path that exists.
 
     Args:
         given: The value of each `--source`.
@@ -24,7 +23,7 @@ def split(given: Iterable[str]) -> list[str]:
     """
     found: dict[str, str] = {}
     for value in given:
-        for each in _parts(value):
+        for each in paths.split(value):
             found.setdefault(str(_absolute(each)), each)
     if not found:
         raise InputError(
@@ -32,27 +31,6 @@ def split(given: Iterable[str]) -> list[str]:
             "folder of a SavedModel; several separated by commas"
         )
     return list(found.values())
-
-
-def _parts(value: str) -> list[str]:
-    """Returns the paths in a value, of every one as much as exists."""
-    words, found = value.split(","), []
-    while words:
-        count = next(
-            (
-                count
-                for count in range(len(words), 1, -1)
-                if _exists(",".join(words[:count]))
-            ),
-            1,
-        )
-        found.append(",".join(words[:count]).strip())
-        words = words[count:]
-    return [each for each in found if each]
-
-
-def _exists(path: str) -> bool:
-    return os.path.exists(files.as_path(path.strip()))
 
 
 def names(sources: Sequence[str]) -> list[str]:
@@ -66,14 +44,16 @@ def names(sources: Sequence[str]) -> list[str]:
     >>> names(["runs/a/saved_model", "runs/b/saved_model", "runs/c"])
     ['a/saved_model', 'b/saved_model', 'c']
     """
-    paths = [_absolute(each) for each in sources]
+    absolute = [_absolute(each) for each in sources]
     return [
         next(
             end
             for end in _ends(path)
-            if all(end not in _ends(other) for other in paths if other != path)
+            if all(
+                end not in _ends(other) for other in absolute if other != path
+            )
         )
-        for path in paths
+        for path in absolute
     ]
 
 

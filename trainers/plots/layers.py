@@ -33,8 +33,10 @@ def draw(
     figure = style.make(1.3 + 0.24 * len(names))
     known = any(value for values in flops.values() for value in values)
     panels = figure.subplots(1, 1 + known, sharey=True, squeeze=False)[0]
+    # Beside each other, within the row.
+    gap = min(0.3, 0.6 / max(len(densities) - 1, 1))
     for index, (variant, values) in enumerate(densities.items()):
-        shift = (index - (len(densities) - 1) / 2) * 0.16
+        shift = (index - (len(densities) - 1) / 2) * gap
         looks = {
             "color": style.color(colors[index]),
             "marker": style.marker(colors[index]),

@@ -105,7 +105,9 @@ def compression(
             axes.errorbar(
                 xs,
                 [100 * mean for mean in means],
-                [100 * (each or 0) for each in deviations],
+                [100 * (each or 0) for each in deviations]
+                if any(deviations)
+                else None,
                 color=style.color(index),
                 marker=style.marker(index),
                 linestyle=line,

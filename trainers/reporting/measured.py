@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.evaluation import chance
 from trainers.reporting.runs import Run
 
 AUTOATTACK = "autoattack"
 FMN = "fmn"
+# What natural accuracy is called beside the attacks.
+NATURAL = "natural"
 # The most trusted first: what "robust accuracy" is, where runs have several.
 _TRUSTED = (AUTOATTACK, "apgd", FMN, "pgd")
 
@@ -25,7 +28,8 @@ class Figures:
             that of the run have it in their name.
         certified: Certified accuracy by proof.
         settings: Settings of each attack, by the same names.
-        intervals: 95 % confidence intervals by name, where they are known.
+        intervals: 95 % confidence intervals by attack, and of `natural`, where
+            they are known.
         curves: Robust accuracy over the radius, by minimum-norm attack.
         counts: Number of images by attack, and of `natural`.
         clean: Natural accuracy on the images of each attack.
@@ -58,14 +62,17 @@ def of(run: Run, phase: str) -> Figures | None:
     if not entries:
         return None
     first = entries[0]
-    main = _ball_of(first)
+    # A run may have been measured without attacks.
+    main = next((at for each in entries if (at := _ball_of(each))), "")
     robust: dict[str, float] = {}
     settings: dict[str, Mapping[str, Any]] = {}
-    counts: dict[str, int | None] = {"natural": first.get("num_examples")}
+    counts: dict[str, int | None] = {NATURAL: first.get("num_examples")}
     clean: dict[str, float] = {}
     certified: dict[str, float] = {}
     curves: dict[str, Mapping[str, Any]] = {}
     intervals: dict[str, tuple[float, float]] = {}
+    if between := (first.get("intervals") or {}).get(chance.NATURAL):
+        intervals[NATURAL] = tuple(between)
     for entry in entries:
         measured = entry.get("attacks") or {}
         count = entry.get("num_examples")

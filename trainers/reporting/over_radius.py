@@ -87,26 +87,31 @@ def certified_section(
     """Returns the section of certified accuracy over the radius."""
     curves: dict[str, list[radii.Curve]] = {}
     places = {
-        network.run: (setup, group)
+        (network.run, network.phase): (setup, group)
         for setup in setups
         for group in setup.everything
         for network in group.networks
     }
     for run in runs:
-        for number, (record, folder) in enumerate(run.certificates):
-            setup, group = places.get(run, (None, None))
+        for number, (phase, record, folder) in enumerate(run.certificates):
+            setup, group = places.get((run, phase), (None, None))
             xs, ys = _certificate(record, folder)
             if not xs:
                 continue
-            curves.setdefault(record.get("threat_model", "linf"), []).append(
+            name = run.name
+            if phase in run.phases and phase != run.last_phase:
+                name += f" after {phase}"
+            norm = record.get("threat_model", "linf")
+            others = curves.setdefault(norm, [])
+            others.append(
                 radii.Curve(
-                    f"{run.name}, {record.get('method')}, "
+                    f"{name}, {record.get('method')}, "
                     f"{record.get('num_examples')} images",
                     xs,
                     ys,
                     section.color(setup, group)
                     if setup and group
-                    else len(curves),
+                    else len(others),
                     number
                     + (section.line(setup, group) if setup and group else 0),
                     "steps-pre",

@@ -23,6 +23,7 @@ def render(
     runs: Sequence[Run],
     sections: Sequence[Section],
     leaderboard: Leaderboard,
+    doubts: Sequence[str],
     remarks: Sequence[str],
     folder: pathlib.Path,
     command: str,
@@ -35,6 +36,7 @@ def render(
         runs: All runs.
         sections: The figures.
         leaderboard: The benchmark's rows.
+        doubts: What speaks against believing figures.
         remarks: On what is not shown.
         folder: Where the page will be, which links are relative to.
         command: What it was made with.
@@ -75,6 +77,7 @@ def render(
         sections=sections,
         runs=tables.runs(runs, folder),
         leaderboard=leaderboard,
+        doubts=doubts,
         remarks=remarks,
         command=command,
         version=version,

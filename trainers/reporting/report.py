@@ -22,6 +22,7 @@ from trainers.reporting import networks
 from trainers.reporting import page
 from trainers.reporting import pictures
 from trainers.reporting import runs as run_folders
+from trainers.reporting import summary
 from trainers.run import environment
 
 _PAGE = "index.html"
@@ -42,11 +43,13 @@ def run() -> None:
         say=say,
     )
     board = leaderboard.make(setups)
+    doubts = summary.doubts(runs)
     text = page.render(
         setups=setups,
         runs=runs,
         sections=sections,
         leaderboard=board,
+        doubts=doubts,
         remarks=remarks,
         folder=folder,
         command=environment.command(),
@@ -59,6 +62,8 @@ def run() -> None:
         if board.rows:
             files.write_text(partial / leaderboard.FILE, board.tsv())
         files.write_text(partial / _PAGE, text)
+    for doubt in doubts:
+        say(f"  {doubt}")
     for remark in (*remarks, *(each for s in sections for each in s.remarks)):
         say(f"  left out: {remark}")
     say(f"Report:       {folder / _PAGE}")

@@ -16,7 +16,9 @@ from trainers.run.metrics_shape import METRICS
 
 # The name of the report's folder, within that of a run or a sweep.
 REPORT = "report"
+# Of a sweep: its record, and the folder of pretraining that cells share.
 _SWEEP = "sweep.json"
+_SHARED = "pretrain"
 _EVALUATE = "evaluate"
 _HISTORY = [{"epoch": int, str: (float, None)}]
 
@@ -33,7 +35,8 @@ class Run:
         origin: The run that it compares with or starts from, if that is here.
         evaluations: Entries of `metrics.json` that `trainers.evaluate` has
             measured, each with the phase whose network it measured.
-        certificates: Sections `certify`, each with the folder of its table.
+        certificates: Sections `certify`, each with the phase whose network was
+            certified and the folder of its table.
     """
 
     path: pathlib.Path
@@ -44,8 +47,8 @@ class Run:
     evaluations: list[tuple[str, dict[str, Any]]] = dataclasses.field(
         default_factory=list
     )
-    certificates: list[tuple[dict[str, Any], pathlib.Path]] = dataclasses.field(
-        default_factory=list
+    certificates: list[tuple[str, dict[str, Any], pathlib.Path]] = (
+        dataclasses.field(default_factory=list)
     )
 
     @property
@@ -180,7 +183,11 @@ def _folders(folder: pathlib.Path, depth: int = 2) -> Iterator[pathlib.Path]:
         yield folder
         yield from filter(_is_run, _below(folder / "compare"))
     elif depth:
-        for each in _below(folder):
+        below = _below(folder)
+        if (folder / _SWEEP).is_file() and any(map(_is_run, below)):
+            # The cells have a copy of it.
+            below = [each for each in below if each.name != _SHARED]
+        for each in below:
             yield from _folders(each, depth - 1)
 
 
@@ -250,27 +257,35 @@ def _join(runs: list[Run]) -> None:
     """Hands what was measured later to the runs whose networks it is of."""
     for run in runs:
         for source, entry in _evaluations(run):
-            path = pathlib.Path(source)
-            owner = _owner(path, runs) or run
-            phase = owner.last_phase
-            if path.suffix == ".keras" and path.stem in PHASES:
-                phase = path.stem
-            owner.evaluations.append((phase or _EVALUATE, entry))
+            owner, phase = _measured(source, run, runs)
+            owner.evaluations.append((phase, entry))
         if (record := run.metrics.get("certify")) is not None:
-            path = pathlib.Path(record.get("source") or run.path)
-            owner = _owner(path, runs) or run
-            owner.certificates.append((record, run.path))
+            source = str(record.get("source") or run.path)
+            owner, phase = _measured(source, run, runs)
+            owner.certificates.append((phase, record, run.path))
+
+
+def _measured(source: str, run: Run, runs: list[Run]) -> tuple[Run, str]:
+    """Returns whose network a source is, the run itself if nobody's else."""
+    path = pathlib.Path(source)
+    owner = _owner(path, runs) or run
+    if path.suffix == ".keras" and path.stem in PHASES:
+        return owner, path.stem
+    return owner, owner.last_phase or _EVALUATE
 
 
 def _evaluations(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields what `trainers.evaluate` has measured, each with its source."""
     networks = run.metrics.get("networks") or {}
-    measured = [each for each in networks.values() if isinstance(each, dict)]
-    for entry in measured:
+    checked = run.metrics.get("sanity") or {}
+    for name, entry in networks.items():
         if "natural_accuracy" in entry:
-            yield str(entry.get("source") or run.path), entry
+            yield (
+                str(entry.get("source") or run.path),
+                entry | {"sanity": checked.get(name)},
+            )
     alone = (run.metrics.get("phases") or {}).get(_EVALUATE)
-    if alone and not measured:
+    if alone and not networks:
         recorded = run.metrics.get("run") or {}
         own = recorded.get("source") if _is_evaluation(run) else None
         yield str(own or run.path), alone

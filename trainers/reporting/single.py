@@ -66,9 +66,9 @@ def weights_section(
         "weights",
         "Kept and pruned weights",
         "Magnitude pruning draws a line in each layer. Scores that were "
-        "trained for robustness keep small weights and prune large ones. Of "
-        "each layer's largest weights, as many as it keeps, is pruned: "
-        f"{', '.join(words)}.",
+        "trained for robustness keep small weights and prune large ones. "
+        "Pruned of each layer's largest weights, counting as many as it "
+        f"keeps: {', '.join(words)}.",
         pictures,
         remarks,
     )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from hydra_tf import text
 from trainers.plots import style
+from trainers.reporting import measured
 from trainers.reporting.networks import Group
 from trainers.reporting.networks import Setup
 from trainers.reporting.runs import Run
+from trainers.terminal import results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +103,53 @@ def sentences(setup: Setup) -> list[str]:
 
 
 def dataset_line(setup: Setup) -> str:
-    """Returns on how many images was measured."""
-    counts = {
-        network.figures.counts.get("natural")
-        for group in setup.everything
-        for network in group.networks
-    } - {None}
-    if not counts:
+    """Returns on how many images was measured, and what on others."""
+    counts: dict[str, set[int]] = {}
+    for group in setup.everything:
+        for network in group.networks:
+            for name, count in network.figures.counts.items():
+                if count is not None:
+                    counts.setdefault(name, set()).add(count)
+    usual = counts.pop(measured.NATURAL, None)
+    if not usual:
         return ""
-    images = " or ".join(text.number(each) for each in sorted(counts))  # type: ignore[type-var]
-    return f"Measured on {images} test images."
+    others: dict[str, list[str]] = {}
+    for name, found in counts.items():
+        if found != usual:
+            others.setdefault(_either(found), []).append(name)
+    return (
+        f"Measured on {_either(usual)} test images"
+        + "".join(
+            f", under {' and '.join(names)} on {images}"
+            for images, names in others.items()
+        )
+        + "."
+    )
+
+
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """Returns what speaks against believing figures, a line for each.
+
+    Args:
+        runs: The runs, with what attacks warned of and sanity checks found.
+    """
+    found = []
+    for run in runs:
+        entries = [*run.phases.items(), *run.evaluations]
+        for phase, entry in entries:
+            name = f"{run.name}, {phase}"
+            found += results.warnings([(name, entry, {})])
+            found += [
+                f"failed check: {name}, {check['name'].replace('_', ' ')}: "
+                f"{check['finding']}"
+                for check in (entry.get("sanity") or {}).get("checks") or ()
+                if not check["passed"]
+            ]
+    return list(dict.fromkeys(found))
+
+
+def _either(counts: set[int]) -> str:
+    return " or ".join(text.number(each) for each in sorted(counts))
 
 
 def _best(setup: Setup, target: float) -> Group | None:

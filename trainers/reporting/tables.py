@@ -132,7 +132,9 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
                 _text(run.setting("method") if sparsity else None),
                 _share(sparsity.get("density")),
                 _text(run.setting("seed"), number=True),
-                _share(found.natural if found else None, found, "natural"),
+                _share(
+                    found.natural if found else None, found, measured.NATURAL
+                ),
                 *[
                     _share(
                         found.robust.get(attack) if found else None,

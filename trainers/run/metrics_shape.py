@@ -32,6 +32,10 @@ _PHASE = {
     "intervals?": {str: [_NUMBER]},
     "balanced_accuracy?": _FIGURES,
     "warnings?": {str: [str]},
+    "curves?": (
+        {str: {"radii?": [float], "robust_accuracy?": [float]}},
+        None,
+    ),
     "attacks?": _ATTACKS,
     "certification?": {str: dict},
     "num_examples?": int,
@@ -106,6 +110,14 @@ METRICS = {
         },
         None,
     ),
-    # Such as `environment` and `certify`.
+    "certify?": {
+        "source?": _TEXT,
+        "natural_accuracy?": _NUMBER,
+        "certified_accuracy?": [{"radius": float, "certified_accuracy": float}],
+    },
+    "sanity?": {
+        str: {"checks?": [{"name": str, "passed": bool, "finding": str}]}
+    },
+    # Such as `environment`.
     str: (dict, None),
 }

@@ -15,21 +15,6 @@ def test_commas_and_repeated_flags_separate_sources():
     ]
 
 
-def test_a_path_that_exists_is_one_whatever_its_commas(tmp_path):
-    odd = tmp_path / "runs,1,2"
-    odd.mkdir()
-    (tmp_path / "x").mkdir()
-    whole = f"{tmp_path / 'x'},{odd},{odd / 'missing'}"
-    # What does not exist is named as it would be, piece by piece.
-    assert source_list.split([whole]) == [
-        str(tmp_path / "x"),
-        str(odd),
-        str(tmp_path / "runs"),
-        "1",
-        "2/missing",
-    ]
-
-
 def test_the_same_path_is_one_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert source_list.split(["a,./a/", f"{tmp_path}/a"]) == ["a"]

@@ -88,7 +88,7 @@ def write(
     return folder
 
 
-def evaluation(folder: pathlib.Path, source, **figures):
+def evaluation(folder: pathlib.Path, source, *, sanity=None, **figures):
     """Writes the folder of an evaluation of a source, and returns it."""
     entry = {
         "source": str(source),
@@ -107,5 +107,6 @@ def evaluation(folder: pathlib.Path, source, **figures):
         **figures,
     }
     metrics = {"networks": {"net": entry}, "run": {"binary": "evaluate"}}
+    metrics |= {"sanity": sanity} if sanity else {}
     files.write_json(folder / "metrics.json", metrics)
     return folder

@@ -79,6 +79,26 @@ def test_later_evaluation_adds_its_attacks(tmp_path):
     assert setup.attack == "autoattack"
 
 
+def test_radius_of_a_run_without_attacks_is_that_of_its_evaluation(tmp_path):
+    alone = folders.phase(0.9, None, attacks={})
+    run = folders.write(
+        tmp_path / "run", phases={"finetune": {**alone, "epochs": 2}}
+    )
+    folders.evaluation(tmp_path / "later", run)
+    (setup,) = setups(tmp_path)
+    assert setup.name.endswith("Linf 0.1")
+    assert setup.attack == "autoattack"
+
+
+def test_interval_of_natural_accuracy_is_known(tmp_path):
+    between = {"natural_accuracy": [0.8, 0.95]}
+    entry = folders.phase(0.9, 0.6, intervals=between)
+    folders.write(tmp_path / "run", phases={"finetune": entry})
+    (setup,) = setups(tmp_path)
+    figures = setup.groups[0].networks[0].figures
+    assert figures.intervals == {"natural": (0.8, 0.95)}
+
+
 def test_other_radius_has_a_name_of_its_own(tmp_path):
     run = folders.write(tmp_path / "run")
     folders.evaluation(

@@ -68,6 +68,30 @@ def test_failed_cells_of_a_sweep_are_remarked(tmp_path):
     assert remarks == ["bad failed: out of memory"]
 
 
+def test_pretraining_that_cells_share_is_no_run_of_a_sweep(tmp_path):
+    shared = folders.write(tmp_path / "pretrain" / "shared")
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": []}))
+    assert [each.path for each in read(tmp_path)[0]] == [shared]
+    cell = folders.write(tmp_path / "cell")
+    assert [each.path for each in read(tmp_path)[0]] == [cell]
+
+
+def test_certificate_is_of_a_phase(tmp_path):
+    run = folders.write(tmp_path / "run")
+    for name, source in (
+        ("last", run),
+        ("first", run / "checkpoints" / "pretrain.keras"),
+    ):
+        record = {"certify": {"source": str(source)}}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps(record))
+    (found,) = read(tmp_path)[0]
+    assert {phase: folder.name for phase, _, folder in found.certificates} == {
+        "finetune": "last",
+        "pretrain": "first",
+    }
+
+
 def test_evaluation_belongs_to_the_run_of_its_source(tmp_path):
     run = folders.write(tmp_path / "run")
     compared = folders.write(run / "compare" / "lwm", "lwm")
