@@ -236,20 +236,19 @@ def autoattack(
     with _Saved(state, identity, done) as saved:
         _run(ensemble, images, labels, done, saved, batch_size, progress)
     broken_by = np.array([*names, ""])[done.broken_by]
-    result = AutoAttackResult(
+    found = suspicions.of_square(broken_by)
+    _warn(found, progress)
+    return AutoAttackResult(
         images=done.images,
         robust=done.robust,
         broken_by=broken_by,
         correct=done.correct,
         attacks=names,
-        warnings=tuple(doubts),
+        warnings=(*doubts, *found),
         epsilon=float(epsilon),
         threat_model=threat_model,
         seconds=done.seconds,
     )
-    found = suspicions.of_square(*_around_square(result))
-    _warn(found, progress)
-    return dataclasses.replace(result, warnings=(*doubts, *found))
 
 
 @dataclasses.dataclass
@@ -322,16 +321,6 @@ def _run(
                 stage * count + position,
                 f"{stages[stage].part.name}, robust at most {share}",
             )
-
-
-def _around_square(result: AutoAttackResult) -> tuple[float, float]:
-    """Returns the accuracy before Square and after it."""
-    shares = {"": result.natural_accuracy, **result.accuracy_after}
-    names = list(shares)
-    if "square" not in names:
-        return 0.0, 0.0
-    before = names[names.index("square") - 1]
-    return shares[before], shares["square"]
 
 
 def _warn(sentences: list[str], progress: str) -> None:

@@ -73,19 +73,20 @@ def of_network(
     return found
 
 
-def of_square(before: float, after: float) -> list[str]:
+def of_square(broken_by: np.ndarray) -> list[str]:
     """Returns what is odd about the images that Square broke.
 
     Args:
-        before: Share of the images that withstood the attacks by gradients.
-        after: Share of those that withstood Square as well.
+        broken_by: Names of the attacks that broke the images, each run on what
+            withstood those before.
     """
-    if before - after <= _BEYOND_GRADIENTS:
+    share = _share(broken_by == "square")
+    if share <= _BEYOND_GRADIENTS:
         return []
     return [
-        f"Square, which needs no gradient, broke {text.percent(before - after)}"
-        " of the images that the attacks by gradients did not: gradients may "
-        "be obfuscated, and the true accuracy may be lower"
+        f"Square, which needs no gradient, broke {text.percent(share)} of the "
+        "images that the attacks by gradients did not: gradients may be "
+        "obfuscated, and the true accuracy may be lower"
     ]
 
 

@@ -277,14 +277,10 @@ class AutoAttack(Attack):
     def _outcome(self, part: dict[str, Any], progress: str) -> Outcome:
         names = {_NONE: "", **self._names}
         broken_by = np.array([names[each] for each in part["broken_by"]])
-        after = part["withstood"]
-        before = after | (broken_by == "square")
-        found = suspicions.of_square(
-            float(np.mean(before)), float(np.mean(after))
-        )
+        found = suspicions.of_square(broken_by)
         self._warn(found, progress)
         return Outcome(
-            withstood=after,
+            withstood=part["withstood"],
             broken_by=broken_by,
             warnings=(*part["warnings"], *found),
         )

@@ -155,29 +155,28 @@ def test_stopped_attack_is_resumed_with_the_same_result(
 
 
 def test_random_network_is_resumed(tmp_path, monkeypatch):
-    part = ensemble.Part("apgd-ce", "apgd", {"num_steps": 1, "num_samples": 2})
-    monkeypatch.setitem(ensemble.VERSIONS, "rand", (part,))
     state = tmp_path / "state.npz"
-    attack = ensemble.Ensemble.attack
     rows = []
 
-    def stopped(self, number, x, y, indices):
+    def attack_in_vain(self, number, x, y, indices):
         rows.extend(indices)
         if len(rows) == 2:
             raise KeyboardInterrupt
-        return attack(self, number, x, y, indices)
+        return x, np.zeros(len(x), bool)
 
     def noisy(x):
-        return curved(x) + tf.random.normal((tf.shape(x)[0], 5), stddev=0.3)
+        return curved(x) + tf.random.normal((tf.shape(x)[0], 5))
 
-    monkeypatch.setattr(ensemble.Ensemble, "attack", stopped)
+    monkeypatch.setattr(ensemble.Ensemble, "attack", attack_in_vain)
+    keras.utils.set_random_seed(0)
     arguments = {"epsilon": 0.02, "version": "rand", "batch_size": 1}
     with pytest.raises(KeyboardInterrupt):
         autoattack(noisy, IMAGES, LABELS, state=state, **arguments)
     found = autoattack(noisy, IMAGES, LABELS, state=state, **arguments)
-    # No image is attacked that was wrong in the beginning, or robust if so.
+    # Those that are right are those that were when it began.
+    assert 0 < found.correct.sum() < 7
     assert set(rows) == set(np.flatnonzero(found.correct))
-    assert np.all(found.robust <= found.correct)
+    np.testing.assert_array_equal(found.robust, found.correct)
 
 
 def test_state_of_another_attack_is_refused(short, tmp_path, monkeypatch):
