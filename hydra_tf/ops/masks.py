@@ -20,6 +20,9 @@ from hydra_tf.errors import InputError
 from hydra_tf.ops.counts import kept_count
 from hydra_tf.ops.counts import kept_count_of_tensor
 
+# What the error about such scores says.
+NAN_SCORES = "`scores` holds a NaN: no mask can be made of it."
+
 # Signed integer type of the same width, and the split of the magnitude's bits
 # (sign excluded) into the histogram levels of the radix search.
 _LEVELS = {
@@ -274,12 +277,11 @@ def _magnitude_bits(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _one_unless(holds_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """The mask's one; NaN scores are an error, not a mask."""
-    message = "`scores` holds a NaN: no mask can be made of it."
     if tf.executing_eagerly():
         if holds_nan:
-            raise InputError(message)
+            raise InputError(NAN_SCORES)
         return tf.ones([], dtype)
-    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [message])
+    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [NAN_SCORES])
     with tf.control_dependencies([assertion] if assertion is not None else []):
         return tf.where(
             holds_nan, tf.constant(math.nan, dtype), tf.ones([], dtype)
