@@ -116,7 +116,6 @@ TESTED_BY = {
     "trainers/reporting/pictures": "trainers/reporting/report",
     "trainers/reporting/section": "trainers/reporting/report",
     "trainers/reporting/single": "trainers/reporting/report",
-    "trainers/reporting/summary": "trainers/reporting/networks",
     "trainers/reporting/tables": "trainers/reporting/report",
     "trainers/run/datasets": "trainers/imagenet",
     "trainers/run/environment": "trainers/pipeline",

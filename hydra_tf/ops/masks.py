@@ -20,6 +20,9 @@ from hydra_tf.errors import InputError
 from hydra_tf.ops.counts import kept_count
 from hydra_tf.ops.counts import kept_count_of_tensor
 
+# What the error about such scores says.
+NAN_SCORES = "`scores` holds a NaN: no mask can be made of it."
+
 # Signed integer type of the same width, and the split of the magnitude's bits
 # (sign excluded) into the histogram levels of the radix search.
 _LEVELS = {
@@ -221,7 +224,7 @@ def _select(scores: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
         # Also where functions run eagerly: one operation instead of sixty.
         mask = select.get_concrete_function()(bits, kept)
     except tf.errors.InvalidArgumentError:
-        raise InputError(_NAN) from None
+        raise InputError(NAN_SCORES) from None
     return tf.reshape(mask, scores.shape)
 
 
@@ -287,9 +290,9 @@ def _one_unless(holds_nan: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """The mask's one; NaN scores are an error, not a mask."""
     if tf.executing_eagerly():
         if holds_nan:
-            raise InputError(_NAN)
+            raise InputError(NAN_SCORES)
         return tf.ones([], dtype)
-    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [_NAN])
+    assertion = tf.debugging.Assert(tf.logical_not(holds_nan), [NAN_SCORES])
     with tf.control_dependencies([assertion] if assertion is not None else []):
         return tf.where(
             holds_nan, tf.constant(math.nan, dtype), tf.ones([], dtype)

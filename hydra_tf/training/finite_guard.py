@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import interrupts
 from hydra_tf.errors import DivergedError
+from hydra_tf.errors import InputError
+from hydra_tf.ops.masks import NAN_SCORES
 
 
 class FiniteGuard(keras.callbacks.Callback):
@@ -41,6 +46,20 @@ class FiniteGuard(keras.callbacks.Callback):
         for variable in self._variables:
             if not np.all(np.isfinite(np.asarray(variable))):
                 self._stop("its end", f"{variable.path} is not finite")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Stops also where a step of the block finds no mask for its scores.
+
+        A step whose loss is finite may leave scores that are NaN; the next one
+        then ends in an error of TensorFlow.
+        """
+        try:
+            yield
+        except (tf.errors.InvalidArgumentError, InputError) as error:
+            if NAN_SCORES not in str(error):
+                raise
+            self._stop("one of its steps", "scores are NaN")
 
     def _stop(self, where: str, what: str) -> None:
         rate = float(np.asarray(self.model.optimizer.learning_rate))

@@ -139,8 +139,9 @@ class PhaseTraining:
             best = self._best_weights(model)
             first_epoch = self._resume(model, best)
             if first_epoch < phase.epochs:
-                callbacks = self._callbacks(model, best)
-                with self._telling_the_epoch():
+                guard = FiniteGuard(phase.name, model.network.weights)
+                callbacks = self._callbacks(model, best, guard)
+                with self._telling_the_epoch(), guard.watching():
                     model.fit(
                         self._data.dataset(
                             first_epoch=first_epoch,
@@ -241,13 +242,16 @@ class PhaseTraining:
         return first_epoch
 
     def _callbacks(
-        self, model: RobustModel, best: BestWeights | None
+        self,
+        model: RobustModel,
+        best: BestWeights | None,
+        guard: FiniteGuard,
     ) -> list[keras.callbacks.Callback]:
         phase, execution = self._phase, self._execution
         callbacks: list[keras.callbacks.Callback] = []
         if phase.multistep:
             callbacks.append(self._rounds(model))
-        callbacks.append(FiniteGuard(phase.name, model.network.weights))
+        callbacks.append(guard)
         if best is not None:
             callbacks.append(best)
         callbacks.append(

@@ -3,9 +3,16 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hydra_tf.errors import DivergedError
+from hydra_tf.errors import InputError
+from hydra_tf.ops.masks import NAN_SCORES
 from hydra_tf.training.finite_guard import FiniteGuard
+
+
+def invalid_argument(message):
+    return tf.errors.InvalidArgumentError(None, None, message)
 
 
 def guard():
@@ -35,3 +42,13 @@ def test_weight_that_is_not_finite_stops_at_the_epoch_s_end():
     weight.assign([1.0, np.inf])
     with pytest.raises(DivergedError, match="kernel is not finite"):
         callback.on_epoch_end(4, {})
+
+
+@pytest.mark.parametrize("error", [InputError, invalid_argument])
+def test_scores_that_are_nan_stop_within_a_step(error):
+    callback, _ = guard()
+    with pytest.raises(DivergedError, match="epoch 5.*scores are NaN.*rate"):
+        with callback.watching():
+            raise error(f"Graph execution error: {NAN_SCORES}")
+    with pytest.raises(type(error("another"))), callback.watching():
+        raise error("another")

@@ -312,6 +312,8 @@ def test_mistakes_are_named(options, words, train, tmp_path):
 def test_diverged_training_stops(train):
     with pytest.raises(DivergedError, match="`learning_rate`"):
         run(model(), "pretrain", train, learning_rate=1e30)
+    with pytest.raises(DivergedError, match="prune phase.*`learning_rate`"):
+        run(masked(), "prune", train, learning_rate=1e38, epochs=2)
 
 
 @traced

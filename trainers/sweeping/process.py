@@ -82,6 +82,12 @@ def reason(code: int, written: str) -> str:
     said = [match[1] for line in lines if (match := _SAID.match(line))]
     raised = [line for line in lines if _RAISED.match(line)]
     found = (said or raised or lines or [f"exit code {code}"])[-1]
+    if found.endswith(":"):
+        # TensorFlow's say what it is below the graph's own traceback.
+        below = lines[lines.index(found) + 1 :]
+        found = " ".join(
+            [found, *[line for line in below if line[:2] != "[["][-1:]]
+        )
     return found[:_LONGEST]
 
 

@@ -29,6 +29,12 @@ OOM when allocating a tensor
         (1, TRACEBACK, "tensorflow.errors.ResourceExhaustedError: Graph"),
         (3, "", "exit code 3"),
         (1, "last words\n\n", "last words"),
+        (
+            1,
+            "tf.InternalError: Graph execution error:\n\n at x\n"
+            "out of space\n\t [[{{node y}}]]\n",
+            "tf.InternalError: Graph execution error: out of space",
+        ),
     ],
 )
 def test_reason_is_one_line(code, written, why):
