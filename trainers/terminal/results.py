@@ -10,6 +10,9 @@ from typing import Any
 from hydra_tf import text
 from hydra_tf.evaluation import chance
 
+# By how much balanced accuracy must differ to be shown.
+_APART = 0.01
+
 # Of each network its name, its entry in `phases` and its size.
 Row = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
@@ -106,7 +109,7 @@ def details(
         **(phase.get("certified_accuracy") or {}),
     }
     if any(
-        text.percent(value) != text.percent(plain[name])
+        abs(value - plain[name]) >= _APART
         for name, value in balanced.items()
         if name in plain
     ):

@@ -52,10 +52,12 @@ def run() -> None:
     num_examples = len(run.test_arrays[1])
     say(f"\n{results.table(records.comparison(table))}\n")
     within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
+    radius = text.ball(
+        parsed.evaluation.threat_model, parsed.evaluation.epsilon
+    )
     say(
         f"Accuracies on {num_examples} test images of {run.info.name}; "
-        f"{within} within {text.radius(parsed.evaluation.epsilon)}, "
-        f"{parsed.evaluation.threat_model}, as in metrics.json."
+        f"{within} within {radius}, as in metrics.json."
     )
     say(f"SavedModel:   {run.folder.saved_model}")
     for method in others:
