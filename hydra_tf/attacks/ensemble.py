@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.checks import check_has_squares
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.attacks.logits import as_logits_function
@@ -124,7 +125,8 @@ class Ensemble:
         stages: What is run one after the other.
 
     Raises:
-        InputError: If there is no such version.
+        InputError: If there is no such version, or the images are not what
+            Square needs.
     """
 
     def __init__(
@@ -152,6 +154,9 @@ class Ensemble:
         self._attacks = {
             part.name: ATTACKS.load(part.attack) for part in parts_of(version)
         }
+        if any(part.attack == "square" for part in parts_of(version)):
+            # It is the last to run, after minutes.
+            check_has_squares(images.shape)
         self._compiled: dict[str, Any] = {}
         self.stages = tuple(
             stage
