@@ -5,7 +5,7 @@ Example:
         --model=vgg16_bn --density=0.1 --output_dir=runs/original
 
 The folder then holds network.keras, and is a --source of the other programs.
-It needs PyTorch: pip install 'hydra_tf[torch]'.
+It needs PyTorch: pip install torch.
 """
 
 from __future__ import annotations

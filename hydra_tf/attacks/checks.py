@@ -90,6 +90,21 @@ def check_model(model: Any) -> None:
     check_ends_in_logits(model, "`model`")
 
 
+def check_has_squares(shape: tuple[int | None, ...]) -> None:
+    """Raises `InputError` for images that Square cannot draw squares on.
+
+    Args:
+        shape: Shape of the images, with a batch axis.
+    """
+    if len(shape) != 4 or None in shape[1:]:
+        raise InputError(
+            "`x` must have the shape (batch, height, width, channels) for the "
+            "attack 'square': add the axes, as x[..., np.newaxis] does, and "
+            "let the network begin with a keras.layers.Reshape. Received: "
+            f"shape={shape}"
+        )
+
+
 def check_target(target: int | tf.Tensor | None, num_targets: int) -> None:
     """Raises `InputError` for a target that there is not.
 

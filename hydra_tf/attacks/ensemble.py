@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.attacks import noise
+from hydra_tf.attacks.checks import check_has_squares
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import compiled
@@ -112,6 +113,9 @@ class Ensemble:
 
     Attributes:
         stages: What is run one after the other.
+
+    Raises:
+        InputError: If the images are not what Square needs.
     """
 
     def __init__(
@@ -136,6 +140,9 @@ class Ensemble:
         self._image_shape = images.shape[1:]
         num_classes = num_classes_of(model, images)
         self._num_targets = min(NUM_TARGETS.default, num_classes - 1)
+        if any(part.attack == "square" for part in VERSIONS[version]):
+            # It is the last to run, after minutes.
+            check_has_squares(images.shape)
         self._compiled: dict[str, Any] = {}
         self.stages = tuple(
             Stage(part, number, restart, target)

@@ -16,13 +16,13 @@ from hydra_tf.attacks.attacked import Attacked
 from hydra_tf.attacks.attacked import attacked
 from hydra_tf.attacks.attacked import run_in_graph
 from hydra_tf.attacks.ball import Ball
+from hydra_tf.attacks.checks import check_has_squares
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.losses import margin
 from hydra_tf.attacks.losses import misclassified
 from hydra_tf.attacks.norms import norm
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
-from hydra_tf.errors import InputError
 from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import update_rows
 from hydra_tf.registry.attacks import EPSILON
@@ -111,12 +111,8 @@ def square(
     RESCALED.check(rescaled)
     NUM_RESTARTS.check(num_restarts)
     given = attacked(model, x, y, indices=indices, clip=clip)
+    check_has_squares(tuple(given.images.shape))
     shape = given.images.shape[1:]
-    if len(shape) != 3 or None in shape:
-        raise InputError(
-            "`x` must have the shape (batch, height, width, channels) for the "
-            f"attack 'square'. Received: shape={tuple(given.images.shape)}"
-        )
     moves = {"linf": _Squares, "l2": _Bumps}[threat_model](*shape)
     seed = noise.as_seed(seed)
 

@@ -31,9 +31,6 @@ _LEVELS = {
     tf.float16: (tf.int16, (15,)),
 }
 
-
-_NAN = "`scores` holds a NaN: no mask can be made of it."
-
 # Least length of the blocks that cumulative sums run over.
 _BLOCK = 256
 

@@ -303,7 +303,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
         AttackEntry(
             name="autoattack",
             target="hydra_tf.attacks.autoattack:autoattack",
-            help="AutoAttack, version standard",
+            help="AutoAttack: APGD, targeted APGD and FAB, Square",
             settings=(EPSILON, THREAT_MODEL),
             fixed={AUTOATTACK_VERSION.name: AUTOATTACK_VERSION.default},
             ensemble=True,
@@ -327,7 +327,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
         ),
         _fmn(
             "fmn_plateau",
-            "the same, its step size halved on plateaus",
+            "as fmn_dlr, its step size halved on plateaus",
             loss="dlr",
             direction="steepest",
             schedule="plateau",

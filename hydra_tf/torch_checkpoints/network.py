@@ -50,8 +50,8 @@ def load_torch_checkpoint(
     any masked network, and `hydra_tf.strip_masks` makes it 0. Masks of HARP's
     channels become masks of all the weights that read them.
 
-    The file is read by PyTorch, `pip install 'hydra_tf[torch]'`, and nothing in
-    it is run (`weights_only=True`).
+    The file is read by PyTorch, `pip install torch`, and nothing in it is run
+    (`weights_only=True`).
 
     Args:
         checkpoint: A `.pth.tar` file of `torch.save`; or its state dict as

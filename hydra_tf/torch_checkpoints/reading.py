@@ -62,7 +62,7 @@ def read_torch_checkpoint(checkpoint: str | os.PathLike) -> TorchCheckpoint:
     except ImportError as error:
         raise InputError(
             f"{where} is read by PyTorch, which is not installed: "
-            "pip install 'hydra_tf[torch]'"
+            "pip install torch"
         ) from error
     try:
         with files.naming(path, "read"):

@@ -70,6 +70,11 @@ def archive(given):
     auto(state=given.folder / "state.npz")(given)
 
 
+def flat(given):
+    layers = [keras.Input((16,)), keras.layers.Dense(3)]
+    return keras.Sequential(layers)
+
+
 def in_a_graph(given):
     tf.function(lambda: auto()(given), autograph=False)()
 
@@ -203,6 +208,10 @@ PYTHON = {
     "autoattack_state_is_a_number": (
         auto(state=3),
         ["a path must be a text"],
+    ),
+    "autoattack_rows_of_pixels": (
+        auto(x=lambda x: x.reshape(-1, 16), network=flat),
+        ["`x` must have the shape (batch, height, width, channels)", "Reshape"],
     ),
     "autoattack_progress_as_bool": (
         auto(progress=True),

@@ -1,6 +1,6 @@
 """What PyTorch saves is read, and computes the same.
 
-Skipped without PyTorch: pip install 'hydra_tf[torch]'.
+Skipped without PyTorch: pip install torch.
 """
 
 import numpy as np

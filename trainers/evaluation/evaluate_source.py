@@ -100,8 +100,9 @@ def run() -> None:
     )
     measuring.forget(folder, _PHASE)
     say(f"\n{results.table(_rows(sources, entries))}\n")
+    say(results.conditions(len(labels), info.name, parsed.evaluation))
     for name, found in checks.items():
-        say(f"Sanity of {name}:\n\n{found['text']}\n")
+        say(f"\nSanity of {name}:\n\n{found['text']}\n")
     say(f"Every image:  {folder.examples}")
     say(f"All figures:  {folder.metrics}")
 

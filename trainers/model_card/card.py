@@ -303,20 +303,11 @@ def _limits(metrics: Mapping[str, Any]) -> str:
         )
     else:
         items.append("Robustness was not measured with a recorded attack.")
-    for name, settings in attacks.items():
-        if "epsilon" not in settings:
-            continue
-        model = settings.get("threat_model")
+    for reach, names in _by_reach(attacks).items():
         items.append(
-            f"{name} changes an image by at most "
-            f"{text.radius(settings['epsilon'])}"
-            + (
-                f" in {meanings.THREAT_MODELS.get(model, model)} norm"
-                if model
-                else ""
-            )
-            + ", pixel values in [0, 1]. Nothing is known about larger or "
-            "other changes, such as rotations, patches or blur."
+            f"Under {' and '.join(names)} an image changes by at most {reach}, "
+            "pixel values in [0, 1]. Nothing is known about larger or other "
+            "changes, such as rotations, patches or blur."
         )
     items.append(
         "The figures hold for images like those of the test set, not resized "
@@ -327,6 +318,20 @@ def _limits(metrics: Mapping[str, Any]) -> str:
         "of something else."
     )
     return "## Limits\n\n" + "\n".join(f"- {item}" for item in items)
+
+
+def _by_reach(attacks: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns how far attacks may change an image, with their names."""
+    found: dict[str, list[str]] = {}
+    for name, settings in attacks.items():
+        if "epsilon" not in settings:
+            continue
+        reach = text.radius(settings["epsilon"])
+        model = settings.get("threat_model")
+        if model:
+            reach += f" in {meanings.THREAT_MODELS.get(model, model)} norm"
+        found.setdefault(reach, []).append(name)
+    return found
 
 
 def _proved_limits(proofs: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from trainers.terminal import results
 
 _DETAILS = (
     "Intervals are Wilson's at 95 % confidence. Balanced accuracy is the mean "
-    "over the classes; it is given where it differs."
+    "over the classes; it is given where it differs by a "
+    "point or more."
 )
 
 

@@ -152,7 +152,8 @@ class Setup:
 
     Attributes:
         name: What it is, in words.
-        dense: The networks before pruning, or `None` without any.
+        dense: The networks before pruning; `None` without any, or if they
+            were not pretrained alike.
         groups: The pruned ones, by variant and from dense to sparse.
         attack: The attack that robust accuracy is compared under, or `None`.
     """
@@ -215,10 +216,20 @@ def _setup(name: str, dense: list[Network], pruned: list[Network]) -> Setup:
     compared = pruned or dense
     return Setup(
         name,
-        Group(DENSE, 1.0, _by_seed(dense)) if dense else None,
+        Group(DENSE, 1.0, _by_seed(dense)) if _alike(dense) else None,
         tuple(groups),
         measured.trusted([set(each.figures.robust) for each in compared]),
     )
+
+
+def _alike(dense: list[Network]) -> bool:
+    """Whether there are dense networks, and only seeds tell them apart."""
+    # What is not recorded, as of a phase that ran alone, tells nothing.
+    values = (
+        {str(each.run.setting(name)) for each in dense} - {"None"}
+        for name in _OF_PRETRAINING
+    )
+    return bool(dense) and all(len(each) <= 1 for each in values)
 
 
 def _by_seed(networks: Iterable[Network]) -> tuple[Network, ...]:
@@ -296,11 +307,11 @@ def _with_variants(networks: list[Network]) -> list[Network]:
         ]
         settings = [_telling(each) for each in others]
         own = _telling(network)
-        names = sorted({name for each in settings for name in each})
+        # A flag that is not recorded is none that the run reads.
         words = [
-            f"{name.replace('_', ' ')} {own.get(name, 'none')}"
-            for name in names
-            if len({str(each.get(name)) for each in settings}) > 1
+            f"{name.replace('_', ' ')} {own[name]}"
+            for name in sorted(own)
+            if len({str(each[name]) for each in settings if name in each}) > 1
         ]
         variant = ", ".join([network.method or "pruned", *words])
         named.append(dataclasses.replace(network, variant=variant))

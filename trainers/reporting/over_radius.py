@@ -15,6 +15,7 @@ from trainers.reporting.networks import Group
 from trainers.reporting.networks import Network
 from trainers.reporting.networks import Setup
 from trainers.reporting.runs import Run
+from trainers.terminal import startup
 
 
 def security_section(setups: Sequence[Setup]) -> section.Section:
@@ -60,8 +61,9 @@ def security_section(setups: Sequence[Setup]) -> section.Section:
             )
     if not pictures:
         remarks.append(
-            "No run has the curve of a minimum-norm attack; trainers.evaluate "
-            "measures it with --eval_attacks=fmn."
+            "No run has the curve of a minimum-norm attack; "
+            f"{startup.program('evaluate')} measures it "
+            "with --eval_attacks=fmn."
         )
     return section.Section(
         "security",
@@ -130,7 +132,7 @@ def certified_section(
     remarks = (
         []
         if pictures
-        else ["No run was certified: python -m trainers.certify does it."]
+        else [f"No run was certified: {startup.program('certify')} does it."]
     )
     return section.Section(
         "certified",

@@ -249,7 +249,7 @@ def _link(runs: list[Run]) -> None:
             source = (run.metrics.get("run") or {}).get("source")
             source = source or run.flags.get("source")
             if source and not _is_evaluation(run):
-                origin = _owner(pathlib.Path(source), runs)
+                origin = _owner(pathlib.Path(source), runs, run)
                 run.origin = origin if origin is not run else None
 
 
@@ -268,7 +268,7 @@ def _join(runs: list[Run]) -> None:
 def _measured(source: str, run: Run, runs: list[Run]) -> tuple[Run, str]:
     """Returns whose network a source is, the run itself if nobody's else."""
     path = pathlib.Path(source)
-    owner = _owner(path, runs) or run
+    owner = _owner(path, runs, run) or run
     if path.suffix == ".keras" and path.stem in PHASES:
         return owner, path.stem
     return owner, owner.last_phase or _EVALUATE
@@ -296,11 +296,27 @@ def _is_evaluation(run: Run) -> bool:
     return not run.phases and not run.histories
 
 
-def _owner(path: pathlib.Path, runs: list[Run]) -> Run | None:
-    """Returns the run in whose folder a path is."""
-    path = path.expanduser().resolve()
-    owners = [run for run in runs if path.is_relative_to(run.path.resolve())]
-    return max(owners, key=lambda run: len(run.path.parts), default=None)
+def _owner(
+    path: pathlib.Path, runs: list[Run], recorder: Run | None = None
+) -> Run | None:
+    """Returns the run in whose folder a path is.
+
+    Args:
+        path: The path. If it is relative and not of this working directory, it
+            is taken as one of a folder above the run that recorded it.
+        runs: All runs.
+        recorder: That run.
+    """
+    path = path.expanduser()
+    places = [path.resolve()]
+    if recorder is not None:
+        above = (each / path for each in recorder.path.resolve().parents)
+        places += [each.resolve() for each in above if each.exists()]
+    for place in places:
+        owners = [r for r in runs if place.is_relative_to(r.path.resolve())]
+        if owners:
+            return max(owners, key=lambda run: len(run.path.parts))
+    return None
 
 
 def _failed(folder: pathlib.Path) -> list[str]:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.evaluation import chance
+
+# Columns, and what they are called in the entry of a size.
+_SIZES = {"SavedModel": "bytes", "compressed": "compressed_bytes"}
+
+# By how much balanced accuracy must differ to be shown.
+_APART = 0.01
 
 # Of each network its name, its entry in `phases` and its size.
 Row = tuple[str, Mapping[str, Any], Mapping[str, Any]]
@@ -39,13 +46,17 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         )
         for key in ("robust_accuracy", "certified_accuracy")
     )
+    sizes = {
+        title: key
+        for title, key in _SIZES.items()
+        if any(key in size for _, _, size in rows)
+    }
     header = [
         "network",
         "natural",
         *[f"robust ({attack})" for attack in attacks],
         *[f"certified ({proof})" for proof in proofs],
-        "SavedModel",
-        "compressed",
+        *sizes,
     ]
     lines = []
     for name, phase, size in rows:
@@ -53,13 +64,30 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             [
                 name,
                 *accuracies(phase, attacks, proofs),
-                text.size(size.get("bytes")),
-                text.size(size.get("compressed_bytes")),
+                *(text.size(size.get(key)) for key in sizes.values()),
             ]
         )
         for words, further in details(phase, attacks, proofs).items():
-            lines.append([f"  {words}", *further, "", ""])
+            lines.append([f"  {words}", *further, *[""] * len(sizes)])
     return header, lines
+
+
+def conditions(
+    num_examples: int, dataset: str, settings: EvaluationSettings
+) -> str:
+    """Returns what the accuracies of a table were measured under.
+
+    Args:
+        num_examples: Number of images.
+        dataset: Whose they are.
+        settings: How they were attacked.
+    """
+    within = "attacks and bounds" if settings.bounds else "attacks"
+    radius = text.ball(settings.threat_model, settings.epsilon)
+    return (
+        f"Accuracies on {num_examples} test images of {dataset}; {within} "
+        f"within {radius}, as in metrics.json."
+    )
 
 
 def accuracies(
@@ -106,7 +134,7 @@ def details(
         **(phase.get("certified_accuracy") or {}),
     }
     if any(
-        text.percent(value) != text.percent(plain[name])
+        abs(value - plain[name]) >= _APART
         for name, value in balanced.items()
         if name in plain
     ):

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from hydra_tf import text
 from hydra_tf.progress import say
 from trainers.model_card import card as model_card
 from trainers.run import records
@@ -51,12 +50,7 @@ def run() -> None:
         say(f"{run.folder.path}: finished before; nothing to do")
     num_examples = len(run.test_arrays[1])
     say(f"\n{results.table(records.comparison(table))}\n")
-    within = "attacks and bounds" if parsed.evaluation.bounds else "attacks"
-    say(
-        f"Accuracies on {num_examples} test images of {run.info.name}; "
-        f"{within} within {text.radius(parsed.evaluation.epsilon)}, "
-        f"{parsed.evaluation.threat_model}, as in metrics.json."
-    )
+    say(results.conditions(num_examples, run.info.name, parsed.evaluation))
     say(f"SavedModel:   {run.folder.saved_model}")
     for method in others:
         say(f"  of {method}: {run.folder.comparison(method).saved_model}")

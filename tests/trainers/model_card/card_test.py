@@ -252,6 +252,18 @@ def test_an_attack_that_was_not_recorded_is_not_invented():
     assert "norm" not in card.split("## Limits")[1].split("## Versions")[0]
 
 
+def test_attacks_of_one_reach_have_one_limit():
+    pgd = METRICS["attacks"]["pgd"]
+    attacks = {
+        "pgd": pgd,
+        "autoattack": pgd,
+        "fmn": {**pgd, "threat_model": "l2"},
+    }
+    card = model_card({**METRICS, "attacks": attacks})
+    assert "Under pgd and autoattack an image changes by at most" in card
+    assert "Under fmn an image changes by at most 8/255 (0.03137) in L2" in card
+
+
 def test_small_densities_do_not_read_as_zero():
     card = model_card({"run": {"model": "m"}, "sparsity": {"density": 0.001}})
     assert "pruned to 0.100 % of its weights" in card

@@ -121,3 +121,22 @@ def test_pretraining_that_runs_share_counts_once(tmp_path):
         )
     (setup,) = setups(tmp_path)
     assert len(setup.dense.networks) == 1
+
+
+def test_networks_pretrained_differently_have_no_mean(tmp_path):
+    for seed, epochs in ((0, 2), (1, 30)):
+        folder = tmp_path / str(seed)
+        folders.write(folder, seed=seed, flags=(f"--pretrain_epochs={epochs}",))
+    (setup,) = setups(tmp_path)
+    assert setup.dense is None
+    assert setup.variants == [
+        "hydra, pretrain epochs 2",
+        "hydra, pretrain epochs 30",
+    ]
+
+
+def test_flag_that_a_run_does_not_read_tells_nothing(tmp_path):
+    folders.write(tmp_path / "one", flags=("--allocation=uniform",))
+    folders.write(tmp_path / "two", seed=1)
+    (setup,) = setups(tmp_path)
+    assert setup.variants == ["hydra"]

@@ -108,6 +108,16 @@ def test_evaluation_belongs_to_the_run_of_its_source(tmp_path):
     assert [each for each, _ in found["strange"].evaluations] == ["evaluate"]
 
 
+def test_relative_source_is_found_from_another_working_directory(
+    tmp_path, monkeypatch
+):
+    folders.write(tmp_path / "runs" / "run")
+    folders.evaluation(tmp_path / "runs" / "later", "runs/run")
+    monkeypatch.chdir(tmp_path / "runs")
+    (found,) = read(tmp_path / "runs")[0]
+    assert found.name == "run" and len(found.evaluations) == 1
+
+
 @pytest.mark.parametrize(
     "content, words",
     [

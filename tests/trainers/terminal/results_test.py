@@ -1,5 +1,6 @@
 """The table with which a binary ends."""
 
+from hydra_tf.evaluation import EvaluationSettings
 from trainers.terminal import results
 
 
@@ -68,5 +69,23 @@ def test_intervals_balanced_accuracy_and_warnings_are_shown():
         "warning: dense, autoattack: gradients are zero.",
         "warning: dense, autoattack: it is random.",
     ]
-    same = phase | {"balanced_accuracy": {"pgd": 0.5}}
+    # Half a point is that of any test set that is not quite balanced.
+    same = phase | {"balanced_accuracy": {"pgd": 0.495}}
     assert "balanced" not in results.table([("dense", same, {})])
+
+
+def test_sizes_that_no_network_has_are_no_columns():
+    phase = {"natural_accuracy": 0.9}
+    rows = [("dense", phase, {}), ("saved_model", phase, {"bytes": 2000})]
+    header, *_, dense, saved = results.table(rows).splitlines()
+    assert header.split() == ["network", "natural", "SavedModel"]
+    assert dense.split()[-1] == "-" and saved.endswith("2.0 kB")
+    assert "SavedModel" not in results.table(rows[:1])
+
+
+def test_conditions_name_images_and_radius():
+    settings = EvaluationSettings(epsilon=8 / 255, bounds=["ibp"])
+    assert results.conditions(9, "digits", settings) == (
+        "Accuracies on 9 test images of digits; attacks and bounds within "
+        "Linf 8/255, as in metrics.json."
+    )
