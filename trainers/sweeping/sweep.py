@@ -21,6 +21,7 @@ from trainers.sweeping import results
 from trainers.sweeping.grid import Cell
 from trainers.sweeping.pretraining import Pretrainings
 from trainers.sweeping.record import SweepFolder
+from trainers.terminal import startup
 
 
 def run() -> None:
@@ -171,6 +172,7 @@ def _show(folder: SweepFolder) -> None:
         )
     say(f"\nAll figures:  {folder.table}")
     say(f"Cells:        {folder.json}")
+    say(f"On one page:  {startup.program('report')} --runs={folder.path}")
 
 
 def _show_failed(failed: dict[str, str], number: int) -> None:
