@@ -77,6 +77,8 @@ def environment(tmp_path_factory):
     return venv, result.stdout
 
 
+# Each installs pip.
+@pytest.mark.slow
 def test_half_made_environment_is_made_anew_and_kept_after(
     environment, tmp_path
 ):
@@ -87,6 +89,7 @@ def test_half_made_environment_is_made_anew_and_kept_after(
     assert "Making" not in again.stdout
 
 
+@pytest.mark.slow
 def test_failing_installation_fails(environment, tmp_path):
     venv, _ = environment
     requirements = requirements_file(tmp_path, "./there-is-no-such-folder\n")

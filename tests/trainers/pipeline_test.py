@@ -387,6 +387,7 @@ def test_evaluation_in_a_run_s_folder_leaves_the_run_s_record(
     after = metrics(folder)
     attack = after["phases"].pop("evaluate")["attacks"]["pgd"]
     assert attack["epsilon"] == 0.05
+    assert list(after.pop("networks")) == ["run"]
     assert after == before
     assert (folder / "flags.txt").read_text() == flagfile
 

@@ -166,17 +166,12 @@ def mixtrain():
 @pytest.mark.parametrize(
     ("objective", "phase", "num_images"),
     [
-        (mixtrain, "prune", 7),
+        pytest.param(mixtrain, "prune", 7, marks=pytest.mark.slow),
         pytest.param(mixtrain, "plain", 8, marks=pytest.mark.slow),
         pytest.param(mixtrain, "finetune", 5, marks=pytest.mark.slow),
         pytest.param(madry, "plain", 5, marks=pytest.mark.slow),
         pytest.param(trades, "plain", 7, marks=pytest.mark.slow),
-        pytest.param(
-            ht.objectives.RandomizedSmoothing,
-            "plain",
-            7,
-            marks=pytest.mark.slow,
-        ),
+        (ht.objectives.RandomizedSmoothing, "plain", 7),
     ],
 )
 def test_replicas_draw_what_one_device_would(objective, phase, num_images):
