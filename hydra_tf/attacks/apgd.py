@@ -41,6 +41,7 @@ _WINDOWS = (0.22, 0.03, 0.06)
 _Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 @computing_kernels_once
 def apgd(

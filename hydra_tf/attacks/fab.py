@@ -38,6 +38,7 @@ _BACKWARD = 0.9
 _STABILISER = 1e-12
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 def fab(
     model: Model,

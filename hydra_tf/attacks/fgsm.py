@@ -10,6 +10,7 @@ from hydra_tf.attacks.pgd import pgd
 from hydra_tf.registry.calls import checked_call
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 def fgsm(
     model: Model,

@@ -34,6 +34,7 @@ _LAST_RADIUS_STEP = 0.02
 _PROGRESS = 1e-4
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 def fmn(
     model: Model,

@@ -31,6 +31,7 @@ from hydra_tf.registry.attacks import NUM_RESTARTS
 from hydra_tf.registry.calls import checked_call
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 @computing_kernels_once
 def pgd(

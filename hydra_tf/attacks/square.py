@@ -44,6 +44,7 @@ _SCHEDULE = 10_000
 _QUERIES_AT_A_TIME = 50
 
 
+@tf.autograph.experimental.do_not_convert
 @checked_call
 def square(
     model: Model,

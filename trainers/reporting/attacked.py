@@ -34,6 +34,7 @@ def examples(
     import tensorflow as tf
 
     from hydra_tf import attacks
+    from hydra_tf.attacks.logits import compiled
     from hydra_tf.pruning import strip_masks
     from hydra_tf.training.checkpoints import load_network
 
@@ -44,7 +45,7 @@ def examples(
     images, labels, names = _images(network.run, count, data_dir)
     # Without masks it is traced in a fraction of the time.
     model = strip_masks(load_network(path, str(path), "write it again"))
-    adversarial = tf.function(lambda x, y: attacks.pgd(model, x, y, **attack))(
+    adversarial = compiled(lambda x, y: attacks.pgd(model, x, y, **attack))(
         tf.constant(images), tf.constant(labels)
     )
     before, after = (
