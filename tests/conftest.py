@@ -27,6 +27,8 @@ def pytest_configure(config):
 
 
 _key_bases = itertools.count(1_000_000, 1_000)
+_modules = itertools.count(1)
+_MODULES_A_COLLECTION = 4
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +54,9 @@ def _short_collections():
     each full collection would pass through all of them, for seconds.
     """
     yield
-    gc.collect()
-    gc.freeze()
+    if next(_modules) % _MODULES_A_COLLECTION == 0:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def check_soundness(case: Case, num_points=32) -> None:
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     database=None,

@@ -144,7 +144,11 @@ def test_every_phase_trains_and_logs_figures(name, phase):
 
 @pytest.mark.parametrize(
     "name",
-    ["crown_ibp", "ibp", pytest.param("mixtrain", marks=pytest.mark.slow)],
+    [
+        "ibp",
+        pytest.param("crown_ibp", marks=pytest.mark.slow),
+        pytest.param("mixtrain", marks=pytest.mark.slow),
+    ],
 )
 @traced
 def test_compiled_steps_train_alike(name, monkeypatch):

@@ -23,6 +23,7 @@ def source(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_run_resumes_whatever_file_the_disk_took_no_more(
     source, tmp_path, capfd
 ):

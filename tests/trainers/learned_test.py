@@ -91,6 +91,7 @@ def test_exactly_the_target_is_left(whole):
     )
 
 
+@pytest.mark.slow
 def test_metrics_say_how_the_target_was_met(whole):
     record = metrics(whole)
     learned = record["sparsity"]["learned"]
@@ -114,6 +115,7 @@ def test_metrics_say_how_the_target_was_met(whole):
     assert "learned" not in metrics(whole / "compare" / "hydra")["sparsity"]
 
 
+@pytest.mark.slow
 def test_folders_hold_plots_and_say_so(whole):
     for folder in (whole, whole / "compare" / "hydra"):
         plot = folder / "densities.png"
@@ -137,6 +139,7 @@ def scalars(folder, phase):
     return found
 
 
+@pytest.mark.slow
 def test_events_show_each_layer_s_density_over_time(whole):
     shown = scalars(whole, "prune")
     names = [layer["name"] for layer in metrics(whole)["sparsity"]["layers"]]

@@ -9,6 +9,9 @@ from tests.trainers import binaries
 PHASES = ("pretrain", "prune", "finetune")
 
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     return f"--data_dir={tmp_path_factory.mktemp('tfds')}"
