@@ -68,6 +68,7 @@ class Probe:
             tf.TensorSpec((None,), tf.int32),
         ]
         self._logits_of = as_logits_function(network)
+        self._attacks: dict[str, Any] = {}
 
     @functools.cached_property
     def first(self) -> Answers:
@@ -104,6 +105,7 @@ class Probe:
         epsilon: float | None = None,
         num_steps: int | None = None,
         num_restarts: int = 1,
+        loss: str = "ce",
     ) -> np.ndarray:
         """Returns which images are right under PGD.
 
@@ -112,13 +114,14 @@ class Probe:
                 its steps is in proportion.
             num_steps: Its steps, by default those of the settings.
             num_restarts: Its random starts.
+            loss: What it climbs, `"ce"` or `"margin"`.
         """
         arguments = self._settings.attack_arguments
         share = arguments["step_size"] / arguments["epsilon"]
         epsilon = arguments["epsilon"] if epsilon is None else epsilon
         num_steps = arguments["num_steps"] if num_steps is None else num_steps
         return self._climb(
-            epsilon, share * epsilon, num_steps, epsilon, num_restarts
+            epsilon, share * epsilon, num_steps, epsilon, num_restarts, loss
         )
 
     def single_step(self) -> np.ndarray:
@@ -163,6 +166,7 @@ class Probe:
         num_steps: int,
         start: float,
         num_restarts: int = 1,
+        loss: str = "ce",
     ) -> np.ndarray:
         """Returns which images are right under steps from random points.
 
@@ -172,9 +176,12 @@ class Probe:
             num_steps: Number of steps.
             start: Radius within which it starts.
             num_restarts: Number of starts.
+            loss: What the steps climb.
         """
+        if loss not in self._attacks:
+            self._attacks[loss] = self._compiled_pgd(loss)
         return self._survivors(
-            self._attack,
+            self._attacks[loss],
             num_restarts,
             tf.constant(epsilon, tf.float32),
             tf.constant(step_size, tf.float32),
@@ -232,8 +239,7 @@ class Probe:
 
         return compiled(ask, input_signature=self._signature)
 
-    @functools.cached_property
-    def _attack(self) -> Any:
+    def _compiled_pgd(self, loss: str) -> Any:
         threat_model = self._settings.threat_model
 
         def run(x, y, indices, seed, epsilon, step_size, num_steps, start):
@@ -246,6 +252,7 @@ class Probe:
                 step_size=step_size,
                 num_steps=num_steps,
                 threat_model=threat_model,
+                loss=loss,
                 start=first.random_point(seed, indices),
             )
 

@@ -271,6 +271,19 @@ class Checks:
         )
         if self._never_rises([left, self._robust]):
             return True, finding
+        if _share(self._answers.of_loss == 0) <= self._slack:
+            # Its gradients lead somewhere, perhaps just not the best way.
+            margin = _share(
+                self._probe.pgd(
+                    num_restarts=self._settings.num_restarts, loss="margin"
+                )
+            )
+            if self._never_rises([left, margin]):
+                return True, (
+                    f"{finding}, on the margin {text.percent(margin)}: the "
+                    "cross-entropy alone is too weak, measure with pgd_margin "
+                    "or autoattack"
+                )
         return False, f"{finding}: it is stronger than gradients; {_HIDDEN}"
 
     def _never_rises(self, shares: list[float]) -> bool:

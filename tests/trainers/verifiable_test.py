@@ -188,7 +188,7 @@ def test_other_objectives_run_through_the_pipeline(
     # Noise is no attack, and mixtrain has no other images.
     assert ("  noisy " in out) == (objective == "smoothing")
     assert "  robust " not in out.split("natural ")[1]
-    assert ("attacks and bounds within 0.01" in out) == (
+    assert ("attacks and bounds within Linf 0.01" in out) == (
         objective == "mixtrain"
     )
     if objective == "smoothing":
