@@ -41,11 +41,6 @@ class EarlyStopping(keras.callbacks.Callback):
         self._epochs = epochs
         self._start_from_epoch = start_from_epoch
 
-    @property
-    def best_epoch(self) -> int | None:
-        """Number of the best epoch so far, from 0."""
-        return self._best.epoch
-
     def stops_after(self, epoch: int) -> bool:
         """Whether training stops early after an epoch, the last so far.
 
@@ -57,6 +52,12 @@ class EarlyStopping(keras.callbacks.Callback):
             return False
         waited_from = max(best, self._start_from_epoch - 1)
         return epoch - waited_from >= self._patience
+
+    def remark(self, epoch: int) -> str:
+        """Returns what is said after an epoch, nothing if training goes on."""
+        if self._best.epoch is None or not self.stops_after(epoch):
+            return ""
+        return f"stopped early, best was epoch {self._best.epoch + 1}"
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.stops_after(epoch):

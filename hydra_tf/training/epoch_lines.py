@@ -110,10 +110,11 @@ class EpochLines(keras.callbacks.Callback):
 
     def _ending(self, epoch: int) -> str:
         """Returns what the line says of the epochs to come."""
-        if self._stopping is not None and self._stopping.stops_after(epoch):
-            return f"  stopped early, best was {self._stopping.best_epoch + 1}"
+        remark = "" if self._stopping is None else self._stopping.remark(epoch)
         left = self._seconds_left(epoch)
-        return f"  {text.duration(left)} left" if left else ""
+        if left and not remark:
+            remark = f"{text.duration(left)} left"
+        return f"  {remark}" if remark else ""
 
     def _start(self, pace: _Pace, what: str, steps: int) -> Ticker:
         """Starts to count steps, the first of all of which compiles."""

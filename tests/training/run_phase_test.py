@@ -213,7 +213,7 @@ def test_phase_that_stops_early_is_finished_also_after_a_kill(
         *[None] * (last - 1),
         1.0,
     ]
-    assert lines[-1].endswith(f"  stopped early, best was {best}")
+    assert lines[-1].endswith(f"  stopped early, best was epoch {best}")
 
     def killed(epoch):
         with pytest.raises(interrupts.Interrupted) as stopped:
