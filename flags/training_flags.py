@@ -21,6 +21,7 @@ _LEARNING_RATES = {
 }
 _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
+_WEIGHTS = define_all(registry.WEIGHTS)
 _SEED = define(registry.SEED)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
@@ -65,6 +66,11 @@ def validation_from_flags() -> ValidationSettings:
             "training images to compare epochs by, such as 0.1"
         )
     return ValidationSettings(_VALIDATION_FRACTION.value, _SELECT.value)
+
+
+def weights_from_flags() -> dict[str, float]:
+    """Returns the averaging and perturbation of weights, as of a `Phase`."""
+    return {name: flag.value for name, flag in _WEIGHTS.items()}
 
 
 def seed_from_flags() -> int:

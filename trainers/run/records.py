@@ -129,6 +129,7 @@ def run(
         "seed": settings.seed,
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
+        **settings.weights,
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION

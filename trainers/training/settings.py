@@ -48,6 +48,7 @@ class Settings:
         epochs: Epochs of each phase.
         optimizers: Optimiser of each phase.
         validation: How training is watched.
+        weights: How weights are averaged and perturbed.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -64,6 +65,7 @@ class Settings:
     epochs: dict[str, int]
     optimizers: dict[str, OptimizerSettings]
     validation: training_flags.ValidationSettings
+    weights: dict[str, Any]
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -151,6 +153,7 @@ def from_flags() -> Settings:
         epochs=pipeline_flags.pipeline_from_flags(),
         optimizers=training_flags.optimizers_from_flags(),
         validation=training_flags.validation_from_flags(),
+        weights=training_flags.weights_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,
