@@ -22,6 +22,7 @@ _LEARNING_RATES = {
 _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
 _PATIENCE = define(registry.PATIENCE)
+_WEIGHTS = define_all(registry.WEIGHTS)
 _SEED = define(registry.SEED)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
@@ -73,6 +74,11 @@ def validation_from_flags() -> ValidationSettings:
             "training images to compare epochs by, such as 0.1"
         )
     return ValidationSettings(fraction, select, patience)
+
+
+def weights_from_flags() -> dict[str, float]:
+    """Returns the averaging and perturbation of weights, as of a `Phase`."""
+    return {name: flag.value for name, flag in _WEIGHTS.items()}
 
 
 def seed_from_flags() -> int:

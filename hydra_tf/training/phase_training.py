@@ -167,8 +167,10 @@ class PhaseTraining:
                         shuffle=False,
                         verbose=0,
                     )
+        # Also where all epochs were done before.
+        if model.weight_average is not None:
+            model.weight_average.take()
         if best is not None:
-            # Also where all epochs were done before.
             best.restore()
         if network is not result:
             copy_weights(network, result)
@@ -191,6 +193,8 @@ class PhaseTraining:
             compression=prune_phase.compression_of(phase.pruning)
             if phase.learns_densities
             else None,
+            weight_averaging=phase.weight_averaging,
+            perturbation=phase.perturbation,
         )
         model.checks_data = False  # `train_phase` has.
         model.compile(
@@ -228,8 +232,9 @@ class PhaseTraining:
             *model.network.variables,
             *model.optimizer.variables,
         ]
-        if model.compression_state is not None:
-            self._variables += model.compression_state.variables
+        for state in (model.compression_state, model.weight_average):
+            if state is not None:
+                self._variables += state.variables
         kept = self._kept
         if kept is None or not kept.state.is_file():
             return 0

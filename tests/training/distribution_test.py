@@ -36,7 +36,14 @@ def one_device():
 
 
 def make_robust(
-    strategy, phase, objective, *, normalize=False, policy=None, **kwargs
+    strategy,
+    phase,
+    objective,
+    *,
+    normalize=False,
+    policy=None,
+    options=None,
+    **kwargs,
 ):
     """Returns a compiled model of the strategy, the same weights each time."""
     keras.utils.set_random_seed(0)
@@ -53,7 +60,7 @@ def make_robust(
             network = ht.to_masked(network)
             ht.set_density(network, 0.4)
             ht.set_phase(network, phase)
-        robust = ht.RobustModel(network, objective, seed=3)
+        robust = ht.RobustModel(network, objective, seed=3, **(options or {}))
         optimizer = ht.training.SGD(0.05, momentum=0.9, weight_decay=0.01)
         robust.compile(optimizer, metrics=["accuracy"], **kwargs)
     return robust
@@ -179,6 +186,21 @@ def test_replicas_draw_what_one_device_would(objective, phase, num_images):
         make_robust(one_device(), phase, objective()),
         make_robust(two_replicas(), phase, objective()),
         num_images,
+    )
+
+
+def test_replicas_average_and_perturb_weights_alike():
+    options = {
+        "weight_averaging": 0.5,
+        "perturbation": ht.training.Perturbation(weights=0.1),
+    }
+    assert_same_training(
+        *(
+            make_robust(
+                strategy, "finetune", ht.objectives.Natural(), options=options
+            )
+            for strategy in (two_replicas(), one_device())
+        )
     )
 
 

@@ -132,6 +132,7 @@ def run(
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
         "patience": settings.validation.patience,
+        **settings.weights,
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION

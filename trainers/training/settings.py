@@ -48,6 +48,7 @@ class Settings:
         epochs: Epochs of each phase.
         optimizers: Optimiser of each phase.
         validation: How training is watched.
+        weights: How weights are averaged and perturbed.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -64,6 +65,7 @@ class Settings:
     epochs: dict[str, int]
     optimizers: dict[str, OptimizerSettings]
     validation: training_flags.ValidationSettings
+    weights: dict[str, Any]
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -124,6 +126,7 @@ class Settings:
         names += unread.of_evaluation(self.evaluation)
         if "prune" in phases:
             names += unread.of_pruning(self.pruning)
+        names += unread.of_weights(self.pruning, phases)
         if not names:
             return []
         return [f"no effect in this run: {', '.join(names)}"]
@@ -151,6 +154,7 @@ def from_flags() -> Settings:
         epochs=pipeline_flags.pipeline_from_flags(),
         optimizers=training_flags.optimizers_from_flags(),
         validation=training_flags.validation_from_flags(),
+        weights=training_flags.weights_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,
