@@ -11,6 +11,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 
 if TYPE_CHECKING:
+    from hydra_tf.training import AttackSettings
     from hydra_tf.training import Execution
     from hydra_tf.training import OptimizerSettings
 
@@ -22,6 +23,7 @@ _LEARNING_RATES = {
 _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
 _SEED = define(registry.SEED)
+_ATTACK = define_all(registry.ATTACK)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
 
@@ -65,6 +67,15 @@ def validation_from_flags() -> ValidationSettings:
             "training images to compare epochs by, such as 0.1"
         )
     return ValidationSettings(_VALIDATION_FRACTION.value, _SELECT.value)
+
+
+def attacks_from_flags() -> AttackSettings:
+    """Returns how the attacks of training are made cheaper."""
+    from hydra_tf.training import AttackSettings
+
+    return AttackSettings(
+        **{name: flag.value for name, flag in _ATTACK.items()}
+    )
 
 
 def seed_from_flags() -> int:

@@ -8,6 +8,7 @@ from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Switch
 
 OPTIMIZER_NAME = Choice(
     name="optimizer",
@@ -125,6 +126,22 @@ SELECT = Choice(
     "--validation_fraction. Where densities are learned, it is always the "
     "best that met their target, without validation by accuracy in training.",
 )
+WARM_START = Switch(
+    name="warm_start",
+    default=False,
+    help="Whether the attack of a training step starts from the perturbations "
+    "of the batch before, in place of fresh noise, so that fewer steps do "
+    "(madry, trades, mart, fgsm).",
+)
+NUM_STEPS_RAMP = Fraction(
+    name="num_steps_ramp",
+    default=0.0,
+    help="Share of the epochs of a phase in which the attack steps grow from 1 "
+    "to --num_steps, in [0, 1] (madry, trades, mart). 0: all from the "
+    "beginning.",
+)
+# How the attacks of training are made cheaper.
+ATTACK = (WARM_START, NUM_STEPS_RAMP)
 # How a phase is computed, which leaves its result as it is up to rounding.
 STRATEGY = Choice(
     name="strategy",

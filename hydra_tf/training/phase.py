@@ -15,6 +15,7 @@ from hydra_tf.objectives import Objective
 from hydra_tf.objectives.base import check_objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
+from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 
@@ -36,6 +37,7 @@ class Phase:
             best needs images to validate by.
         validation_attack: The objective whose `perturb` attacks in validation;
             by default `hydra_tf.training.validation_attack` of `objective`.
+        attacks: How the attacks of its steps are made cheaper.
         settings: Further settings to record by name, such as those of the
             data.
 
@@ -53,6 +55,7 @@ class Phase:
     precision: str = "float32"
     select: str = "last"
     validation_attack: Objective | None = None
+    attacks: AttackSettings = AttackSettings()
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,6 +66,7 @@ class Phase:
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
         _check_attack(self.validation_attack)
+        self.attacks.check(self.objective)
         if self.pruning is not None and not isinstance(
             self.pruning, pruning_methods.Pruning
         ):
@@ -100,6 +104,7 @@ class Phase:
         if self.epochs:
             record |= _describe(self.objective)
             record["select"] = self.select
+            record |= self.attacks.record()
             if self.validation_attack is not None:
                 record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:

@@ -21,6 +21,7 @@ from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.arguments import check_trains
+from hydra_tf.training.attacking import attacked
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_data
 from hydra_tf.training.batch import labels_named
@@ -33,6 +34,7 @@ from hydra_tf.training.harp import CompressionState
 from hydra_tf.training.precision import policy_of
 from hydra_tf.training.running_statistics import merge_running_statistics
 from hydra_tf.training.step_logs import StepLogs
+from hydra_tf.training.warm_start import WarmStart
 
 # Second half of the seed of evaluation's noise; training counts its steps
 # there, which stay far below.
@@ -69,10 +71,13 @@ class RobustModel(keras.Model):
         seed: Integer from 0 to 2**31 - 1.
         compression: A `hydra_tf.training.Compression` for a network that
             learns its densities (`ht.learn_densities`), or `None`.
+        warm_start: Integer >= 1, images of a (global) batch, for attacks that
+            start from the perturbations of the batch before; or `None`.
 
     Attributes:
         compression_state: Its gamma, a layer with variables that are saved
             with the model; `None` without compression.
+        warm_start_state: The perturbations, a layer as well; or `None`.
         checks_data: Whether `fit` looks at arrays, and at the first batch of a
             dataset, before it begins.
 
@@ -99,6 +104,7 @@ class RobustModel(keras.Model):
         attack: Objective | Callable[..., Any] | None = None,
         seed: int = 0,
         compression: Compression | None = None,
+        warm_start: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_network(network)
@@ -114,6 +120,8 @@ class RobustModel(keras.Model):
         self.compression_state: CompressionState | None = None
         if compression is not None:
             self.compression_state = CompressionState(compression)
+        self.warm_start = warm_start
+        self.warm_start_state = WarmStart.of(self)
         more_figures = () if compression is None else COMPRESSION_FIGURES
         self._step_logs = StepLogs(
             objective.term_names,
@@ -334,6 +342,7 @@ class RobustModel(keras.Model):
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
+        epoch = self._clock.now()
         with (
             tf.GradientTape() as tape,
             reuse_effective_kernels(self.network),
@@ -342,15 +351,16 @@ class RobustModel(keras.Model):
             # The attack has tapes of its own; this one only has to reach the
             # weights through the loss.
             with tape.stop_recording():
-                perturbed = self.objective.perturb(
-                    self.network, batch.x, batch.y, seed=seed
+                perturbed = attacked(
+                    self.objective,
+                    self.network,
+                    batch,
+                    seed,
+                    epoch,
+                    self.warm_start_state,
                 )
             loss, total = self._loss_and_total(
-                batch,
-                perturbed,
-                training=True,
-                epoch=self._clock.now(),
-                seed=seed,
+                batch, perturbed, training=True, epoch=epoch, seed=seed
             )
             if self.compression_state is not None:
                 total += self.compression_state.weighted_loss()
@@ -375,12 +385,7 @@ class RobustModel(keras.Model):
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
         with reuse_effective_kernels(self.network), batch.drawn_by_row():
-            if isinstance(attack, Objective):
-                perturbed = attack.perturb(
-                    self.network, batch.x, batch.y, seed=seed
-                )
-            else:
-                perturbed = attack(self.network, batch.x, batch.y)
+            perturbed = attacked(attack, self.network, batch, seed)
             loss, total = self._loss_and_total(
                 batch, perturbed, training=False, epoch=None, seed=seed
             )
@@ -477,6 +482,7 @@ class RobustModel(keras.Model):
             "attack": serialize(self.attack),
             "seed": self.seed,
             "compression": serialize(self.compression),
+            "warm_start": self.warm_start,
         }
 
     @classmethod

@@ -36,7 +36,14 @@ def one_device():
 
 
 def make_robust(
-    strategy, phase, objective, *, normalize=False, policy=None, **kwargs
+    strategy,
+    phase,
+    objective,
+    *,
+    normalize=False,
+    policy=None,
+    warm_start=None,
+    **kwargs,
 ):
     """Returns a compiled model of the strategy, the same weights each time."""
     keras.utils.set_random_seed(0)
@@ -53,7 +60,9 @@ def make_robust(
             network = ht.to_masked(network)
             ht.set_density(network, 0.4)
             ht.set_phase(network, phase)
-        robust = ht.RobustModel(network, objective, seed=3)
+        robust = ht.RobustModel(
+            network, objective, seed=3, warm_start=warm_start
+        )
         optimizer = ht.training.SGD(0.05, momentum=0.9, weight_decay=0.01)
         robust.compile(optimizer, metrics=["accuracy"], **kwargs)
     return robust
@@ -119,6 +128,20 @@ def test_two_replicas_train_like_one_device(phase, objective):
         make_robust(one_device(), phase, objective()),
         make_robust(two_replicas(), phase, objective()),
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_images", [7, 5])
+def test_replicas_start_attacks_where_one_device_would(num_images):
+    objective = ht.objectives.FGSM(epsilon=EPSILON)
+    models = [
+        make_robust(strategy, "plain", objective, warm_start=4)
+        for strategy in (one_device(), two_replicas())
+    ]
+    assert_same_training(*models, num_images)
+    one, two = (np.asarray(m.warm_start_state.perturbations) for m in models)
+    assert np.any(one)
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

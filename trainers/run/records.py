@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -129,6 +130,7 @@ def run(
         "seed": settings.seed,
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
+        **dataclasses.asdict(settings.attacks),
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION
