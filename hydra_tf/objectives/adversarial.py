@@ -56,11 +56,10 @@ class AdversarialObjective(Objective):
         self.clip = CLIP.check(clip)
         self.epsilon: float = EPSILON.check_within(epsilon, threat_model, clip)
         self.num_steps = num_steps
-        last = num_steps
         if isinstance(num_steps, Schedule):
             last = as_schedule(_SCHEDULED_STEPS, num_steps).last
         else:
-            NUM_STEPS.check(num_steps)
+            last = NUM_STEPS.check(num_steps)
         if STEP_SIZE.check_within(step_size, threat_model, clip) is None:
             step_size = (
                 epsilon / 4

@@ -74,9 +74,8 @@ class FGSM(Objective):
                 "from: give one. Received: random_start=True, "
                 f"noise_magnitude={noise_magnitude}"
             )
-        if STEP_SIZE.check_within(step_size, threat_model, clip) is None:
-            step_size = epsilon
-        self.step_size = step_size
+        STEP_SIZE.check_within(step_size, threat_model, clip)
+        self.step_size: float = epsilon if step_size is None else step_size
 
     def perturb(
         self,
@@ -91,7 +90,7 @@ class FGSM(Objective):
         if self.noise_magnitude:
             if start is None:
                 x = tf.cast(tf.convert_to_tensor(x), tf.float32)
-                radius = self.noise_magnitude * epsilon
+                radius = self.noise_magnitude * self.epsilon
                 noisy = Ball.around(x, radius, self.threat_model, self.clip)
                 start = noisy.random_point(as_seed(seed))
             # The ball around where the step begins: a step never leaves it.
