@@ -22,6 +22,7 @@ _LEARNING_RATES = {
 }
 _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
+_WEIGHTS = define_all(registry.WEIGHTS)
 _SEED = define(registry.SEED)
 _ATTACK = define_all(registry.ATTACK)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
@@ -76,6 +77,11 @@ def attacks_from_flags() -> AttackSettings:
     return AttackSettings(
         **{name: flag.value for name, flag in _ATTACK.items()}
     )
+
+
+def weights_from_flags() -> dict[str, float]:
+    """Returns the averaging and perturbation of weights, as of a `Phase`."""
+    return {name: flag.value for name, flag in _WEIGHTS.items()}
 
 
 def seed_from_flags() -> int:

@@ -45,8 +45,8 @@ class Pruning(PruningSettings):
     Ranges and defaults are those of `hydra_tf.registry.methods`.
 
     Args:
-        method: `"hydra"`, `"harp"`, `"lwm"`, `"lwm_multistep"`, `"random"`,
-            `"snip"`, or `package.module:name` of one's own.
+        method: `"hydra"`, `"harp"`, `"s2ap"`, `"lwm"`, `"lwm_multistep"`,
+            `"random"`, `"snip"`, or `package.module:name` of one's own.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
         granularity: `"weight"`, `"channel"`, `"filter"` or `"N:M"`.
@@ -65,6 +65,9 @@ class Pruning(PruningSettings):
             learned densities grows by in each epoch.
         resource: What learned densities save: `"weights"` or `"flops"`; by
             default weights, and FLOPs where channels are removed.
+        score_perturbation: Float in [0, 1), radius of an adversarial
+            perturbation of the scores where they train; by default 0.01 for
+            S2AP, 0 for others.
         multistep: Whether the prune phase removes a little at a time, in
             rounds, between which the weights train.
         schedule: `"polynomial"` or `"constant"`, how the density falls over

@@ -28,6 +28,7 @@ from hydra_tf.registry.table import Registry
 _OF_LEARNED = ("rates", "learn", "gamma_step", "resource")
 _OF_ROUNDS = ("schedule", "rounds")
 _OF_TRAINED_ROUNDS = ("round_epochs", "round_learning_rate")
+_OF_TRAINED_SCORES = ("score_perturbation",)
 
 # Names of these arguments may be added, and be `package.module:name`.
 _TABLES: dict[str, Registry[Any]] = {
@@ -64,6 +65,7 @@ class PruningSettings:
     learn: str = methods.LEARN.default
     gamma_step: float = methods.GAMMA_STEP.default
     resource: str = None  # type: ignore[assignment]
+    score_perturbation: float = None  # type: ignore[assignment]
     multistep: bool = methods.MULTISTEP.default
     schedule: str = methods.SCHEDULE.default
     rounds: int = methods.ROUNDS.default
@@ -81,6 +83,7 @@ class PruningSettings:
         self._check_allocation()
         self._check_pattern()
         self._check_rounds()
+        self._check_perturbation()
         self._check_compared()
 
     def _set(self, name: str, value: Any) -> None:
@@ -101,6 +104,8 @@ class PruningSettings:
             self._set("scores", entry.scores)
         if entry.multistep:
             self._set("multistep", True)
+        if self.score_perturbation is None:
+            self._set("score_perturbation", entry.score_perturbation)
         if self.resource is None:
             weights = self.granularity == granularities.WEIGHT
             self._set("resource", "weights" if weights else "flops")
@@ -177,6 +182,7 @@ class PruningSettings:
             (self.learns_densities, _OF_LEARNED),
             (self.multistep, _OF_ROUNDS),
             (self.multistep and self.trains_scores, _OF_TRAINED_ROUNDS),
+            (self.trains_scores, _OF_TRAINED_SCORES),
         ):
             if not used:
                 for name in names:
@@ -204,10 +210,21 @@ class PruningSettings:
             scores=entry.scores,
             rates=self.rates if learns else None,
             learn=self.learn if learns else methods.LEARN.default,
+            score_perturbation=self._perturbation_with(entry),  # type: ignore[arg-type]
             # Rounds that a method implies are its own.
             multistep=entry.multistep
             or (self.multistep and not self.entry.multistep),
             compare=(),
+        )
+
+    def _perturbation_with(self, entry: MethodEntry) -> float | None:
+        """Returns the perturbation of another method's scores.
+
+        It stays if it was given, where scores train.
+        """
+        given = self.score_perturbation != self.entry.score_perturbation
+        return (
+            self.score_perturbation if given and entry.trains_scores else None
         )
 
     # --- what contradicts what ------------------------------------------------
@@ -284,6 +301,22 @@ class PruningSettings:
             raise InputError(
                 f"{shown('rates', self.rates)}: densities start as each round "
                 "of `multistep` splits its own; name a rule"
+            )
+
+    def _check_perturbation(self) -> None:
+        given = shown("score_perturbation", self.score_perturbation)
+        if self.entry.score_perturbation and not self.score_perturbation:
+            raise InputError(
+                f"{given}: {self.method} perturbs its scores; pass "
+                "`method='hydra'` to leave them as they are"
+            )
+        if self.score_perturbation and not any(
+            METHODS.entry(name).trains_scores
+            for name in (self.method, *self.compare)
+        ):
+            raise InputError(
+                f"{given}: {self.method} trains no scores; pass "
+                "`method='hydra'`"
             )
 
     def _check_compared(self) -> None:

@@ -42,6 +42,7 @@ class MethodEntry(Entry):
         trains_scores: Whether scores train on the objective.
         learns_densities: Whether the density of each layer trains as well.
         multistep: Whether it prunes in rounds in any case.
+        score_perturbation: Radius of the scores' perturbation unless given.
     """
 
     target: Any = None
@@ -49,6 +50,7 @@ class MethodEntry(Entry):
     trains_scores: bool = False
     learns_densities: bool = False
     multistep: bool = False
+    score_perturbation: float = 0.0
 
     def load(self) -> Any:
         """Returns the function that scores start from."""
@@ -83,6 +85,14 @@ METHODS: Registry[MethodEntry] = Registry(
             scores="scaled",
             trains_scores=True,
             learns_densities=True,
+        ),
+        MethodEntry(
+            name="s2ap",
+            help="hydra's scores trained to a flat minimum, by their "
+            "adversarial perturbation (S2AP, Piras et al., 2025)",
+            scores="scaled",
+            trains_scores=True,
+            score_perturbation=0.01,
         ),
         MethodEntry(
             name="lwm",
@@ -207,6 +217,20 @@ RESOURCE = Choice(
     help="What learned densities have to save. By default weights, and flops "
     "where channels or filters are removed.",
 )
+SCORE_PERTURBATION = Fraction(
+    name="score_perturbation",
+    default=None,
+    exclude_upper=True,
+    help="Adversarial perturbation of the scores where they train (S2AP): "
+    "radius relative to the norm of each layer's scores, in [0, 1). A step "
+    "takes a forward and a backward pass more. By default "
+    + ", ".join(
+        f"{entry.score_perturbation:g} for {entry.name}"
+        for entry in METHODS
+        if entry.score_perturbation
+    )
+    + ", none for others.",
+)
 MULTISTEP = Switch(
     name="multistep",
     default=False,
@@ -261,6 +285,7 @@ SETTINGS: tuple[Setting, ...] = (
     GAMMA_STEP,
     # By the granularity, unless it is given.
     dataclasses.replace(RESOURCE, default=None),
+    SCORE_PERTURBATION,
     MULTISTEP,
     SCHEDULE,
     ROUNDS,

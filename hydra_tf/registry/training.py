@@ -142,6 +142,31 @@ NUM_STEPS_RAMP = Fraction(
 )
 # How the attacks of training are made cheaper.
 ATTACK = (WARM_START, NUM_STEPS_RAMP)
+WEIGHT_AVERAGING = Fraction(
+    name="weight_averaging",
+    default=0.0,
+    exclude_upper=True,
+    help="Decay of an exponential moving average of the weights, in [0, 1), "
+    "such as 0.99: validation measures the average, and a phase ends with it. "
+    "With 0 there is none.",
+)
+WEIGHT_PERTURBATION = Fraction(
+    name="weight_perturbation",
+    default=0.0,
+    exclude_upper=True,
+    help="Adversarial weight perturbation (AWP) where weights train: radius "
+    "relative to the norm of each kernel, in [0, 1), such as 0.005 for trades "
+    "and 0.01 for madry. A step takes a forward and a backward pass more. With "
+    "0 there is none.",
+)
+PERTURBATION_WARMUP = Count(
+    name="perturbation_warmup",
+    default=0,
+    help="Epochs of each phase before --weight_perturbation and "
+    "--score_perturbation begin.",
+)
+# What training does with the weights beside the optimiser's step.
+WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
 # How a phase is computed, which leaves its result as it is up to rounding.
 STRATEGY = Choice(
     name="strategy",

@@ -5,6 +5,7 @@ from hydra_tf.schedules import LinearRamp
 from hydra_tf.schedules import Ramp
 from hydra_tf.schedules import SmoothedRamp
 from hydra_tf.training.attack_settings import AttackSettings
+from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.harp import Compression
@@ -18,6 +19,7 @@ from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.optimizers import SGD
 from hydra_tf.training.optimizers import Adam
 from hydra_tf.training.optimizers import RMSprop
+from hydra_tf.training.perturbation import Perturbation
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.precision import with_precision
@@ -44,6 +46,7 @@ __all__ = [
     "IntervalWeight",
     "LinearRamp",
     "OptimizerSettings",
+    "Perturbation",
     "Phase",
     "PhaseCheckpoints",
     "Pruned",
@@ -53,6 +56,7 @@ __all__ = [
     "SmoothedRamp",
     "StepRate",
     "TrainedScores",
+    "WeightAverage",
     "learning_rate",
     "make_strategy",
     "peak_learning_rate",

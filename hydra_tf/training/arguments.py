@@ -14,7 +14,9 @@ from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import check_objective
 from hydra_tf.registry.training import SEED
+from hydra_tf.registry.training import WEIGHT_AVERAGING
 from hydra_tf.training.harp import Compression
+from hydra_tf.training.perturbation import Perturbation
 
 
 def check_network(network: Any) -> None:
@@ -70,6 +72,21 @@ def check_arguments(
             f"Received: {compression!r}"
         )
     objective.check_network(network)
+
+
+def check_weights(weight_averaging: Any, perturbation: Any) -> None:
+    """Raises `InputError` if average or perturbation of weights are wrong.
+
+    Args:
+        weight_averaging: See `RobustModel`.
+        perturbation: See there.
+    """
+    WEIGHT_AVERAGING.check(weight_averaging)
+    if not (perturbation is None or isinstance(perturbation, Perturbation)):
+        raise InputError(
+            "`perturbation` must be a hydra_tf.training.Perturbation. "
+            f"Received: {perturbation!r}"
+        )
 
 
 def check_trains(network: keras.Model) -> None:

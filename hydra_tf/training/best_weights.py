@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -28,8 +29,8 @@ class BestWeights(keras.callbacks.Callback):
     the last weights stay, and `hydra_tf.settle_densities` cuts what is above
     the target.
 
-    Weights are those of the network alone; the optimiser keeps its state of
-    the last epoch.
+    Weights are those of the network alone, averaged where the model averages
+    them; the optimiser keeps its state of the last epoch.
 
     Args:
         monitor: Name of the log to compare, larger is better. By default
@@ -94,9 +95,10 @@ class BestWeights(keras.callbacks.Callback):
         ):
             self.epoch = epoch
             self._figures = found
-            self._weights = [
-                np.array(weight) for weight in self._network().weights
-            ]
+            with self._averaged():
+                self._weights = [
+                    np.array(weight) for weight in self._network().weights
+                ]
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -109,6 +111,9 @@ class BestWeights(keras.callbacks.Callback):
             self._network().weights, self._weights, strict=True
         ):
             weight.assign(value)
+        average = getattr(self.model, "weight_average", None)
+        if average is not None:
+            average.restart()
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns what a later `set_state` needs, as arrays by name.
@@ -168,6 +173,11 @@ class BestWeights(keras.callbacks.Callback):
         if self._is_eligible is not None:
             return bool(self._is_eligible())
         return bool(getattr(self.model, "target_reached", True))
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which weights are those that were measured."""
+        averaged = getattr(self.model, "averaged", contextlib.nullcontext)
+        return averaged()
 
     def _network(self) -> Any:
         return getattr(self.model, "network", self.model)

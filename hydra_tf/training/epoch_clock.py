@@ -72,6 +72,20 @@ class EpochTurns(keras.callbacks.Callback):
         self._told = model
         self._steps: int | None = None
 
+    def before(self, callbacks: Any) -> Any:
+        """Returns the callbacks of `fit` with this one as the first.
+
+        The user's own may read schedules in their turn.
+
+        Args:
+            callbacks: What `fit` was given.
+        """
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            self.set_params(callbacks.params)
+            callbacks.callbacks.insert(0, self)
+            return callbacks
+        return [self, *keras.tree.flatten(callbacks or [])]
+
     def on_train_begin(self, logs=None):
         self._steps = (self.params or {}).get("steps")
 

@@ -25,6 +25,7 @@ from hydra_tf.pruning.scores import first_batch
 from hydra_tf.pruning.scores import init_scores
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.optimizers import SGD
+from hydra_tf.training.perturbation import Perturbation
 from hydra_tf.training.robust_model import RobustModel
 
 # That of Keras, for arrays.
@@ -63,6 +64,7 @@ class TrainedScores:
         gamma_step: Float > 0, see `hydra_tf.training.Compression`.
         resource: `"weights"` or `"flops"`, likewise.
         train_normalization: As for `hydra_tf.set_phase`.
+        score_perturbation: Float in [0, 1), see `Perturbation.scores`.
         callbacks: Function without arguments that returns the Keras callbacks
             of one round.
         seed: Integer from 0 to 2**31 - 1. A round's noise depends on it and
@@ -105,6 +107,7 @@ class TrainedScores:
         gamma_step: float = 0.01,
         resource: str = "weights",
         train_normalization: bool = True,
+        score_perturbation: float = 0.0,
         callbacks: Callable[[], list[keras.callbacks.Callback]] | None = None,
         seed: int = 0,
         verbose: Any = 0,
@@ -131,6 +134,11 @@ class TrainedScores:
         self._gamma_step = gamma_step
         self._resource = resource
         self._train_normalization = train_normalization
+        self._perturbation = (
+            Perturbation(scores=score_perturbation)
+            if score_perturbation
+            else None
+        )
         self._callbacks = callbacks
         self._seed = seed
         self._verbose = verbose
@@ -188,6 +196,7 @@ class TrainedScores:
             model,
             self._objective,
             compression=compression,
+            perturbation=self._perturbation,
             seed=self._round_seed(density),
         )
         robust.compile(keras.optimizers.deserialize(self._optimizer))

@@ -18,6 +18,7 @@ from hydra_tf.registry import training as registry
 from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
+from hydra_tf.training.perturbation import Perturbation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,13 @@ class Phase:
             than its network: multi-step pruning, learned densities.
         seed: Integer >= 0.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        weight_averaging: Float in [0, 1), decay of a moving average of the
+            weights, which validation measures and the phase ends with; 0 for
+            none.
+        weight_perturbation: Float in [0, 1), radius of `Perturbation.weights`
+            where the phase trains weights; 0 for none. Scores that train are
+            perturbed as `pruning` says.
+        perturbation_warmup: Integer >= 0, epochs before perturbations begin.
         select: `"last"` or `"best"`: the epoch that the phase ends with; the
             best needs images to validate by.
         validation_attack: The objective whose `perturb` attacks in validation;
@@ -42,8 +50,8 @@ class Phase:
             data.
 
     Raises:
-        InputError: If an argument is out of range, or the warm-up is as long
-            as the phase.
+        InputError: If an argument is out of range, or a warm-up is as long as
+            the phase.
     """
 
     name: str
@@ -53,6 +61,9 @@ class Phase:
     pruning: Any = None
     seed: int = 0
     precision: str = "float32"
+    weight_averaging: float = 0.0
+    weight_perturbation: float = 0.0
+    perturbation_warmup: int = 0
     select: str = "last"
     validation_attack: Objective | None = None
     attacks: AttackSettings = AttackSettings()
@@ -65,6 +76,8 @@ class Phase:
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
+        for setting in registry.WEIGHTS:
+            setting.check(getattr(self, setting.name))
         _check_attack(self.validation_attack)
         self.attacks.check(self.objective)
         if self.pruning is not None and not isinstance(
@@ -75,6 +88,11 @@ class Phase:
                 f"Received: pruning={self.pruning!r}"
             )
         self.optimizer.check(self.name, self.epochs)
+        if self.perturbation and self.perturbation_warmup >= self.epochs:
+            raise InputError(
+                f"`perturbation_warmup`={self.perturbation_warmup} must be "
+                f"less than the {self.epochs} epochs of the {self.name} phase"
+            )
 
     @property
     def multistep(self) -> bool:
@@ -93,6 +111,28 @@ class Phase:
         """Whether the phase is one of a pruning method that is known."""
         return self.name == "prune" and self.pruning is not None
 
+    @property
+    def trains(self) -> str:
+        """What trains, as the phase of the masked layers says it."""
+        # Rounds train the weights that are left, as finetuning does.
+        return "finetune" if self.multistep else self.name
+
+    @property
+    def perturbation(self) -> Perturbation | None:
+        """What perturbs the weights or the scores that train, if anything."""
+        weights = scores = 0.0
+        if self.trains != "prune":
+            weights = self.weight_perturbation
+        elif self.prunes and self.pruning.trains_scores:
+            scores = self.pruning.score_perturbation
+        if not self.epochs or not (weights or scores):
+            return None
+        return Perturbation(
+            weights=weights,
+            scores=scores,
+            warmup_epochs=self.perturbation_warmup,
+        )
+
     def record(self) -> dict[str, Any]:
         """Returns what determines the result, by name."""
         record: dict[str, Any] = {
@@ -105,6 +145,13 @@ class Phase:
             record |= _describe(self.objective)
             record["select"] = self.select
             record |= self.attacks.record()
+            record["weight_averaging"] = self.weight_averaging
+            record["weight_perturbation"] = (
+                0.0 if self.trains == "prune" else self.weight_perturbation
+            )
+            record["perturbation_warmup"] = (
+                self.perturbation_warmup if self.perturbation else 0
+            )
             if self.validation_attack is not None:
                 record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:
@@ -120,11 +167,31 @@ class Phase:
             return
         pruning_methods.set_phase(
             network,
-            # Rounds train the weights that are left, as finetuning does.
-            "finetune" if self.multistep else self.name,
+            self.trains,
             train_normalization=getattr(
                 self.pruning, "train_normalization", True
             ),
+        )
+
+
+def check_perturbed(*phases: Phase) -> None:
+    """Raises `InputError` if no phase reads what it has of a perturbation.
+
+    Args:
+        *phases: The phases of one course, with the same arguments.
+    """
+    used = [phase.perturbation for phase in phases if phase.perturbation]
+    given = phases[0]
+    if given.weight_perturbation and not any(each.weights for each in used):
+        raise InputError(
+            f"`weight_perturbation`={given.weight_perturbation:g} has no "
+            "effect: no weights train; scores are perturbed by "
+            "`score_perturbation`"
+        )
+    if given.perturbation_warmup and not used:
+        raise InputError(
+            f"`perturbation_warmup`={given.perturbation_warmup} has no effect "
+            "without `weight_perturbation` or `score_perturbation`"
         )
 
 

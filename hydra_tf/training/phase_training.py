@@ -161,8 +161,10 @@ class PhaseTraining:
                         shuffle=False,
                         verbose=0,
                     )
+        # Also where all epochs were done before.
+        if model.weight_average is not None:
+            model.weight_average.take()
         if best is not None:
-            # Also where all epochs were done before.
             best.restore()
         if network is not result:
             copy_weights(network, result)
@@ -188,6 +190,8 @@ class PhaseTraining:
             warm_start=batch_size_of(self._data)
             if phase.attacks.warm_start
             else None,
+            weight_averaging=phase.weight_averaging,
+            perturbation=phase.perturbation,
         )
         model.checks_data = False  # `train_phase` has.
         model.compile(
@@ -225,10 +229,13 @@ class PhaseTraining:
             *model.network.variables,
             *model.optimizer.variables,
         ]
-        if model.compression_state is not None:
-            self._variables += model.compression_state.variables
-        if model.warm_start_state is not None:
-            self._variables += model.warm_start_state.variables
+        for state in (
+            model.compression_state,
+            model.warm_start_state,
+            model.weight_average,
+        ):
+            if state is not None:
+                self._variables += state.variables
         kept = self._kept
         if kept is None or not kept.state.is_file():
             return 0

@@ -16,11 +16,14 @@ from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.registry.methods import METHOD
 from hydra_tf.registry.training import OPTIMIZER_NAME
+from hydra_tf.registry.training import PERTURBATION_WARMUP
 from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
 from hydra_tf.registry.training import PRECISION
 from hydra_tf.registry.training import SEED
 from hydra_tf.registry.training import SELECT
+from hydra_tf.registry.training import WEIGHT_AVERAGING
+from hydra_tf.registry.training import WEIGHT_PERTURBATION
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.attack_settings import AttackSettings
@@ -28,6 +31,7 @@ from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
+from hydra_tf.training.phase import check_perturbed
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.train_data import as_train_data
@@ -64,6 +68,9 @@ def prune(
     finetune_learning_rate: float | None = None,
     seed: int = SEED.default,
     precision: str = PRECISION.default,
+    weight_averaging: float = WEIGHT_AVERAGING.default,
+    weight_perturbation: float = WEIGHT_PERTURBATION.default,
+    perturbation_warmup: int = PERTURBATION_WARMUP.default,
     validation: Any = None,
     select: str = SELECT.default,
     folder: str | os.PathLike | None = None,
@@ -87,8 +94,8 @@ def prune(
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
-        method: `"hydra"`, `"harp"`, `"lwm"`, `"lwm_multistep"`, `"random"`,
-            `"snip"`, or `package.module:name` of one's own.
+        method: `"hydra"`, `"harp"`, `"s2ap"`, `"lwm"`, `"lwm_multistep"`,
+            `"random"`, `"snip"`, or `package.module:name` of one's own.
         prune_epochs: Integer >= 0, above 0 for methods that train scores.
         finetune_epochs: Integer >= 0.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
@@ -98,6 +105,12 @@ def prune(
         finetune_learning_rate: Likewise.
         seed: Integer >= 0 from which all random numbers follow.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        weight_averaging: Float in [0, 1), decay of a moving average of the
+            weights that each phase ends with; 0 for none.
+        weight_perturbation: Float in [0, 1), relative radius of an adversarial
+            perturbation of the weights where they train (AWP); 0 for none.
+        perturbation_warmup: Integer >= 0, epochs of each phase before
+            perturbations of weights and scores begin.
         validation: Images and labels that do not train, on which the network is
             measured after every epoch; as for `run_phase`.
         select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
@@ -153,9 +166,13 @@ def prune(
             pruning=pruning,
             seed=seed,
             precision=precision,
+            weight_averaging=weight_averaging,
+            weight_perturbation=weight_perturbation,
+            perturbation_warmup=perturbation_warmup,
             select=select,
             attacks=AttackSettings(**of_attacks),
         )
+    check_perturbed(*phases.values())
     check_validation(validation, train, select)
     data = as_train_data(train, seed)
     check_train_data(data, model, objective)

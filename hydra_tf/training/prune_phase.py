@@ -94,6 +94,7 @@ def rounds_of(
             gamma_step=pruning.gamma_step,
             resource=pruning.resource,
             train_normalization=pruning.train_normalization,
+            score_perturbation=pruning.score_perturbation,
             callbacks=callbacks,
             seed=seed,
         )

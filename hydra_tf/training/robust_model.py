@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -14,23 +15,30 @@ from hydra_tf.keras_internals import update_compiled_metrics
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
-from hydra_tf.objectives.base import loss_seed
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.arguments import check_trains
+from hydra_tf.training.arguments import check_weights
 from hydra_tf.training.attacking import attacked
+from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_data
 from hydra_tf.training.batch import labels_named
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
+from hydra_tf.training.forward import Pass
+from hydra_tf.training.forward import backward
+from hydra_tf.training.forward import logits_of
+from hydra_tf.training.forward import loss_and_total
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
+from hydra_tf.training.made_for import MadeFor
+from hydra_tf.training.perturbation import Perturbation
 from hydra_tf.training.precision import policy_of
 from hydra_tf.training.running_statistics import merge_running_statistics
 from hydra_tf.training.step_logs import StepLogs
@@ -73,11 +81,17 @@ class RobustModel(keras.Model):
             learns its densities (`ht.learn_densities`), or `None`.
         warm_start: Integer >= 1, images of a (global) batch, for attacks that
             start from the perturbations of the batch before; or `None`.
+        weight_averaging: Float in [0, 1), the decay of an exponential moving
+            average of the weights, which `evaluate` and `predict` use; 0 for
+            none. `weight_average.take()` gives it to the network for good.
+        perturbation: A `hydra_tf.training.Perturbation` of weights or scores
+            (AWP, S2AP), or `None`.
 
     Attributes:
         compression_state: Its gamma, a layer with variables that are saved
             with the model; `None` without compression.
         warm_start_state: The perturbations, a layer as well; or `None`.
+        weight_average: A `WeightAverage`, likewise; `None` without one.
         checks_data: Whether `fit` looks at arrays, and at the first batch of a
             dataset, before it begins.
 
@@ -105,11 +119,14 @@ class RobustModel(keras.Model):
         seed: int = 0,
         compression: Compression | None = None,
         warm_start: int | None = None,
+        weight_averaging: float = 0.0,
+        perturbation: Perturbation | None = None,
         **kwargs: Any,
     ) -> None:
         check_network(network)
         super().__init__(**{"dtype": policy_of(network), **kwargs})
         check_arguments(network, objective, attack, seed, compression)
+        check_weights(weight_averaging, perturbation)
         connect_channels(network)
         self.network = network
         self.objective = objective
@@ -122,6 +139,13 @@ class RobustModel(keras.Model):
             self.compression_state = CompressionState(compression)
         self.warm_start = warm_start
         self.warm_start_state = WarmStart.of(self)
+        self.perturbation = perturbation
+        self._perturbs = perturbation is not None and perturbation.begins(0)
+        self.weight_average: WeightAverage | None = None
+        if weight_averaging:
+            self.weight_average = WeightAverage(weight_averaging)
+            if network.built:
+                self.weight_average.watch(network)
         more_figures = () if compression is None else COMPRESSION_FIGURES
         self._step_logs = StepLogs(
             objective.term_names,
@@ -129,8 +153,7 @@ class RobustModel(keras.Model):
             is_attacked=objective.perturbs or attack is not None,
         )
         self._clock = EpochClock()
-        # Phases of the masked layers that each function was made for.
-        self._made_for: dict[str, Any] = {}
+        self._made_for = MadeFor(network)
         self.built = network.built
 
     def build(self, input_shape: Any) -> None:
@@ -172,9 +195,7 @@ class RobustModel(keras.Model):
                 "replicas: Keras 3 cannot run several steps at once there. "
                 f"Received: steps_per_execution={self.steps_per_execution}"
             )
-        self._made_for.clear()
-        if self.network.built:
-            self._made_for["train"] = self._trained()
+        self._made_for.compiled()
         self.freeze_pruned_weights()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -201,13 +222,8 @@ class RobustModel(keras.Model):
             )
 
     def make_train_function(self, force: bool = False) -> Any:
-        trained = self._trained()
         check_trains(self.network)
-        if self._made_for.setdefault("train", trained) != trained:
-            raise InputError(
-                "what trains has changed since compile(), by set_phase or "
-                "`trainable`: call compile() again"
-            )
+        self._made_for.check_trained()
         if self.train_function is None:
             optimizer = self.optimizer
             if self.network.built and not optimizer.built:
@@ -217,27 +233,19 @@ class RobustModel(keras.Model):
             self.freeze_pruned_weights()
             if self.compression_state is not None:
                 self.compression_state.watch(self.network)
+            if self.weight_average is not None:
+                with self.distribute_strategy.scope():
+                    self.weight_average.watch(self.network)
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
-        return super().make_test_function(force or self._outdated("test"))
+        return super().make_test_function(
+            force or self._made_for.outdated("test")
+        )
 
     def make_predict_function(self, force: bool = False) -> Any:
-        return super().make_predict_function(force or self._outdated("predict"))
-
-    def _trained(self) -> tuple[Any, ...]:
-        variables = self.network.trainable_variables
-        return self._phases(), tuple(id(variable) for variable in variables)
-
-    def _phases(self) -> tuple[Any, ...]:
-        return tuple(layer.phase for layer in find_masked(self.network))
-
-    def _outdated(self, function: str) -> bool:
-        """Whether a function was traced when other masks applied."""
-        phases = self._phases()
-        outdated = self._made_for.get(function, phases) != phases
-        self._made_for[function] = phases
-        return outdated
+        outdated = self._made_for.outdated("predict")
+        return super().make_predict_function(force or outdated)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -263,13 +271,7 @@ class RobustModel(keras.Model):
             given = given[:2] if isinstance(given, tuple | list) else [given]
             check_data(self.network, self.objective, *given)
         warn_of_forgotten_steps(self.network)
-        turns = EpochTurns(self)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            turns.set_params(callbacks.params)
-            callbacks.callbacks.insert(0, turns)
-        else:
-            # Before the user's own, which may read schedules in their turn.
-            callbacks = [turns, *keras.tree.flatten(callbacks or [])]
+        callbacks = EpochTurns(self).before(callbacks)
         with labels_named():
             return super().fit(
                 x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
@@ -296,8 +298,12 @@ class RobustModel(keras.Model):
         # Within `fit`, which has looked at it, the argument is Keras' own.
         if not kwargs.get("_use_cached_eval_dataset"):
             check_data(self.network, self.objective, x, y)
-        with labels_named():
+        with labels_named(), self.averaged():
             return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any):
+        with self.averaged():
+            return super().predict(*args, **kwargs)
 
     def start_epoch(
         self, epoch: int, steps_per_epoch: int | None = None
@@ -313,6 +319,16 @@ class RobustModel(keras.Model):
                 batch by batch; without, they stand still until the next call.
         """
         self._clock.start_epoch(epoch, steps_per_epoch)
+        if self.weight_average is not None:
+            self.weight_average.start()
+        if self.perturbation is not None:
+            before, self._perturbs = (
+                self._perturbs,
+                self.perturbation.begins(epoch),
+            )
+            if self._perturbs != before and self.train_function is not None:
+                # Epochs of the warm-up are spared the second pass.
+                self.make_train_function(force=True)
         if self.compression_state is not None:
             self.compression_state.start_epoch(epoch)
 
@@ -337,48 +353,59 @@ class RobustModel(keras.Model):
         state = self.compression_state
         return state is None or state.is_reached()
 
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which the network has its averaged weights.
+
+        Those that `evaluate` and `predict` use. Without `weight_averaging` it
+        changes nothing.
+        """
+        average = self.weight_average
+        return contextlib.nullcontext() if average is None else average.in_use()
+
     def train_step(self, data: Any) -> dict[str, Any]:
         batch = Batch(data)
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
-        epoch = self._clock.now()
-        with (
-            tf.GradientTape() as tape,
-            reuse_effective_kernels(self.network),
-            batch.drawn_by_row(),
-        ):
-            # The attack has tapes of its own; this one only has to reach the
-            # weights through the loss.
-            with tape.stop_recording():
-                perturbed = attacked(
-                    self.objective,
-                    self.network,
-                    batch,
-                    seed,
-                    epoch,
-                    self.warm_start_state,
-                )
-            loss, total = self._loss_and_total(
-                batch, perturbed, training=True, epoch=epoch, seed=seed
-            )
-            if self.compression_state is not None:
-                total += self.compression_state.weighted_loss()
-            # Gradients are summed over replicas.
-            scaled = self.optimizer.scale_loss(total * batch.share)
-            with tape.stop_recording():
-                logits = self._logits(
-                    loss, batch.x, perturbed, self.objective.perturbs
-                )
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
+        with batch.drawn_by_row():
+            done = self._backward(batch, seed)
+            gradients = done.gradients
+            if self.perturbation is not None and self._perturbs:
+                with self.perturbation.applied(
+                    self.network, variables, gradients
+                ):
+                    again = self._backward(batch, seed, done.perturbed)
+                    gradients = again.gradients
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         merge_running_statistics(self.network, batch.share)
+        if self.weight_average is not None:
+            self.weight_average.update()
         self._clock.tick()
+        loss = done.loss
         if self.compression_state is not None:
             figures = {**loss.figures, **self.compression_state.figures()}
             loss = dataclasses.replace(loss, figures=figures)
-        return self._logged(batch, total, loss, logits)
+        return self._logged(batch, done.total, loss, done.logits)
+
+    def _backward(
+        self,
+        batch: Batch,
+        seed: tf.Tensor,
+        perturbed: tf.Tensor | None = None,
+    ) -> Pass:
+        state = self.compression_state
+        return backward(
+            self.network,
+            self.objective,
+            self.optimizer,
+            batch,
+            perturbed,
+            epoch=self._clock.now(),
+            seed=seed,
+            penalty=None if state is None else state.weighted_loss,
+            warm_start=self.warm_start_state,
+        )
 
     def test_step(self, data: Any) -> dict[str, Any]:
         batch = Batch(data)
@@ -386,63 +413,23 @@ class RobustModel(keras.Model):
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
         with reuse_effective_kernels(self.network), batch.drawn_by_row():
             perturbed = attacked(attack, self.network, batch, seed)
-            loss, total = self._loss_and_total(
-                batch, perturbed, training=False, epoch=None, seed=seed
+            loss, total = loss_and_total(
+                self.network,
+                self.objective,
+                batch,
+                perturbed,
+                training=False,
+                epoch=None,
+                seed=seed,
             )
-            logits = self._logits(
+            logits = logits_of(
+                self.network,
                 loss,
                 batch.x,
                 perturbed,
                 "robust_accuracy" in self._step_logs.means,
             )
         return self._logged(batch, total, loss, logits)
-
-    def _loss_and_total(
-        self,
-        batch: Batch,
-        perturbed: tf.Tensor,
-        *,
-        training: bool,
-        epoch: tf.Tensor | None,
-        seed: tf.Tensor,
-    ) -> tuple[Loss, tf.Tensor]:
-        """The objective's loss, and its sum with the network's own losses."""
-        loss = self.objective.losses(
-            self.network,
-            batch.x,
-            batch.y,
-            perturbed,
-            training=training,
-            epoch=epoch,
-            seed=loss_seed(seed),
-        )
-        value = tf.convert_to_tensor(loss.value)
-        if value.shape.rank != 0:
-            raise InputError(
-                "the objective's `loss` must return a scalar, the mean over "
-                f"the batch. Received: shape={value.shape}"
-            )
-        # Those of regularisers and layers, of the last forward pass.
-        every = [value, *self.network.losses]
-        return loss, tf.add_n([tf.cast(each, tf.float32) for each in every])
-
-    def _logits(
-        self, loss: Loss, x: tf.Tensor, perturbed: tf.Tensor, is_attacked: bool
-    ) -> dict[str, tf.Tensor]:
-        """The logits for the accuracies, computed now if the loss did not."""
-        natural, robust = loss.natural_logits, loss.robust_logits
-        is_same = perturbed is x  # As of objectives that attack nothing.
-        if natural is None:
-            natural = robust if is_same else None
-        if natural is None:
-            natural = self.network(x, training=False)
-        if not is_attacked:
-            return {"natural": natural}
-        if robust is None:
-            robust = (
-                natural if is_same else self.network(perturbed, training=False)
-            )
-        return {"natural": natural, "robust": robust}
 
     def _logged(
         self,
@@ -483,6 +470,10 @@ class RobustModel(keras.Model):
             "seed": self.seed,
             "compression": serialize(self.compression),
             "warm_start": self.warm_start,
+            "weight_averaging": 0.0
+            if self.weight_average is None
+            else self.weight_average.decay,
+            "perturbation": serialize(self.perturbation),
         }
 
     @classmethod
@@ -490,8 +481,14 @@ class RobustModel(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> RobustModel:
         config = dict(config)
-        for key in ("network", "objective", "attack", "compression"):
-            # Files of earlier versions have no compression.
+        for key in (
+            "network",
+            "objective",
+            "attack",
+            "compression",
+            "perturbation",
+        ):
+            # Files of earlier versions lack the last two.
             if config.get(key) is not None:
                 config[key] = keras.saving.deserialize_keras_object(
                     config[key], custom_objects=custom_objects

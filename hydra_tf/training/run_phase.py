@@ -23,6 +23,7 @@ from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
+from hydra_tf.training.phase import check_perturbed
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
 from hydra_tf.training.precision import with_precision
@@ -52,6 +53,9 @@ def run_phase(
     weight_decay: float = 1e-4,
     seed: int = 0,
     precision: str = "float32",
+    weight_averaging: float = 0.0,
+    weight_perturbation: float = 0.0,
+    perturbation_warmup: int = 0,
     validation: Any = None,
     validation_attack: Objective | None = None,
     select: str = "last",
@@ -89,7 +93,7 @@ def run_phase(
         epochs: Integer >= 0; 0 leaves the weights as they are.
         folder: Folder that gets `checkpoints/<phase>.*`.
         pruning: A `hydra_tf.pruning.Pruning`; needed in the prune phase for
-            learned densities and multi-step pruning alone.
+            learned densities, perturbed scores and multi-step pruning alone.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.
         learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
@@ -101,6 +105,14 @@ def run_phase(
         weight_decay: Float >= 0.
         seed: Integer >= 0 from which all random numbers of the phase follow.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        weight_averaging: Float in [0, 1), decay of an exponential moving
+            average of the weights, such as 0.99: validation measures the
+            average, and the phase ends with it. 0 for none.
+        weight_perturbation: Float in [0, 1), relative radius of an adversarial
+            perturbation of the weights (AWP) where weights train, such as
+            0.005; see `Perturbation`. 0 for none.
+        perturbation_warmup: Integer >= 0, epochs before perturbations of
+            weights, and those of scores that `pruning` has, begin.
         validation: Images and labels that do not train, given as `train` is,
             such as those of `hydra_tf.data.split_validation`. After every epoch
             the network is measured on them, natural and attacked; the figures
@@ -153,22 +165,28 @@ def run_phase(
         momentum=momentum,
         weight_decay=weight_decay,
     )
-    return train_phase(
-        Phase(
-            name=phase,
-            epochs=epochs,
-            objective=objective,
-            optimizer=chosen,
-            pruning=pruning,
-            seed=seed,
-            precision=precision,
-            select=select,
-            validation_attack=validation_attack,
-            attacks=AttackSettings(
-                warm_start=warm_start, num_steps_ramp=num_steps_ramp
-            ),
-            settings=settings or {},
+    described = Phase(
+        name=phase,
+        epochs=epochs,
+        objective=objective,
+        optimizer=chosen,
+        pruning=pruning,
+        seed=seed,
+        precision=precision,
+        weight_averaging=weight_averaging,
+        weight_perturbation=weight_perturbation,
+        perturbation_warmup=perturbation_warmup,
+        select=select,
+        validation_attack=validation_attack,
+        attacks=AttackSettings(
+            warm_start=warm_start, num_steps_ramp=num_steps_ramp
         ),
+        settings=settings or {},
+    )
+    if epochs:
+        check_perturbed(described)
+    return train_phase(
+        described,
         network,
         train,
         validation=validation,

@@ -8,6 +8,20 @@ import tensorflow as tf
 from hydra_tf.keras_internals import flatten_layers
 
 
+def running_statistics(network: keras.Model) -> list[keras.Variable]:
+    """Returns the moving means and variances of batch normalisation.
+
+    Args:
+        network: Keras model.
+    """
+    return [
+        variable
+        for layer in flatten_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
+
+
 def merge_running_statistics(
     network: keras.Model, share: float | tf.Tensor
 ) -> None:
@@ -20,12 +34,7 @@ def merge_running_statistics(
         share: The part of the global batch that this replica had.
     """
     replica = tf.distribute.get_replica_context()
-    statistics = [
-        variable
-        for layer in flatten_layers(network)
-        if isinstance(layer, keras.layers.BatchNormalization)
-        for variable in (layer.moving_mean, layer.moving_variance)
-    ]
+    statistics = running_statistics(network)
     if replica.num_replicas_in_sync == 1 or not statistics:
         return
     means = replica.all_reduce(

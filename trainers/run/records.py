@@ -131,6 +131,7 @@ def run(
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
         **dataclasses.asdict(settings.attacks),
+        **settings.weights,
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION

@@ -389,6 +389,7 @@ class Experiment:
             pruning=None if name == "pretrain" else self.pruning(method),
             seed=settings.seed,
             precision=settings.model.precision,
+            **settings.weights,
             select=settings.validation.select,
             validation_attack=validation_attack,
             attacks=settings.attacks,

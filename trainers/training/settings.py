@@ -50,6 +50,7 @@ class Settings:
         optimizers: Optimiser of each phase.
         validation: How training is watched.
         attacks: How the attacks of training are made cheaper.
+        weights: How weights are averaged and perturbed.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -67,6 +68,7 @@ class Settings:
     optimizers: dict[str, OptimizerSettings]
     validation: training_flags.ValidationSettings
     attacks: AttackSettings
+    weights: dict[str, Any]
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -155,6 +157,7 @@ def from_flags() -> Settings:
         optimizers=training_flags.optimizers_from_flags(),
         validation=training_flags.validation_from_flags(),
         attacks=training_flags.attacks_from_flags(),
+        weights=training_flags.weights_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,
