@@ -13,6 +13,7 @@ from flags import schedule_flags
 from hydra_tf.registry import attacks
 from hydra_tf.registry import evaluation as registry
 from hydra_tf.registry import methods
+from hydra_tf.registry import training
 from hydra_tf.registry.attacks import ATTACKS
 
 if TYPE_CHECKING:
@@ -70,6 +71,28 @@ def of_pruning(pruning: Pruning) -> list[str]:
     )
     itself = f"--compare={pruning.method}"
     return [*unread, *([itself] * (pruning.method in pruning.compare))]
+
+
+def of_weights(pruning: Pruning, phases: Iterable[str]) -> list[str]:
+    """Returns the flags of perturbations where nothing is perturbed.
+
+    Args:
+        pruning: The pruning of the run.
+        phases: The phases of the run.
+    """
+    phases = set(phases)
+    each = [pruning, *map(pruning.with_method, pruning.compare)]
+    if "prune" not in phases:
+        each = []
+    unread = []
+    if phases <= {"prune"} and not any(one.multistep for one in each):
+        unread.append(training.WEIGHT_PERTURBATION.name)
+    weights = flags.FLAGS[training.WEIGHT_PERTURBATION.name].value
+    if (unread or not weights) and not any(
+        one.trains_scores and one.score_perturbation for one in each
+    ):
+        unread.append(training.PERTURBATION_WARMUP.name)
+    return list(_given(unread))
 
 
 def _given(names: Iterable[str | None]) -> Iterator[str]:

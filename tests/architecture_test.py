@@ -82,6 +82,8 @@ TESTED_BY = {
     "pruning/shrinking/liveness": "pruning/shrinking/shrink",
     "pruning/shrinking/rebuild": "pruning/shrinking/shrink",
     "training/arguments": "training/robust_model",
+    "training/forward": "training/robust_model",
+    "training/made_for": "training/robust_model",
     "training/phase_training": "training/run_phase",
     "training/running_statistics": "training/distribution",
     "flags/image_flags": "flags/data_flags",

@@ -198,7 +198,7 @@ def test_only_trained_methods_train():
     trained = {
         name for name in METHODS.names if parse(f"--method={name}").trains
     }
-    assert trained == {"hydra", "harp", "lwm_multistep"}
+    assert trained == {"hydra", "harp", "s2ap", "lwm_multistep"}
     assert parse("--method=random", "--multistep").trains
 
 

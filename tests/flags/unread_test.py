@@ -27,6 +27,9 @@ from trainers.training import settings
         ("--density=0.3 --allocation=a.json", "--density"),
         ("--density=0.3", ""),
         ("--method=lwm --compare=lwm,random", "--compare=lwm"),
+        ("--weight_perturbation=0.01 --perturbation_warmup=2", ""),
+        ("--method=s2ap --perturbation_warmup=2", ""),
+        ("--perturbation_warmup=2", "--perturbation_warmup"),
     ],
 )
 def test_flags_that_nothing_reads_are_named(arguments, names):
@@ -39,6 +42,14 @@ def parse_unread(arguments, phases=("pretrain", "prune")):
     with flagsaver.flagsaver():
         flags.FLAGS(["binary", "--output_dir=x", *arguments.split()])
         return settings.from_flags().unread(phases)
+
+
+def test_weights_that_do_not_train_are_not_perturbed():
+    flag = "--weight_perturbation=0.01"
+    assert parse_unread(flag, ["prune"]) == [
+        f"no effect in this run: {flag[:21]}"
+    ]
+    assert not parse_unread(f"{flag} --multistep", ["prune"])
 
 
 def test_pretraining_alone_takes_recipes_with_settings_of_pruning():

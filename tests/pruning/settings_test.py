@@ -98,6 +98,18 @@ MISTAKES = {
         {"method": "snip", "learn": "rates"},
         "`learn='rates'`: needs learned densities; pass `method='harp'`",
     ),
+    "perturbed_scores_that_do_not_train": (
+        {"method": "lwm", "score_perturbation": 0.01},
+        "`score_perturbation=0.01`: lwm trains no scores; .*`method='hydra'`",
+    ),
+    "s2ap_without_perturbation": (
+        {"method": "s2ap", "score_perturbation": 0},
+        "`score_perturbation=0`: s2ap perturbs its scores; .*`method='hydra'`",
+    ),
+    "score_perturbation_of_1": (
+        {"score_perturbation": 1},
+        r"`score_perturbation` must be a number in \[0, 1\)",
+    ),
     "rates_above_1": (
         {**HARP, "rates": 1.5},
         r"`rates` must be one of 'uniform', .* a density in \(0, 1\]",
@@ -229,3 +241,15 @@ def test_own_methods_may_get_a_name(monkeypatch):
     METHODS.register("own", help="by scores of one's own")(own_scores)
     assert PruningSettings(method="own").scores == "own"
     assert SCORES.load("own") is own_scores
+
+
+def test_s2ap_is_hydra_with_perturbed_scores():
+    s2ap = PruningSettings(method="s2ap")
+    assert s2ap.trains_scores and s2ap.score_perturbation == 0.01
+    hydra = s2ap.with_method("hydra")
+    assert hydra == PruningSettings()
+    assert hydra.with_method("s2ap") == s2ap
+    assert "score_perturbation" not in s2ap.with_method("lwm").in_use()
+    given = PruningSettings(method="harp", score_perturbation=0.05)
+    for method, radius in (("hydra", 0.05), ("s2ap", 0.05), ("lwm", 0.0)):
+        assert given.with_method(method).score_perturbation == radius

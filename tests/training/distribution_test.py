@@ -42,7 +42,7 @@ def make_robust(
     *,
     normalize=False,
     policy=None,
-    warm_start=None,
+    options=None,
     **kwargs,
 ):
     """Returns a compiled model of the strategy, the same weights each time."""
@@ -60,9 +60,7 @@ def make_robust(
             network = ht.to_masked(network)
             ht.set_density(network, 0.4)
             ht.set_phase(network, phase)
-        robust = ht.RobustModel(
-            network, objective, seed=3, warm_start=warm_start
-        )
+        robust = ht.RobustModel(network, objective, seed=3, **(options or {}))
         optimizer = ht.training.SGD(0.05, momentum=0.9, weight_decay=0.01)
         robust.compile(optimizer, metrics=["accuracy"], **kwargs)
     return robust
@@ -135,7 +133,7 @@ def test_two_replicas_train_like_one_device(phase, objective):
 def test_replicas_start_attacks_where_one_device_would(num_images):
     objective = ht.objectives.FGSM(epsilon=EPSILON)
     models = [
-        make_robust(strategy, "plain", objective, warm_start=4)
+        make_robust(strategy, "plain", objective, options={"warm_start": 4})
         for strategy in (one_device(), two_replicas())
     ]
     assert_same_training(*models, num_images)
@@ -202,6 +200,21 @@ def test_replicas_draw_what_one_device_would(objective, phase, num_images):
         make_robust(one_device(), phase, objective()),
         make_robust(two_replicas(), phase, objective()),
         num_images,
+    )
+
+
+def test_replicas_average_and_perturb_weights_alike():
+    options = {
+        "weight_averaging": 0.5,
+        "perturbation": ht.training.Perturbation(weights=0.1),
+    }
+    assert_same_training(
+        *(
+            make_robust(
+                strategy, "finetune", ht.objectives.Natural(), options=options
+            )
+            for strategy in (two_replicas(), one_device())
+        )
     )
 
 

@@ -129,6 +129,7 @@ class Settings:
         names += unread.of_evaluation(self.evaluation)
         if "prune" in phases:
             names += unread.of_pruning(self.pruning)
+        names += unread.of_weights(self.pruning, phases)
         if not names:
             return []
         return [f"no effect in this run: {', '.join(names)}"]
