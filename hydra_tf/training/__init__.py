@@ -12,6 +12,7 @@ from hydra_tf.training.harp import Compression
 from hydra_tf.training.learning_rates import ConstantRate
 from hydra_tf.training.learning_rates import CosineRate
 from hydra_tf.training.learning_rates import EpochSchedule
+from hydra_tf.training.learning_rates import OneCycleRate
 from hydra_tf.training.learning_rates import StepRate
 from hydra_tf.training.learning_rates import learning_rate
 from hydra_tf.training.multistep import TrainedScores
@@ -45,6 +46,7 @@ __all__ = [
     "Execution",
     "IntervalWeight",
     "LinearRamp",
+    "OneCycleRate",
     "OptimizerSettings",
     "Perturbation",
     "Phase",

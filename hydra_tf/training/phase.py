@@ -43,6 +43,8 @@ class Phase:
         perturbation_warmup: Integer >= 0, epochs before perturbations begin.
         select: `"last"` or `"best"`: the epoch that the phase ends with; the
             best needs images to validate by.
+        patience: Integer >= 0; above 0 the phase stops early once so many
+            epochs in a row were no better, and ends with the best.
         validation_attack: The objective whose `perturb` attacks in validation;
             by default `hydra_tf.training.validation_attack` of `objective`.
         attacks: How the attacks of its steps are made cheaper.
@@ -65,6 +67,7 @@ class Phase:
     weight_perturbation: float = 0.0
     perturbation_warmup: int = 0
     select: str = "last"
+    patience: int = 0
     validation_attack: Objective | None = None
     attacks: AttackSettings = AttackSettings()
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -76,6 +79,7 @@ class Phase:
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
+        registry.PATIENCE.check(self.patience)
         for setting in registry.WEIGHTS:
             setting.check(getattr(self, setting.name))
         _check_attack(self.validation_attack)
@@ -93,6 +97,11 @@ class Phase:
                 f"`perturbation_warmup`={self.perturbation_warmup} must be "
                 f"less than the {self.epochs} epochs of the {self.name} phase"
             )
+
+    @property
+    def selects_best(self) -> bool:
+        """Whether the phase ends with its best epoch on the validation data."""
+        return self.select == "best" or self.patience > 0
 
     @property
     def multistep(self) -> bool:
@@ -143,7 +152,8 @@ class Phase:
         }
         if self.epochs:
             record |= _describe(self.objective)
-            record["select"] = self.select
+            record["select"] = "best" if self.selects_best else "last"
+            record["patience"] = self.patience
             record |= self.attacks.record()
             record["weight_averaging"] = self.weight_averaging
             record["weight_perturbation"] = (

@@ -16,6 +16,7 @@ from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.registry.methods import METHOD
 from hydra_tf.registry.training import OPTIMIZER_NAME
+from hydra_tf.registry.training import PATIENCE
 from hydra_tf.registry.training import PERTURBATION_WARMUP
 from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
@@ -73,6 +74,7 @@ def prune(
     perturbation_warmup: int = PERTURBATION_WARMUP.default,
     validation: Any = None,
     select: str = SELECT.default,
+    patience: int = PATIENCE.default,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -115,6 +117,8 @@ def prune(
             measured after every epoch; as for `run_phase`.
         select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
             the best one on `validation`.
+        patience: Integer >= 0; above 0 a phase stops early once so many epochs
+            in a row were no better on `validation`, as for `run_phase`.
         folder: Folder that keeps the state of training after every epoch. The
             same call made again resumes there, with equal results.
         overwrite: Whether to start again in a folder that holds something.
@@ -170,10 +174,11 @@ def prune(
             weight_perturbation=weight_perturbation,
             perturbation_warmup=perturbation_warmup,
             select=select,
+            patience=patience,
             attacks=AttackSettings(**of_attacks),
         )
     check_perturbed(*phases.values())
-    check_validation(validation, train, select)
+    check_validation(validation, train, select, patience)
     data = as_train_data(train, seed)
     check_train_data(data, model, objective)
     if validation is not None:

@@ -59,6 +59,7 @@ def run_phase(
     validation: Any = None,
     validation_attack: Objective | None = None,
     select: str = "last",
+    patience: int = 0,
     warm_start: bool = False,
     num_steps_ramp: float = 0.0,
     strategy: str | tf.distribute.Strategy | None = None,
@@ -98,7 +99,7 @@ def run_phase(
             has its own settings.
         learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
             SGD (0.01 to finetune), else 0.001 (0.0001).
-        lr_schedule: `"cosine"`, `"step"` or `"constant"`.
+        lr_schedule: `"cosine"`, `"one_cycle"`, `"step"` or `"constant"`.
         warmup_epochs: Integer >= 0, epochs before the schedule begins.
         warmup_learning_rate: Float > 0, by default a tenth of the peak.
         momentum: Float in [0, 1].
@@ -123,6 +124,10 @@ def run_phase(
         select: `"last"` or `"best"`, the epoch whose weights the phase ends
             with: best by certified, else robust accuracy on `validation`, where
             several rounds prune among those of the final density.
+        patience: Integer >= 0. Above 0 the phase stops early once so many
+            epochs in a row were no better on `validation`, and ends with the
+            best; `select` is `"best"` then. Epochs of a ramp of the objective,
+            and those before the target density, are not among them.
         warm_start: Whether attacks start from the perturbations of the batch
             before, so that fewer steps do.
         num_steps_ramp: Float in [0, 1], share of the epochs in which the steps
@@ -177,6 +182,7 @@ def run_phase(
         weight_perturbation=weight_perturbation,
         perturbation_warmup=perturbation_warmup,
         select=select,
+        patience=patience,
         validation_attack=validation_attack,
         attacks=AttackSettings(
             warm_start=warm_start, num_steps_ramp=num_steps_ramp
@@ -229,7 +235,7 @@ def train_phase(
     Returns:
         The trained network, in float32.
     """
-    check_validation(validation, train, phase.select)
+    check_validation(validation, train, phase.select, phase.patience)
     if history is None:
         history = []
     execution = execution or Execution()

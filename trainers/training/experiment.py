@@ -391,6 +391,7 @@ class Experiment:
             precision=settings.model.precision,
             **settings.weights,
             select=settings.validation.select,
+            patience=settings.validation.patience,
             validation_attack=validation_attack,
             attacks=settings.attacks,
             settings=settings.record(name, epochs) | dict(start or {}),
