@@ -141,8 +141,8 @@ WARM_START = Switch(
     name="warm_start",
     default=False,
     help="Whether the attack of a training step starts from the perturbations "
-    "of the batch before, in place of fresh noise, so that fewer steps do "
-    "(madry, trades, mart, fgsm).",
+    "of the batch before, in place of fresh noise: a guard against overfitting "
+    "to attacks of one or two steps (madry, trades, mart, fgsm).",
 )
 NUM_STEPS_RAMP = Fraction(
     name="num_steps_ramp",

@@ -17,7 +17,7 @@ class AttackSettings:
 
     Args:
         warm_start: Whether attacks start from the perturbations of the batch
-            before, so that fewer steps do; see `hydra_tf.training.WarmStart`.
+            before.
         num_steps_ramp: Float in [0, 1], share of the epochs in which the steps
             of an attack grow from 1 to the objective's `num_steps`; 0 for all
             from the beginning.

@@ -129,7 +129,7 @@ def run_phase(
             best; `select` is `"best"` then. Epochs of a ramp of the objective,
             and those before the target density, are not among them.
         warm_start: Whether attacks start from the perturbations of the batch
-            before, so that fewer steps do.
+            before, a guard against overfitting to one or two steps.
         num_steps_ramp: Float in [0, 1], share of the epochs in which the steps
             of an attack grow from 1 to the objective's `num_steps`.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a

@@ -25,11 +25,10 @@ _BATCH_SIZE = Count(name="warm_start", help="", lower=1)
 class WarmStart(keras.Layer):
     """The perturbations of the last batch, from which the next attack starts.
 
-    An attack of one or two steps that starts from them is about as strong as
-    one of several from noise, and does not overfit as single steps do. Image i
-    of a batch starts from the perturbation of image i of the batch before,
-    whatever that shows: no image has to be recognised, so that they may be
-    augmented, streamed and shuffled.
+    A guard against catastrophic overfitting to attacks of one or two steps.
+    Image i of a batch starts from the perturbation of image i of the batch
+    before, whatever that shows: no image has to be recognised, so that they may
+    be augmented, streamed and shuffled.
 
     A layer, so that what it knows is saved with the model that trains. On
     several replicas it holds the perturbations of the global batch: training
