@@ -11,6 +11,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 
 if TYPE_CHECKING:
+    from hydra_tf.training import AttackSettings
     from hydra_tf.training import Execution
     from hydra_tf.training import OptimizerSettings
 
@@ -24,6 +25,7 @@ _SELECT = define(registry.SELECT)
 _PATIENCE = define(registry.PATIENCE)
 _WEIGHTS = define_all(registry.WEIGHTS)
 _SEED = define(registry.SEED)
+_ATTACK = define_all(registry.ATTACK)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
 
@@ -74,6 +76,15 @@ def validation_from_flags() -> ValidationSettings:
             "training images to compare epochs by, such as 0.1"
         )
     return ValidationSettings(fraction, select, patience)
+
+
+def attacks_from_flags() -> AttackSettings:
+    """Returns how the attacks of training are made cheaper."""
+    from hydra_tf.training import AttackSettings
+
+    return AttackSettings(
+        **{name: flag.value for name, flag in _ATTACK.items()}
+    )
 
 
 def weights_from_flags() -> dict[str, float]:

@@ -42,7 +42,9 @@ class Objective:
     from which `get_config` reads them; registered with
     `keras.saving.register_keras_serializable` it can be saved within a model.
     Where an objective draws random numbers, `perturb` or `losses` has a keyword
-    that takes them instead: `start` or `noise`, and `drawn`.
+    that takes them instead: `start` or `noise`, and `drawn`. A `perturb` with
+    the keyword `start` can be warm-started, and one with `epoch` is told where
+    training is, as `losses` is.
 
     Example:
         ```python

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.adversarial import AdversarialObjective
 from hydra_tf.registry.objectives import RANDOM_START
+from hydra_tf.schedules import Schedule
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -21,7 +24,7 @@ class Madry(AdversarialObjective):
         epsilon: Float >= 0, radius of the ball.
         step_size: Float >= 0, or None: `epsilon / 4` for Linf, and
             `2 * epsilon / num_steps` for L2.
-        num_steps: Integer >= 0, number of steps.
+        num_steps: Integer >= 0 or schedule, number of steps.
         threat_model: `"linf"` or `"l2"`.
         random_start: Whether the attack starts uniformly within the ball,
             clipped to the image range, rather than at the image.
@@ -40,7 +43,7 @@ class Madry(AdversarialObjective):
         *,
         epsilon: float = 8 / 255,
         step_size: float | None = None,
-        num_steps: int = 10,
+        num_steps: int | Schedule = 10,
         threat_model: str = "linf",
         random_start: bool = True,
         clip: tuple[float, float] | None = (0.0, 1.0),
@@ -61,6 +64,7 @@ class Madry(AdversarialObjective):
         y: tf.Tensor,
         seed: Seed = None,
         start: tf.Tensor | None = None,
+        epoch: Any = None,
     ) -> tf.Tensor:
         """Returns attacked images; `start` replaces the random start."""
         return self.attack(
@@ -71,4 +75,5 @@ class Madry(AdversarialObjective):
             start=start,
             random_start=self.random_start,
             seed=seed,
+            epoch=epoch,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from hydra_tf.attacks.logits import Model
@@ -10,6 +12,7 @@ from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import normal_like
 from hydra_tf.objectives.adversarial import AdversarialObjective
 from hydra_tf.registry.objectives import BETA
+from hydra_tf.schedules import Schedule
 
 # At the images themselves the gradient of the divergence is zero.
 _START_DEVIATION = 0.001
@@ -25,7 +28,7 @@ class RegularizedObjective(AdversarialObjective):
         epsilon: Float >= 0, radius of the ball.
         step_size: Float >= 0, or None: `epsilon / 4` for Linf, and
             `2 * epsilon / num_steps` for L2.
-        num_steps: Integer >= 0, number of steps.
+        num_steps: Integer >= 0 or schedule, number of steps.
         threat_model: `"linf"` or `"l2"`.
         clip: Least and largest value of a pixel, which the images are checked
             against and perturbed ones clipped to; `None` for no limits.
@@ -43,7 +46,7 @@ class RegularizedObjective(AdversarialObjective):
         beta: float = 6.0,
         epsilon: float = 8 / 255,
         step_size: float | None = None,
-        num_steps: int = 10,
+        num_steps: int | Schedule = 10,
         threat_model: str = "linf",
         clip: tuple[float, float] | None = (0.0, 1.0),
     ):
@@ -63,10 +66,13 @@ class RegularizedObjective(AdversarialObjective):
         y: tf.Tensor,
         seed: Seed = None,
         start: tf.Tensor | None = None,
+        epoch: Any = None,
     ) -> tf.Tensor:
         """Returns attacked images; `start` replaces the random start."""
         if start is None:
             x = tf.convert_to_tensor(x)
             noise = normal_like(x, as_seed(seed))
             start = tf.cast(x, tf.float32) + _START_DEVIATION * noise
-        return self.attack(model, x, y, loss=self.attack_loss, start=start)
+        return self.attack(
+            model, x, y, loss=self.attack_loss, start=start, epoch=epoch
+        )

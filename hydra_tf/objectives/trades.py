@@ -32,7 +32,7 @@ class TRADES(RegularizedObjective):
         epsilon: Float >= 0, radius of the ball.
         step_size: Float >= 0, or None: `epsilon / 4` for Linf, which is 2/255
             for the default epsilon, and `2 * epsilon / num_steps` for L2.
-        num_steps: Integer >= 0, number of steps.
+        num_steps: Integer >= 0 or schedule, number of steps.
         threat_model: `"linf"` or `"l2"`.
         clip: Least and largest value of a pixel, which the images are checked
             against and perturbed ones clipped to; `None` for no limits.

@@ -64,6 +64,13 @@ RANDOM_START = Switch(
     default=True,
     help="Whether the attack starts uniformly within the ball.",
 )
+NOISE_MAGNITUDE = Number(
+    name="noise_magnitude",
+    default=0.0,
+    lower=0,
+    help="Uniform noise before the step of fgsm, in units of --epsilon; what "
+    "the step reaches is then not projected (N-FGSM, which has 2). 0 for none.",
+)
 BETA = Number(
     name="beta",
     default=6.0,
@@ -174,6 +181,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
                 ),
                 THREAT_MODEL,
                 dataclasses.replace(RANDOM_START, default=False),
+                NOISE_MAGNITUDE,
                 CLIP,
             ),
         ),

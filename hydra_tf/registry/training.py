@@ -8,6 +8,7 @@ from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import Switch
 
 OPTIMIZER_NAME = Choice(
     name="optimizer",
@@ -136,6 +137,22 @@ PATIENCE = Count(
     "--select=best; 0 for none. Epochs in which the radius of the objective "
     "still grows, and those before the target density, are not among them.",
 )
+WARM_START = Switch(
+    name="warm_start",
+    default=False,
+    help="Whether the attack of a training step starts from the perturbations "
+    "of the batch before, in place of fresh noise: a guard against overfitting "
+    "to attacks of one or two steps (madry, trades, mart, fgsm).",
+)
+NUM_STEPS_RAMP = Fraction(
+    name="num_steps_ramp",
+    default=0.0,
+    help="Share of the epochs of a phase in which the attack steps grow from 1 "
+    "to --num_steps, in [0, 1] (madry, trades, mart). 0: all from the "
+    "beginning.",
+)
+# How the attacks of training are made cheaper.
+ATTACK = (WARM_START, NUM_STEPS_RAMP)
 WEIGHT_AVERAGING = Fraction(
     name="weight_averaging",
     default=0.0,

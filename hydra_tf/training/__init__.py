@@ -4,6 +4,7 @@ from hydra_tf.schedules import IntervalWeight
 from hydra_tf.schedules import LinearRamp
 from hydra_tf.schedules import Ramp
 from hydra_tf.schedules import SmoothedRamp
+from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import PhaseCheckpoints
@@ -36,6 +37,7 @@ from hydra_tf.training.validation import validation_attack
 __all__ = [
     "SGD",
     "Adam",
+    "AttackSettings",
     "BestWeights",
     "Compression",
     "ConstantRate",

@@ -14,7 +14,9 @@ from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import loss_seed
 from hydra_tf.objectives.loss import Loss
+from hydra_tf.training.attacking import attacked
 from hydra_tf.training.batch import Batch
+from hydra_tf.training.warm_start import WarmStart
 
 
 class Pass(NamedTuple):
@@ -46,6 +48,7 @@ def backward(
     epoch: tf.Tensor,
     seed: tf.Tensor,
     penalty: Callable[[], tf.Tensor] | None = None,
+    warm_start: WarmStart | None = None,
 ) -> Pass:
     """Attacks a batch, and returns its loss with the gradients.
 
@@ -60,14 +63,15 @@ def backward(
         epoch: Where training is.
         seed: Of the step's noise.
         penalty: Function that returns what the loss has added to it.
+        warm_start: Where the attack starts, if not where the objective does.
     """
     with tf.GradientTape() as tape, reuse_effective_kernels(network):
         # The attack has tapes of its own; this one only has to reach the
         # weights through the loss.
         with tape.stop_recording():
             if perturbed is None:
-                perturbed = objective.perturb(
-                    network, batch.x, batch.y, seed=seed
+                perturbed = attacked(
+                    objective, network, batch, seed, epoch, warm_start
                 )
         loss, total = loss_and_total(
             network,

@@ -15,6 +15,7 @@ from hydra_tf.objectives import Objective
 from hydra_tf.objectives.base import check_objective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
+from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.perturbation import Perturbation
@@ -46,6 +47,7 @@ class Phase:
             epochs in a row were no better, and ends with the best.
         validation_attack: The objective whose `perturb` attacks in validation;
             by default `hydra_tf.training.validation_attack` of `objective`.
+        attacks: How the attacks of its steps are made cheaper.
         settings: Further settings to record by name, such as those of the
             data.
 
@@ -67,6 +69,7 @@ class Phase:
     select: str = "last"
     patience: int = 0
     validation_attack: Objective | None = None
+    attacks: AttackSettings = AttackSettings()
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,7 @@ class Phase:
         for setting in registry.WEIGHTS:
             setting.check(getattr(self, setting.name))
         _check_attack(self.validation_attack)
+        self.attacks.check(self.objective)
         if self.pruning is not None and not isinstance(
             self.pruning, pruning_methods.Pruning
         ):
@@ -150,6 +154,7 @@ class Phase:
             record |= _describe(self.objective)
             record["select"] = "best" if self.selects_best else "last"
             record["patience"] = self.patience
+            record |= self.attacks.record()
             record["weight_averaging"] = self.weight_averaging
             record["weight_perturbation"] = (
                 0.0 if self.trains == "prune" else self.weight_perturbation

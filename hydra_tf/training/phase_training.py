@@ -18,6 +18,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
+from hydra_tf.training.catastrophic_overfitting import CatastrophicOverfitting
 from hydra_tf.training.checkpoints import EpochCheckpoint
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.checkpoints import restore_state
@@ -31,6 +32,7 @@ from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
+from hydra_tf.training.train_data import batch_size_of
 from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.weights import copy_weights
 
@@ -116,6 +118,7 @@ class PhaseTraining:
     ) -> None:
         execution.check_steps(data.steps_per_epoch)
         self._phase = phase
+        self._objective = phase.attacks.ramped(phase.objective, phase.epochs)
         self._data = data
         self._kept = kept
         self._execution = execution
@@ -144,7 +147,7 @@ class PhaseTraining:
                     best,
                     phase.patience,
                     epochs=phase.epochs,
-                    start_from_epoch=math.ceil(phase.objective.full_from_epoch),
+                    start_from_epoch=math.ceil(self._objective.full_from_epoch),
                 )
             first_epoch = self._resume(model, best)
             if not self._is_over(first_epoch):
@@ -187,11 +190,14 @@ class PhaseTraining:
             )
         model = RobustModel(
             network,
-            phase.objective,
+            self._objective,
             attack=attack,
             seed=phase.seed,
             compression=prune_phase.compression_of(phase.pruning)
             if phase.learns_densities
+            else None,
+            warm_start=batch_size_of(self._data)
+            if phase.attacks.warm_start
             else None,
             weight_averaging=phase.weight_averaging,
             perturbation=phase.perturbation,
@@ -219,7 +225,7 @@ class PhaseTraining:
         if self._validation is None:
             # Before that, objectives with a ramp are easier than they will be;
             # validation has the full radius from the beginning.
-            start = math.ceil(phase.objective.full_from_epoch)
+            start = math.ceil(self._objective.full_from_epoch)
         if phase.multistep:
             start = prune_phase.first_full_epoch(phase.pruning, phase.epochs)
         best = BestWeights(start_from_epoch=start)
@@ -232,7 +238,11 @@ class PhaseTraining:
             *model.network.variables,
             *model.optimizer.variables,
         ]
-        for state in (model.compression_state, model.weight_average):
+        for state in (
+            model.compression_state,
+            model.warm_start_state,
+            model.weight_average,
+        ):
             if state is not None:
                 self._variables += state.variables
         kept = self._kept
@@ -289,6 +299,11 @@ class PhaseTraining:
                 if self._validation is None
                 else self._validation.steps_per_epoch,
                 stopping=self._stopping,
+            )
+        )
+        callbacks.append(
+            CatastrophicOverfitting(
+                phase.name, self._history, execution.progress
             )
         )
         return [*callbacks, *execution.callbacks]

@@ -27,6 +27,7 @@ from hydra_tf.registry.training import WEIGHT_AVERAGING
 from hydra_tf.registry.training import WEIGHT_PERTURBATION
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
+from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
@@ -124,8 +125,9 @@ def prune(
         **settings: Other arguments of `hydra_tf.Pruning` (`granularity`,
             `allocation`, `exclude`, `scores`, ...), of `OptimizerSettings`
             (`learning_rate`, `lr_schedule`, `warmup_epochs`, `momentum`,
-            `weight_decay`, ...) and of `Execution` (`progress="auto"` to see
-            it, `strategy`, `callbacks`, ...).
+            `weight_decay`, ...), of `AttackSettings` (`warm_start`,
+            `num_steps_ramp`) and of `Execution` (`progress="auto"` to see it,
+            `strategy`, `callbacks`, ...).
 
     Returns:
         A `Pruned`: the plain pruned network, in float32, and its history.
@@ -143,8 +145,8 @@ def prune(
         print(ht.evaluation.evaluate(pruned, images, labels, epsilon=2 / 255))
         ```
     """
-    of_pruning, of_optimizer, of_execution = _sorted(
-        settings, Pruning, OptimizerSettings, Execution
+    of_pruning, of_optimizer, of_attacks, of_execution = _sorted(
+        settings, Pruning, OptimizerSettings, AttackSettings, Execution
     )
     pruning = Pruning(method=method, density=density, **of_pruning)  # type: ignore[arg-type]
     execution = Execution(**of_execution)
@@ -173,6 +175,7 @@ def prune(
             perturbation_warmup=perturbation_warmup,
             select=select,
             patience=patience,
+            attacks=AttackSettings(**of_attacks),
         )
     check_validation(validation, train, select, patience)
     check_perturbed(*phases.values())

@@ -22,6 +22,7 @@ from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.arguments import check_trains
 from hydra_tf.training.arguments import check_weights
+from hydra_tf.training.attacking import attacked
 from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.batch import check_data
@@ -41,6 +42,7 @@ from hydra_tf.training.perturbation import Perturbation
 from hydra_tf.training.precision import policy_of
 from hydra_tf.training.running_statistics import merge_running_statistics
 from hydra_tf.training.step_logs import StepLogs
+from hydra_tf.training.warm_start import WarmStart
 
 # Second half of the seed of evaluation's noise; training counts its steps
 # there, which stay far below.
@@ -77,6 +79,8 @@ class RobustModel(keras.Model):
         seed: Integer from 0 to 2**31 - 1.
         compression: A `hydra_tf.training.Compression` for a network that
             learns its densities (`ht.learn_densities`), or `None`.
+        warm_start: Integer >= 1, images of a (global) batch, for attacks that
+            start from the perturbations of the batch before; or `None`.
         weight_averaging: Float in [0, 1), the decay of an exponential moving
             average of the weights, which `evaluate` and `predict` use; 0 for
             none. `weight_average.take()` gives it to the network for good.
@@ -86,6 +90,7 @@ class RobustModel(keras.Model):
     Attributes:
         compression_state: Its gamma, a layer with variables that are saved
             with the model; `None` without compression.
+        warm_start_state: The perturbations, a layer as well; or `None`.
         weight_average: A `WeightAverage`, likewise; `None` without one.
         checks_data: Whether `fit` looks at arrays, and at the first batch of a
             dataset, before it begins.
@@ -113,6 +118,7 @@ class RobustModel(keras.Model):
         attack: Objective | Callable[..., Any] | None = None,
         seed: int = 0,
         compression: Compression | None = None,
+        warm_start: int | None = None,
         weight_averaging: float = 0.0,
         perturbation: Perturbation | None = None,
         **kwargs: Any,
@@ -131,6 +137,8 @@ class RobustModel(keras.Model):
         self.compression_state: CompressionState | None = None
         if compression is not None:
             self.compression_state = CompressionState(compression)
+        self.warm_start = warm_start
+        self.warm_start_state = WarmStart.of(self)
         self.perturbation = perturbation
         self._perturbs = perturbation is not None and perturbation.begins(0)
         self.weight_average: WeightAverage | None = None
@@ -396,6 +404,7 @@ class RobustModel(keras.Model):
             epoch=self._clock.now(),
             seed=seed,
             penalty=None if state is None else state.weighted_loss,
+            warm_start=self.warm_start_state,
         )
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -403,12 +412,7 @@ class RobustModel(keras.Model):
         attack = self.objective if self.attack is None else self.attack
         seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
         with reuse_effective_kernels(self.network), batch.drawn_by_row():
-            if isinstance(attack, Objective):
-                perturbed = attack.perturb(
-                    self.network, batch.x, batch.y, seed=seed
-                )
-            else:
-                perturbed = attack(self.network, batch.x, batch.y)
+            perturbed = attacked(attack, self.network, batch, seed)
             loss, total = loss_and_total(
                 self.network,
                 self.objective,
@@ -465,6 +469,7 @@ class RobustModel(keras.Model):
             "attack": serialize(self.attack),
             "seed": self.seed,
             "compression": serialize(self.compression),
+            "warm_start": self.warm_start,
             "weight_averaging": 0.0
             if self.weight_average is None
             else self.weight_average.decay,

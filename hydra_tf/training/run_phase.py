@@ -19,6 +19,7 @@ from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
+from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
@@ -59,6 +60,8 @@ def run_phase(
     validation_attack: Objective | None = None,
     select: str = "last",
     patience: int = 0,
+    warm_start: bool = False,
+    num_steps_ramp: float = 0.0,
     strategy: str | tf.distribute.Strategy | None = None,
     steps_per_execution: int = 1,
     jit_compile: str = "auto",
@@ -125,6 +128,10 @@ def run_phase(
             epochs in a row were no better on `validation`, and ends with the
             best; `select` is `"best"` then. Epochs of a ramp of the objective,
             and those before the target density, are not among them.
+        warm_start: Whether attacks start from the perturbations of the batch
+            before, a guard against overfitting to one or two steps.
+        num_steps_ramp: Float in [0, 1], share of the epochs in which the steps
+            of an attack grow from 1 to the objective's `num_steps`.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
@@ -177,6 +184,9 @@ def run_phase(
         select=select,
         patience=patience,
         validation_attack=validation_attack,
+        attacks=AttackSettings(
+            warm_start=warm_start, num_steps_ramp=num_steps_ramp
+        ),
         settings=settings or {},
     )
     if epochs:

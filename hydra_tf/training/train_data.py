@@ -32,6 +32,18 @@ class TrainData(Protocol):
         """Returns the batches of some epochs, one epoch after the other."""
 
 
+def batch_size_of(train: TrainData) -> int:
+    """Returns the number of images in a batch, of those that are full.
+
+    Args:
+        train: What `as_train_data` returned.
+    """
+    if isinstance(train, data.Pipeline):
+        return train.batch_size
+    images, *_ = next(iter(train.dataset()))
+    return int(tf.shape(images)[0])
+
+
 class _Batches:
     """The batches of a `tf.data.Dataset`, the same for each epoch."""
 

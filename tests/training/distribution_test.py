@@ -129,6 +129,20 @@ def test_two_replicas_train_like_one_device(phase, objective):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("num_images", [7, 5])
+def test_replicas_start_attacks_where_one_device_would(num_images):
+    objective = ht.objectives.FGSM(epsilon=EPSILON)
+    models = [
+        make_robust(strategy, "plain", objective, options={"warm_start": 4})
+        for strategy in (one_device(), two_replicas())
+    ]
+    assert_same_training(*models, num_images)
+    one, two = (np.asarray(m.warm_start_state.perturbations) for m in models)
+    assert np.any(one)
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_two_replicas_train_like_one_device_in_l2():
     objective = madry(threat_model="l2")
     assert_same_training(

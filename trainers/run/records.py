@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -132,6 +133,7 @@ def run(
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
         "patience": settings.validation.patience,
+        **dataclasses.asdict(settings.attacks),
         **settings.weights,
         **{
             each.name: getattr(settings.execution, each.name)

@@ -393,6 +393,7 @@ class Experiment:
             select=settings.validation.select,
             patience=settings.validation.patience,
             validation_attack=validation_attack,
+            attacks=settings.attacks,
             settings=settings.record(name, epochs) | dict(start or {}),
         )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hydra_tf.evaluation import EvaluationSettings
     from hydra_tf.objectives import Objective
     from hydra_tf.pruning import Pruning
+    from hydra_tf.training import AttackSettings
     from hydra_tf.training import Execution
     from hydra_tf.training import OptimizerSettings
 
@@ -48,6 +49,7 @@ class Settings:
         epochs: Epochs of each phase.
         optimizers: Optimiser of each phase.
         validation: How training is watched.
+        attacks: How the attacks of training are made cheaper.
         weights: How weights are averaged and perturbed.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
@@ -65,6 +67,7 @@ class Settings:
     epochs: dict[str, int]
     optimizers: dict[str, OptimizerSettings]
     validation: training_flags.ValidationSettings
+    attacks: AttackSettings
     weights: dict[str, Any]
     seed: int
     execution: Execution
@@ -154,6 +157,7 @@ def from_flags() -> Settings:
         epochs=pipeline_flags.pipeline_from_flags(),
         optimizers=training_flags.optimizers_from_flags(),
         validation=training_flags.validation_from_flags(),
+        attacks=training_flags.attacks_from_flags(),
         weights=training_flags.weights_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),

@@ -180,7 +180,7 @@ def _attack_of(settings: Settings) -> dict[str, Any]:
     objective, attack = settings.objective, settings.attack
     step_size, num_steps = attack["epsilon"] / 4, NUM_STEPS.default
     if isinstance(objective, AdversarialObjective):
-        step_size, num_steps = objective.step_size, objective.num_steps
+        step_size, num_steps = objective.step_size, objective.steps_at()
     return {
         "epsilon": attack["epsilon"],
         "threat_model": attack["threat_model"],
