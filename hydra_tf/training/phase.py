@@ -78,6 +78,16 @@ class Phase:
         return self.prunes and self.pruning.multistep and self.epochs > 0
 
     @property
+    def follows_course(self) -> bool:
+        """Whether masks move while the weights train, by a method's course."""
+        return self.prunes and self.pruning.entry.is_course and self.epochs > 0
+
+    @property
+    def trains_kernels(self) -> bool:
+        """Whether a phase that prunes trains weights, as finetuning does."""
+        return self.multistep or self.follows_course
+
+    @property
     def learns_densities(self) -> bool:
         """Whether the phase itself learns densities, not a round within it."""
         return (
@@ -115,8 +125,7 @@ class Phase:
             return
         pruning_methods.set_phase(
             network,
-            # Rounds train the weights that are left, as finetuning does.
-            "finetune" if self.multistep else self.name,
+            "finetune" if self.trains_kernels else self.name,
             train_normalization=getattr(
                 self.pruning, "train_normalization", True
             ),

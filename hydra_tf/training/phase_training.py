@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ import tensorflow as tf
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
 from hydra_tf.errors import InputError
+from hydra_tf.pruning.courses import Course
+from hydra_tf.registry import own_code
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -120,6 +123,7 @@ class PhaseTraining:
         self._execution = execution
         self._validation = validation
         self._history = history
+        self._course: Course | None = None
 
     def run(self, network: keras.Model) -> keras.Model:
         """Returns the network after all epochs of the phase.
@@ -135,6 +139,7 @@ class PhaseTraining:
                 # Variables of the strategy have to be made in its scope.
                 network = replicated(result, strategy)
                 phase.set_phase(network)
+                self._course = self._begin_course(network)
                 model = self._model(network)
             best = self._best_weights(model)
             first_epoch = self._resume(model, best)
@@ -161,10 +166,26 @@ class PhaseTraining:
         if best is not None:
             # Also where all epochs were done before.
             best.restore()
+        if self._course is not None:
+            self._course.finish()
         if network is not result:
             copy_weights(network, result)
             phase.set_phase(result)
         return result
+
+    def _begin_course(self, network: keras.Model) -> Course | None:
+        """Returns the method's course, its masks and variables made."""
+        phase = self._phase
+        if not phase.follows_course:
+            return None
+        course = phase.pruning.course(
+            network,
+            epochs=phase.epochs,
+            steps_per_epoch=self._data.steps_per_epoch,
+            seed=phase.seed,
+        )
+        own_code.call(course.begin)
+        return course
 
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
@@ -209,7 +230,10 @@ class PhaseTraining:
             start = math.ceil(phase.objective.full_from_epoch)
         if phase.multistep:
             start = prune_phase.first_full_epoch(phase.pruning, phase.epochs)
-        best = BestWeights(start_from_epoch=start)
+        at_target = None
+        if self._course is not None:
+            at_target = functools.partial(getattr, self._course, "at_target")
+        best = BestWeights(start_from_epoch=start, is_eligible=at_target)
         best.set_model(model)
         return best
 
@@ -221,6 +245,8 @@ class PhaseTraining:
         ]
         if model.compression_state is not None:
             self._variables += model.compression_state.variables
+        if self._course is not None:
+            self._variables += self._course.variables
         kept = self._kept
         if kept is None or not kept.state.is_file():
             return 0
@@ -252,6 +278,8 @@ class PhaseTraining:
         if phase.multistep:
             callbacks.append(self._rounds(model))
         callbacks.append(guard)
+        if self._course is not None:
+            callbacks.append(self._course)
         if best is not None:
             callbacks.append(best)
         callbacks.append(

@@ -110,6 +110,8 @@ class RobustModel(keras.Model):
         self.attack = attack
         self.seed = int(seed)
         self.checks_data = True
+        # Called in a traced step with variables, gradients and their scale.
+        self.on_gradients: Callable[..., None] | None = None
         self.compression = compression
         self.compression_state: CompressionState | None = None
         if compression is not None:
@@ -190,6 +192,7 @@ class RobustModel(keras.Model):
                 (layer.kernel, layer.stored_mask)
                 for layer in find_masked(self.network)
                 if layer.phase == "finetune"
+                and not layer.masked_kernel.trains_pruned
             )
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -362,6 +365,9 @@ class RobustModel(keras.Model):
                 )
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
+        if self.on_gradients is not None:
+            scale = self.optimizer.scale_loss(tf.ones([]))
+            self.on_gradients(variables, gradients, scale)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         merge_running_statistics(self.network, batch.share)
         self._clock.tick()
