@@ -50,14 +50,17 @@ class Pruning(PruningSettings):
     Args:
         method: `"hydra"`, `"harp"`, `"lwm"`, `"lwm_multistep"`, `"random"`,
             `"snip"`; a course, whose masks move while the weights train:
-            `"feedback"` or `"gradual"`; or `package.module:name` of one's own.
+            `"feedback"`, `"gradual"`, `"flying_bird"`, `"flying_bird_plus"`,
+            `"robust_bird"` or `"r_admm"`; or `package.module:name` of one's
+            own.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
         granularity: `"weight"`, `"channel"`, `"filter"` or `"N:M"`.
         allocation: How the density is split over the layers: the name of a
             rule (see `hydra_tf.allocation.allocate`), `"learned"`, densities
             by layer name, or the path of a JSON file with them. By default
-            learned for HARP, `"erk"` for feedback, uniform for others.
+            learned for HARP, `"erk"` for feedback and FlyingBird, uniform for
+            others.
         exclude: Names of layers that are left as they are.
         scores: Method of `hydra_tf.init_scores`; by default the method's.
         train_normalization: Whether normalisation trains in the prune phase.
@@ -83,6 +86,11 @@ class Pruning(PruningSettings):
             stay.
         density_ramp: Float in [0, 1], the share of the phase over which their
             density falls from 1 by a cubic; by default 0.5 (0 with N:M).
+        drop_share: Float in (0, 1], the share of each layer's weights that
+            FlyingBird drops at its first renewal.
+        ticket_distance: Float in (0, 1], what masks differ in at most where a
+            robust early bird is drawn.
+        admm_rho: Float > 0, the weight of the penalty of robust ADMM.
         compare: Names of other methods that the same settings are for (see
             `with_method`): what only they read is no mistake then.
 

@@ -73,6 +73,9 @@ class PruningSettings:
     mask_updates: int | None = methods.MASK_UPDATES.default
     update_share: float = methods.UPDATE_SHARE.default
     density_ramp: float = None  # type: ignore[assignment]
+    drop_share: float = methods.DROP_SHARE.default
+    ticket_distance: float = methods.TICKET_DISTANCE.default
+    admm_rho: float = methods.ADMM_RHO.default
     compare: tuple[str, ...] = ()
 
     # Which of those that the method may imply were given.

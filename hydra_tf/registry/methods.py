@@ -152,6 +152,46 @@ METHODS: Registry[MethodEntry] = Registry(
             reads=_SCHEDULE,
             granularities=(WEIGHT, *STRUCTURED),
         ),
+        MethodEntry(
+            name="flying_bird",
+            help="at the target density from the first step; the smallest "
+            "weights are dropped and others regrown by gradient (FlyingBird, "
+            "Chen et al., 2022)",
+            target=f"{_COURSES}.flying_bird:FlyingBird",
+            is_course=True,
+            reads=("mask_updates", "update_share", "drop_share"),
+            defaults={"allocation": "erk"},
+            granularities=(WEIGHT, "N:M"),
+        ),
+        MethodEntry(
+            name="flying_bird_plus",
+            help="the same with a density that falls where the network "
+            "overfits (FlyingBird+)",
+            target=f"{_COURSES}.flying_bird:FlyingBirdPlus",
+            is_course=True,
+            reads=("mask_updates", "update_share", "drop_share"),
+            defaults={"allocation": "erk"},
+            granularities=(WEIGHT,),
+        ),
+        MethodEntry(
+            name="robust_bird",
+            help="the weights of least magnitude removed at once, as soon as "
+            "training changes little in which they are (robust early birds, "
+            "Chen et al., 2022)",
+            target=f"{_COURSES}.robust_bird:RobustBird",
+            is_course=True,
+            reads=("mask_updates", "update_share", "ticket_distance"),
+            granularities=(WEIGHT, *STRUCTURED),
+        ),
+        MethodEntry(
+            name="r_admm",
+            help="weights drawn towards sparse ones by a penalty, then the "
+            "least magnitudes removed (robust ADMM, Ye et al., 2019)",
+            target=f"{_COURSES}.admm:RobustADMM",
+            is_course=True,
+            reads=("mask_updates", "update_share", "admm_rho"),
+            granularities=(WEIGHT, *STRUCTURED),
+        ),
     ),
     MethodEntry,
     _own_fields,
@@ -315,11 +355,38 @@ DENSITY_RAMP = Fraction(
     "the target from the first step. At most --update_share. By default 0.5, "
     "and 0 with granularity N:M.",
 )
+DROP_SHARE = Fraction(
+    name="drop_share",
+    default=0.5,
+    exclude_lower=True,
+    help="Share of the weights of each layer, in (0, 1], that flying_bird "
+    "drops at its first renewal and regrows elsewhere; it falls by a cosine to "
+    "0.005 at the last one.",
+)
+TICKET_DISTANCE = Fraction(
+    name="ticket_distance",
+    default=0.08,
+    exclude_lower=True,
+    help="What robust_bird prunes below: the largest fraction of the entries, "
+    "in (0, 1], in which the mask of now differs from those of the last four "
+    "renewals. Masks of a density d differ in 2 d at most.",
+)
+ADMM_RHO = Number(
+    name="admm_rho",
+    default=0.01,
+    lower=0,
+    exclude_lower=True,
+    help="Weight of the penalty by which r_admm draws the weights towards "
+    "sparse ones.",
+)
 # Read by the methods alone whose rows name them, in `reads`.
 COURSE_SETTINGS: tuple[Setting, ...] = (
     MASK_UPDATES,
     UPDATE_SHARE,
     DENSITY_RAMP,
+    DROP_SHARE,
+    TICKET_DISTANCE,
+    ADMM_RHO,
 )
 
 # Those of `hydra_tf.Pruning`, in the order of its arguments.

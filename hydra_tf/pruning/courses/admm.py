@@ -27,8 +27,8 @@ class RobustADMM(Course):
     adds W - Z to U. The last update prunes, and the weights that are left train
     on without the penalty.
 
-    The history has `admm_distance`, that of W from Z as a share of the norm of
-    W.
+    Until then the history has `admm_distance`, that of W from Z as a share of
+    the norm of W.
 
     Reference:
 
@@ -89,7 +89,8 @@ class RobustADMM(Course):
         return _squares(group, lambda name, layer: _float32(layer.kernel))
 
     def figures(self) -> dict[str, float]:
-        return {**super().figures(), "admm_distance": self._distance()}
+        pulled = {} if self.at_target else {"admm_distance": self._distance()}
+        return {**super().figures(), **pulled}
 
     def finish(self) -> None:
         super().finish()
@@ -110,9 +111,7 @@ class RobustADMM(Course):
             return _float32(layer.kernel) + self._duals[name].value
 
         for group in self.groups:
-            kept = topk_mask(
-                _squares(group, moved), densities[group.names[0]]
-            )
+            kept = topk_mask(_squares(group, moved), densities[group.names[0]])
             for name, layer in group.layers.items():
                 side = layer.masked_kernel.sides[0]
                 mask = layer.masked_kernel.axes.along(

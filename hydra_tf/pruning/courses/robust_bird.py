@@ -13,8 +13,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from hydra_tf.errors import InputError
 from hydra_tf.ops.masks import topk_mask
 from hydra_tf.pruning.courses.base import Course
+from hydra_tf.pruning.settings import PruningSettings
 
 # How many earlier masks a mask is compared with.
 _MASKS = 4
@@ -57,10 +59,19 @@ class RobustBird(Course):
     - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3.1
     """
 
+    @classmethod
+    def check(cls, network: keras.Model, pruning: PruningSettings) -> None:
+        updates = pruning.mask_updates
+        if updates is not None and updates <= _MASKS:
+            raise InputError(
+                f"`mask_updates={updates}`: robust_bird compares a mask with "
+                f"{_MASKS} before it; pass at least {_MASKS + 1}"
+            )
+
     def begin(self) -> None:
-        with_none = {"trainable": False, "dtype": "int32"}
-        self._epoch = keras.Variable(0, **with_none)
-        self._seen = keras.Variable(0, **with_none)
+        # That of the ticket, from 1; 0 before.
+        self._epoch = keras.Variable(0, trainable=False, dtype="int32")
+        self._seen = keras.Variable(0, trainable=False, dtype="int32")
         self._distance = keras.Variable(1.0, trainable=False, dtype="float32")
         self._earlier = [
             keras.Variable(

@@ -1,0 +1,73 @@
+"""A network, and its course without the training in between."""
+
+import keras
+import numpy as np
+
+import hydra_tf as ht
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 4)),
+            keras.layers.Conv2D(8, 3, name="conv"),
+            keras.layers.ReLU(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, name="logits"),
+        ]
+    )
+
+
+def course_of(method, *, epochs=10, steps_per_epoch=2, **settings):
+    """Returns the course of a method, begun."""
+    pruning = ht.Pruning(method=method, **settings)
+    masked = pruning.start(network(), epochs=epochs)
+    course = pruning.course(
+        masked, epochs=epochs, steps_per_epoch=steps_per_epoch
+    )
+    course.begin()
+    return course
+
+
+def move(course, seed, scale=0.001):
+    """Moves all that a step would, and sets the gradients that it sees."""
+    rng = np.random.default_rng(seed)
+    for layer in ht.masked_layers(course.network).values():
+        noise = scale * rng.normal(size=layer.kernel.shape)
+        if not layer.masked_kernel.trains_pruned:
+            noise *= np.asarray(layer.stored_mask)
+        layer.kernel.assign_add(noise)
+    for variable in course.gradients.values():
+        variable.assign(rng.normal(size=variable.shape))
+
+
+def run_epoch(course, epoch, logs=None, move=move):
+    """Goes through the steps of an epoch, from 0."""
+    course.on_epoch_begin(epoch)
+    for batch in range(course.steps_per_epoch):
+        move(course, epoch * course.steps_per_epoch + batch)
+        course.on_train_batch_end(batch)
+    logs = dict(logs or {"loss": 1.0})
+    course.on_epoch_end(epoch, logs)
+    return logs
+
+
+def masks(course):
+    """Returns the masks of now by layer name."""
+    return {
+        name: np.array(layer.stored_mask) > 0
+        for name, layer in ht.masked_layers(course.network).items()
+    }
+
+
+def state(course):
+    """Returns what a phase that resumes restores."""
+    variables = [*course.network.variables, *course.variables]
+    return [np.array(each) for each in variables]
+
+
+def restore(course, values):
+    variables = [*course.network.variables, *course.variables]
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
