@@ -2,7 +2,7 @@
 
 Reference:
 
-- [Chen et al., 2022](https://arxiv.org/abs/2202.09844), sections 3.2 and 3.3
+- [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3
 - [Evci et al., 2020](https://arxiv.org/abs/1911.11134), RigL, the rule of
   dropping and regrowing
 """
@@ -38,7 +38,7 @@ class FlyingBird(Course):
 
     Reference:
 
-    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3.2
+    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3
     """
 
     dense_gradients = True
@@ -83,7 +83,7 @@ class FlyingBirdPlus(FlyingBird):
 
     Reference:
 
-    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3.3
+    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3
     """
 
     def begin(self) -> None:

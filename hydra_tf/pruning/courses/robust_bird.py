@@ -2,7 +2,7 @@
 
 Reference:
 
-- [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3.1
+- [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3
 - [You et al., 2020](https://arxiv.org/abs/1909.11957), the distance of masks
 """
 
@@ -56,7 +56,7 @@ class RobustBird(Course):
 
     Reference:
 
-    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3.1
+    - [Chen et al., 2022](https://arxiv.org/abs/2202.09844), section 3
     """
 
     @classmethod
