@@ -125,6 +125,10 @@ class Pruning(PruningSettings):
         masked = self.masked_copy(network)
         if self.entry.is_course:
             own_code.call(self.entry.load_course().check, masked, self)
+            if is_own(self.method):
+                course = self.course(masked, epochs=1, steps_per_epoch=1)
+                own_code.call(course.begin)
+                own_code.call(course.finish)
         if is_own(self.scores) and not self.needs_data:
             init_scores(masked, self.scores, seed=0)
         if self.learns_densities:

@@ -29,7 +29,7 @@ class Phase:
         objective: What is minimised.
         optimizer: Optimiser and learning rates.
         pruning: A `hydra_tf.pruning.Pruning`, where the phase has to know more
-            than its network: multi-step pruning, learned densities.
+            than its network: multi-step pruning, learned densities, courses.
         seed: Integer >= 0.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         select: `"last"` or `"best"`: the epoch that the phase ends with; the

@@ -86,9 +86,9 @@ def prune(
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
-        method: `"hydra"`, `"harp"`, `"lwm"`, `"lwm_multistep"`, `"random"`,
-            `"snip"`, or `package.module:name` of one's own.
-        prune_epochs: Integer >= 0, above 0 for methods that train scores.
+        method: As for `hydra_tf.Pruning`.
+        prune_epochs: Integer >= 0, above 0 for methods that train in the prune
+            phase.
         finetune_epochs: Integer >= 0.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.

@@ -86,7 +86,8 @@ def run_phase(
         epochs: Integer >= 0; 0 leaves the weights as they are.
         folder: Folder that gets `checkpoints/<phase>.*`.
         pruning: A `hydra_tf.pruning.Pruning`; needed in the prune phase for
-            learned densities and multi-step pruning alone.
+            learned densities, and where weights train in it: multi-step
+            pruning and methods whose masks move.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.
         learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
@@ -107,7 +108,7 @@ def run_phase(
             within the radius of `objective`.
         select: `"last"` or `"best"`, the epoch whose weights the phase ends
             with: best by certified, else robust accuracy on `validation`, where
-            several rounds prune among those of the final density.
+            the density falls meanwhile among those of the final one.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
