@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import hydra_tf as ht
-from tests.pruning.courses import networks
+from tests.pruning.courses import driven
+from tests.pruning.courses import small
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
 
@@ -12,13 +13,13 @@ pytestmark = pytest.mark.usefixtures("without_tracing")
 @pytest.mark.parametrize("granularity", ["weight", "2:4"])
 def test_masks_move_at_one_density(granularity):
     settings = {} if granularity == "2:4" else {"density": 0.3}
-    course = networks.course_of(
+    course = driven.course_of(
         "flying_bird", granularity=granularity, **settings
     )
-    begun = networks.masks(course)
-    logs = networks.run_epoch(course, 0)
+    begun = small.kept(course)
+    logs = driven.run_epoch(course, 0)
     assert course.at_target
-    after = networks.masks(course)
+    after = small.kept(course)
     layers = ht.masked_layers(course.network)
     for name, layer in layers.items():
         assert after[name].sum() == begun[name].sum()
@@ -40,18 +41,18 @@ def test_masks_move_at_one_density(granularity):
 
 
 def test_masks_stay_after_the_share_of_the_phase():
-    course = networks.course_of("flying_bird", density=0.3, update_share=0.1)
+    course = driven.course_of("flying_bird", density=0.3, update_share=0.1)
     for epoch in range(2):
-        networks.run_epoch(course, epoch)
+        driven.run_epoch(course, epoch)
         if not epoch:
-            masks = networks.masks(course)
-    for name, mask in networks.masks(course).items():
+            masks = small.kept(course)
+    for name, mask in small.kept(course).items():
         np.testing.assert_array_equal(mask, masks[name])
 
 
 def densities_of_plus(**figures):
     """Returns the densities of the epochs, under figures that grow."""
-    course = networks.course_of(
+    course = driven.course_of(
         "flying_bird_plus",
         density=0.3,
         drop_share=0.9,
@@ -62,7 +63,7 @@ def densities_of_plus(**figures):
     for epoch in range(course.epochs):
         logs = {"loss": 1.0, "robust_accuracy": 0.5}
         logs |= {name: 0.5 + epoch * by for name, by in figures.items()}
-        densities.append(networks.run_epoch(course, epoch, logs)["density"])
+        densities.append(driven.run_epoch(course, epoch, logs)["density"])
     return densities
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import hydra_tf as ht
-from tests.pruning.courses import networks
+from tests.pruning.courses import driven
 
 METHODS = ["flying_bird", "flying_bird_plus", "robust_bird", "r_admm"]
 
@@ -17,17 +17,17 @@ def test_resumed_course_is_the_uninterrupted_one(method):
         accuracies = {"robust_accuracy": 0.5, "val_robust_accuracy": -epoch}
         return {"loss": 1.0, **accuracies}
 
-    course = networks.course_of(method, density=0.4, epochs=6)
+    course = driven.course_of(method, density=0.4, epochs=6)
     for epoch in range(3):
-        networks.run_epoch(course, epoch, logs(epoch))
-    resumed = networks.course_of(method, density=0.4, epochs=6)
-    networks.restore(resumed, networks.state(course))
+        driven.run_epoch(course, epoch, logs(epoch))
+    resumed = driven.course_of(method, density=0.4, epochs=6)
+    driven.restore(resumed, driven.state(course))
     for epoch in range(3, 6):
         for each in (course, resumed):
-            figures = networks.run_epoch(each, epoch, logs(epoch))
+            figures = driven.run_epoch(each, epoch, logs(epoch))
     assert figures["density"] < 1
     for one, other in zip(
-        networks.state(course), networks.state(resumed), strict=True
+        driven.state(course), driven.state(resumed), strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
@@ -56,7 +56,7 @@ def test_resumed_phase_ends_with_equal_weights(method, strategy, tmp_path):
 
     def prune(folder, *callbacks):
         return ht.prune(
-            networks.network(),
+            driven.network(),
             (images, labels),
             ht.objectives.FGSM(epsilon=0.05),
             method=method,

@@ -5,7 +5,8 @@ import pytest
 
 import hydra_tf as ht
 from hydra_tf.pruning.courses.robust_bird import mask_distance
-from tests.pruning.courses import networks
+from tests.pruning.courses import driven
+from tests.pruning.courses import small
 
 pytestmark = pytest.mark.usefixtures("without_tracing")
 
@@ -18,10 +19,10 @@ def test_distance_counts_entries():
 
 @pytest.mark.parametrize("granularity", ["weight", "filter"])
 def test_ticket_is_drawn_after_five_masks_that_agree(granularity):
-    course = networks.course_of(
+    course = driven.course_of(
         "robust_bird", density=0.5, granularity=granularity
     )
-    logs = [networks.run_epoch(course, epoch) for epoch in range(6)]
+    logs = [driven.run_epoch(course, epoch) for epoch in range(6)]
     assert [each["density"] for each in logs[:4]] == [1.0] * 4
     assert "ticket_epoch" not in logs[3] and logs[3]["mask_distance"] == 1
     assert logs[4]["ticket_epoch"] == logs[5]["ticket_epoch"] == 5
@@ -29,7 +30,7 @@ def test_ticket_is_drawn_after_five_masks_that_agree(granularity):
     assert logs[5]["density"] == logs[4]["density"] < 1
     assert course.at_target
     # That of the largest magnitudes.
-    for name, mask in networks.masks(course).items():
+    for name, mask in small.kept(course).items():
         kernel = np.abs(ht.masked_layers(course.network)[name].kernel)
         if granularity == "weight":
             assert mask.mean() == 0.5
@@ -37,13 +38,13 @@ def test_ticket_is_drawn_after_five_masks_that_agree(granularity):
 
 
 def test_masks_that_never_agree_are_pruned_by_the_last_renewal():
-    course = networks.course_of("robust_bird", density=0.5)
+    course = driven.course_of("robust_bird", density=0.5)
 
     def move(course, seed):
-        networks.move(course, seed, scale=10.0)
+        driven.move(course, seed, scale=10.0)
 
     logs = [
-        networks.run_epoch(course, epoch, move=move)
+        driven.run_epoch(course, epoch, move=move)
         for epoch in range(course.epochs)
     ]
     assert all(each["density"] == 1 for each in logs[:7])

@@ -1,12 +1,14 @@
-"""A network, and its course without the training in between."""
+"""Courses without the training in between."""
 
 import keras
 import numpy as np
 
 import hydra_tf as ht
+from tests.pruning.courses import small
 
 
 def network():
+    """Returns a network that granularity 2:4 suits too."""
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
@@ -19,12 +21,13 @@ def network():
     )
 
 
-def course_of(method, *, epochs=10, steps_per_epoch=2, **settings):
+def course_of(method, *, steps_per_epoch=2, **settings):
     """Returns the course of a method, begun."""
-    pruning = ht.Pruning(method=method, **settings)
-    masked = pruning.start(network(), epochs=epochs)
-    course = pruning.course(
-        masked, epochs=epochs, steps_per_epoch=steps_per_epoch
+    course = small.course(
+        method=method,
+        steps_per_epoch=steps_per_epoch,
+        plain=network(),
+        **{"density": None, **settings},
     )
     course.begin()
     return course
@@ -51,14 +54,6 @@ def run_epoch(course, epoch, logs=None, move=move):
     logs = dict(logs or {"loss": 1.0})
     course.on_epoch_end(epoch, logs)
     return logs
-
-
-def masks(course):
-    """Returns the masks of now by layer name."""
-    return {
-        name: np.array(layer.stored_mask) > 0
-        for name, layer in ht.masked_layers(course.network).items()
-    }
 
 
 def state(course):
