@@ -74,8 +74,8 @@ def prune(
     The course of the pipeline, with its defaults: a masked copy with scores
     and densities by `hydra_tf.start_pruning`, the prune and the finetune phase
     by `hydra_tf.training.run_phase`, both under one objective; then the masks
-    become zeros. Methods that train no scores (`"lwm"`, `"random"`, `"snip"`)
-    have no prune phase to train.
+    become zeros. `"lwm"`, `"random"` and `"snip"` have no prune phase to train;
+    in that of `"feedback"` and `"gradual"` the weights train.
 
     Args:
         model: Trained Keras model, Functional or Sequential, from images to
