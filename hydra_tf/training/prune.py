@@ -16,6 +16,7 @@ from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.registry.methods import METHOD
 from hydra_tf.registry.training import OPTIMIZER_NAME
+from hydra_tf.registry.training import PATIENCE
 from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
 from hydra_tf.registry.training import PRECISION
@@ -65,6 +66,7 @@ def prune(
     precision: str = PRECISION.default,
     validation: Any = None,
     select: str = SELECT.default,
+    patience: int = PATIENCE.default,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -101,6 +103,8 @@ def prune(
             measured after every epoch; as for `run_phase`.
         select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
             the best one on `validation`.
+        patience: Integer >= 0; above 0 a phase stops early once so many epochs
+            in a row were no better on `validation`, as for `run_phase`.
         folder: Folder that keeps the state of training after every epoch. The
             same call made again resumes there, with equal results.
         overwrite: Whether to start again in a folder that holds something.
@@ -152,8 +156,9 @@ def prune(
             seed=seed,
             precision=precision,
             select=select,
+            patience=patience,
         )
-    check_validation(validation, train, select)
+    check_validation(validation, train, select, patience)
     data = as_train_data(train, seed)
     check_train_data(data, model, objective)
     if validation is not None:
