@@ -12,6 +12,7 @@ from flags.from_settings import define
 from flags.image_flags import ImageSettings
 from flags.image_flags import define_images
 from hydra_tf.registry.datasets import BATCH_SIZE
+from hydra_tf.registry.datasets import CUTMIX
 from hydra_tf.registry.datasets import FRACTION
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _AUGMENT = flags.DEFINE_bool(
     "(CIFAR, SVHN: random crops and flips; ImageNet: random resized crops "
     "and flips; pipelines of one's own functions: theirs; others: none).",
 )
+_CUTMIX = define(CUTMIX)
 _CACHE = flags.DEFINE_bool(
     "cache",
     True,
@@ -42,6 +44,7 @@ class DataSettings(ImageSettings):
     fraction: float
     batch_size: int
     augment: bool
+    cutmix: float
     cache: bool
 
     def train(self, seed: int, drop_remainder: bool) -> Pipeline:
@@ -50,6 +53,7 @@ class DataSettings(ImageSettings):
             "train",
             batch_size=self.batch_size,
             augment=None if self.augment else False,
+            cutmix=self.cutmix,
             fraction=self.fraction,
             seed=seed,
             cache=self.cache,
@@ -61,7 +65,7 @@ class DataSettings(ImageSettings):
         # Not how the images are read.
         return super().record() | {
             name: getattr(self, name)
-            for name in ("fraction", "batch_size", "augment")
+            for name in ("fraction", "batch_size", "augment", "cutmix")
         }
 
 
@@ -72,5 +76,6 @@ def data_from_flags() -> DataSettings:
         fraction=_FRACTION.value,
         batch_size=_BATCH_SIZE.value,
         augment=_AUGMENT.value,
+        cutmix=_CUTMIX.value,
         cache=_CACHE.value,
     )

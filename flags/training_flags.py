@@ -21,6 +21,7 @@ _LEARNING_RATES = {
 }
 _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
+_PATIENCE = define(registry.PATIENCE)
 _SEED = define(registry.SEED)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
 
@@ -47,10 +48,13 @@ class ValidationSettings:
     Attributes:
         fraction: Share of the training images.
         select: `"last"` or `"best"`, the epoch that a phase ends with.
+        patience: Epochs that may be no better before a phase stops early; 0
+            for any number.
     """
 
     fraction: float
     select: str
+    patience: int
 
 
 def validation_from_flags() -> ValidationSettings:
@@ -59,12 +63,16 @@ def validation_from_flags() -> ValidationSettings:
     Raises:
         InputError: If the best epoch is asked for with nothing to compare by.
     """
-    if _SELECT.value == "best" and not _VALIDATION_FRACTION.value:
+    fraction, patience = _VALIDATION_FRACTION.value, _PATIENCE.value
+    # Who waits for a better epoch wants the best.
+    select = "best" if patience else _SELECT.value
+    if select == "best" and not fraction:
+        asking = f"--patience={patience}" if patience else "--select=best"
         raise InputError(
-            "--select=best needs --validation_fraction, the share of the "
+            f"{asking} needs --validation_fraction, the share of the "
             "training images to compare epochs by, such as 0.1"
         )
-    return ValidationSettings(_VALIDATION_FRACTION.value, _SELECT.value)
+    return ValidationSettings(fraction, select, patience)
 
 
 def seed_from_flags() -> int:

@@ -7,6 +7,7 @@ from hydra_tf.data.by_name import info
 from hydra_tf.data.by_name import names
 from hydra_tf.data.by_name import register
 from hydra_tf.data.crops import RandomResizedCrop
+from hydra_tf.data.cutmix import cutmix
 from hydra_tf.data.loading import from_arrays
 from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
@@ -20,6 +21,7 @@ __all__ = [
     "Pipeline",
     "RandomResizedCrop",
     "crop_flip",
+    "cutmix",
     "from_arrays",
     "info",
     "load",

@@ -7,6 +7,7 @@ import numpy as np
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.registry.datasets import BATCH_SIZE
+from hydra_tf.registry.datasets import CUTMIX
 from hydra_tf.registry.datasets import FRACTION
 from hydra_tf.registry.training import SEED
 
@@ -16,6 +17,22 @@ def check_settings(batch_size: int, fraction: float, seed: int) -> None:
     BATCH_SIZE.check(batch_size)
     FRACTION.check(fraction)
     SEED.check(seed)
+
+
+def check_cutmix(cutmix: float, batch_size: int, training: bool) -> None:
+    """Checks that images can be mixed with others of their batch."""
+    if not CUTMIX.check(cutmix):
+        return
+    if not training:
+        raise InputError(
+            "`cutmix` must be 0 unless the images are for training; pass "
+            f"`training`=True, or leave it out. Received: cutmix={cutmix:g}"
+        )
+    if batch_size == 1:
+        raise InputError(
+            f"`cutmix`={cutmix:g} mixes images of a batch: `batch_size` must "
+            "be 2 or more. Received: batch_size=1"
+        )
 
 
 def check_batches(

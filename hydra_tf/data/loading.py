@@ -32,6 +32,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     training: bool | None = None,
     augment: bool | Augmentation | None = None,
+    cutmix: float = 0.0,
     fraction: float = 1.0,
     seed: int = 0,
     cache: bool = True,
@@ -75,6 +76,9 @@ def load(
         augment: False for none, True for the dataset's own, or an
             `Augmentation`. By default the dataset's own (if it has one) when
             training, else none.
+        cutmix: Float in [0, 1], the probability with which a training image
+            gets a rectangle of another one of its batch, and with the
+            rectangle's share of the area its label (CutMix). After `augment`.
         fraction: Float in (0, 1], the part of the split to use: a selection
             that keeps the classes' shares and depends on `seed` only. A smaller
             fraction is a part of a larger one. Of `imagenet2012` it is a run of
@@ -127,16 +131,19 @@ def load(
     checks.check_settings(batch_size, fraction, seed)
     if training is None:
         training = split.partition("[")[0] == "train"
+    checks.check_cutmix(cutmix, batch_size, training)
     stored = source.read(split)
     own = info.augmentation
     if isinstance(stored, Pipeline):
         own = stored.augmentation
+        cutmix = cutmix or (stored.cutmix if training else 0.0)
     if augment is None:
         augment = training and own is not None
     settings: dict[str, Any] = {
         "batch_size": batch_size,
         "shuffle": training,
         "augmentation": _choose_augmentation(augment, own, name),
+        "cutmix": float(cutmix),
         "seed": seed,
         "drop_remainder": drop_remainder,
         "prefetch": prefetch,
@@ -188,6 +195,7 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     training: bool = True,
     augment: bool | Augmentation | None = None,
+    cutmix: float = 0.0,
     fraction: float = 1.0,
     seed: int = 0,
     prefetch: bool = True,
@@ -207,6 +215,7 @@ def from_arrays(
         class_names: One name per class. Defaults to the numbers.
         training: Whether each epoch is shuffled. Defaults to True.
         augment: An `Augmentation`, or None or False for none.
+        cutmix: Float in [0, 1], as for `load`.
         fraction: Float in (0, 1], as for `load`.
         seed: Integer >= 0 that selection, order and augmentation follow from.
         prefetch: Whether batches are made ahead while others are used.
@@ -222,6 +231,7 @@ def from_arrays(
             their ranges, or another argument cannot be used.
     """
     checks.check_settings(batch_size, fraction, seed)
+    checks.check_cutmix(cutmix, batch_size, training)
     images, labels = np.asarray(images), np.asarray(labels)
     if num_classes is None and class_names is not None:
         num_classes = len(class_names)
@@ -249,6 +259,7 @@ def from_arrays(
         batch_size=batch_size,
         shuffle=training,
         augmentation=_choose_augmentation(augment, None, name),
+        cutmix=float(cutmix),
         seed=seed,
         drop_remainder=drop_remainder,
         prefetch=prefetch,

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.data.augmentation import Augmentation
+from hydra_tf.data.cutmix import cutmix
 from hydra_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Pipeline(abc.ABC):
         prefetch: Whether batches are made ahead while others are used.
         name: Name of the dataset.
         split: Name of the split.
+        cutmix: Probability with which an image is mixed with another one of
+            its batch.
 
     Attributes:
         name: Name of the dataset.
@@ -61,6 +64,7 @@ class Pipeline(abc.ABC):
         class_names: One name per class.
         shuffle: Whether each epoch has an order of its own.
         augmentation: What each image goes through, or None.
+        cutmix: Probability with which an image is mixed with another one.
         seed: The seed.
     """
 
@@ -78,6 +82,7 @@ class Pipeline(abc.ABC):
         prefetch: bool,
         name: str,
         split: str,
+        cutmix: float = 0.0,
     ) -> None:
         self._drop_remainder = drop_remainder
         self._prefetch = prefetch
@@ -90,6 +95,7 @@ class Pipeline(abc.ABC):
         self.num_classes = len(self.class_names)
         self.shuffle = shuffle
         self.augmentation = augmentation
+        self.cutmix = cutmix
         self.seed = seed
         self.steps_per_epoch = self._steps()
 
@@ -104,12 +110,14 @@ class Pipeline(abc.ABC):
         prefetch: bool,
         name: str,
         split: str,
+        cutmix: float = 0.0,
     ) -> Pipeline:
         """Returns a pipeline of the same examples under other settings."""
         result = copy.copy(self)
         result.batch_size = batch_size
         result.shuffle = shuffle
         result.augmentation = augmentation
+        result.cutmix = cutmix
         result.seed = seed
         result._drop_remainder = drop_remainder
         result._prefetch = prefetch
@@ -167,6 +175,8 @@ class Pipeline(abc.ABC):
                 num_epochs * self.steps_per_epoch
             )
         )
+        if self.cutmix:
+            dataset = self._mixed(dataset, first_epoch * self.steps_per_epoch)
         if self._prefetch:
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
@@ -208,7 +218,7 @@ class Pipeline(abc.ABC):
         part._take(rows)
         part.num_examples = len(rows)
         if not training:
-            part.shuffle, part.augmentation = False, None
+            part.shuffle, part.augmentation, part.cutmix = False, None, 0.0
             part._drop_remainder = False
         part.steps_per_epoch = part._steps()
         return part
@@ -234,6 +244,27 @@ class Pipeline(abc.ABC):
     @abc.abstractmethod
     def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the first images and labels; see `arrays`."""
+
+    def _mixed(
+        self, batches: tf.data.Dataset, first_step: int
+    ) -> tf.data.Dataset:
+        """Returns batches within each of which images are mixed.
+
+        Here and not as an augmentation, which sees a single example: mixed
+        alike wherever the images are read from.
+        """
+        # Not the stream of `_seed_of`, which counts epochs, not steps.
+        stream = tf.constant([self.seed, 1], tf.int64)
+
+        def mix(
+            step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            seed = tf.random.fold_in(stream, step)
+            return cutmix(*batch, seed, probability=self.cutmix)
+
+        return batches.enumerate(first_step).map(
+            mix, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
     def _seed_of(self, epoch: tf.Tensor) -> tf.Tensor:
         """Returns the seed that all random numbers of an epoch follow from."""

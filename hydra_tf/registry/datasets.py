@@ -82,6 +82,14 @@ BATCH_SIZE = Count(
     help="Images per step of training, over all devices together.",
 )
 
+CUTMIX = Fraction(
+    name="cutmix",
+    default=0.0,
+    help="Probability with which a training image gets a rectangle of another "
+    "one of its batch (CutMix), in [0, 1]; its label is that of the other with "
+    "the rectangle's share of the area as probability. After --augment.",
+)
+
 # HYDRA's crop with 4 pixels of padding and mirror image, for CIFAR and SVHN
 # alike; the grey images go through unchanged (a mirrored digit is no digit).
 _CROP_FLIP = "hydra_tf.data.augmentation:CropFlip"

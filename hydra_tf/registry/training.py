@@ -30,8 +30,10 @@ OPTIMIZER = (
     Choice(
         name="lr_schedule",
         default="cosine",
-        choices=("cosine", "step", "constant"),
-        help="How the learning rate falls over a phase.",
+        choices=("cosine", "one_cycle", "step", "constant"),
+        help="How the learning rate changes over a phase. cosine, step and "
+        "constant set it at the start of each epoch; one_cycle rises for 30 % "
+        "of the steps and falls to 0, for short trainings at a large peak.",
     ),
     Count(
         name="warmup_epochs",
@@ -124,6 +126,15 @@ SELECT = Choice(
     "its certified, else robust accuracy on the images of "
     "--validation_fraction. Where densities are learned, it is always the "
     "best that met their target, without validation by accuracy in training.",
+)
+PATIENCE = Count(
+    name="patience",
+    default=0,
+    help="A phase stops early once so many epochs in a row were no better by "
+    "their certified, else robust accuracy on the images of "
+    "--validation_fraction, and ends with the best of them, as with "
+    "--select=best; 0 for none. Epochs in which the radius of the objective "
+    "still grows, and those before the target density, are not among them.",
 )
 # How a phase is computed, which leaves its result as it is up to rounding.
 STRATEGY = Choice(

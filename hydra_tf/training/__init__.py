@@ -10,6 +10,7 @@ from hydra_tf.training.harp import Compression
 from hydra_tf.training.learning_rates import ConstantRate
 from hydra_tf.training.learning_rates import CosineRate
 from hydra_tf.training.learning_rates import EpochSchedule
+from hydra_tf.training.learning_rates import OneCycleRate
 from hydra_tf.training.learning_rates import StepRate
 from hydra_tf.training.learning_rates import learning_rate
 from hydra_tf.training.multistep import TrainedScores
@@ -41,6 +42,7 @@ __all__ = [
     "Execution",
     "IntervalWeight",
     "LinearRamp",
+    "OneCycleRate",
     "OptimizerSettings",
     "Phase",
     "PhaseCheckpoints",

@@ -26,6 +26,7 @@ from hydra_tf import files
 from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
 from hydra_tf.training.best_weights import BestWeights
+from hydra_tf.training.early_stopping import EarlyStopping
 
 _FURTHER = "further_"
 _ADVICE = "delete it, or pass `overwrite`"
@@ -331,6 +332,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         history: Figures of the epochs so far; is appended to.
         best: What holds the weights of the best epoch, if anything does. It
             has to have seen an epoch before this callback does.
+        stopping: What may stop training early, if anything does.
     """
 
     def __init__(
@@ -339,12 +341,14 @@ class EpochCheckpoint(keras.callbacks.Callback):
         variables: list[keras.Variable],
         history: list[dict[str, float]],
         best: BestWeights | None = None,
+        stopping: EarlyStopping | None = None,
     ):
         super().__init__()
         self._kept = kept
         self._variables = variables
         self._history = history
         self._best = best
+        self._stopping = stopping
         self._start = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -356,6 +360,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
         figures["seconds"] = round(time.monotonic() - self._start, 3)
         if self._best is not None and self._best.epoch is not None:
             figures["best_epoch"] = self._best.epoch + 1
+        if self._stopping is not None and self._stopping.stops_after(epoch):
+            figures["stopped_early"] = 1.0
         self._history.append(figures)
         if self._kept is None:
             return

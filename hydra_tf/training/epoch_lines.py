@@ -14,6 +14,7 @@ from hydra_tf import text
 from hydra_tf.objectives import RandomizedSmoothing
 from hydra_tf.progress import Ticker
 from hydra_tf.progress import say
+from hydra_tf.training.early_stopping import EarlyStopping
 
 _FIGURES = {
     "natural_accuracy": "natural",
@@ -35,6 +36,7 @@ class EpochLines(keras.callbacks.Callback):
         mode: `"steps"`, `"epochs"`, `"auto"` (steps on a terminal, else epochs)
             or `"none"`.
         validation_steps: Number of steps of the validation after an epoch.
+        stopping: What may stop training early, if anything does.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class EpochLines(keras.callbacks.Callback):
         steps: int,
         mode: str,
         validation_steps: int = 0,
+        stopping: EarlyStopping | None = None,
     ):
         super().__init__()
         self._phase = phase
@@ -51,6 +54,7 @@ class EpochLines(keras.callbacks.Callback):
         self._steps = steps
         self._mode = mode
         self._validation_steps = validation_steps
+        self._stopping = stopping
         self._epoch = 0
         self._epoch_start = 0.0
         self._training = _Pace()
@@ -99,12 +103,18 @@ class EpochLines(keras.callbacks.Callback):
         if "density" in logs:
             figures.append(f"density {float(logs['density']):.4f}")
         seconds = time.monotonic() - self._epoch_start
-        left = self._seconds_left(epoch)
         say(
             f"  {self._label()}  loss {float(logs['loss']):7.4f}  "
-            f"{'  '.join(figures)}  {seconds:5.1f} s"
-            + (f"  {text.duration(left)} left" if left else "")
+            f"{'  '.join(figures)}  {seconds:5.1f} s{self._ending(epoch)}"
         )
+
+    def _ending(self, epoch: int) -> str:
+        """Returns what the line says of the epochs to come."""
+        remark = "" if self._stopping is None else self._stopping.remark(epoch)
+        left = self._seconds_left(epoch)
+        if left and not remark:
+            remark = f"{text.duration(left)} left"
+        return f"  {remark}" if remark else ""
 
     def _start(self, pace: _Pace, what: str, steps: int) -> Ticker:
         """Starts to count steps, the first of all of which compiles."""

@@ -2,9 +2,9 @@
 
 They are functions of the optimizer's step, which is saved with it, so that a
 run resumes where it stopped. Not Keras' CosineDecay and PiecewiseConstantDecay,
-which change at every step and warm up along a line: these are constant within
-an epoch and during the warm-up, as in the original recipes. Schedules of a
-radius are `hydra_tf.schedules`.
+which change at every step and warm up along a line: all but one-cycle are
+constant within an epoch and during the warm-up, as in the original recipes.
+Schedules of a radius are `hydra_tf.schedules`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from hydra_tf.registry.settings import Number
 
 _STEPS_PER_EPOCH = Count(name="steps_per_epoch", help="", default=1, lower=1)
 _WARMUP_EPOCHS = Number(name="warmup_epochs", help="", default=0.0, lower=0)
+# Of the steps of a one-cycle schedule, those that lead up to the peak.
+_RISING_SHARE = 0.3
+# What it starts at, a share of the peak.
+_ONE_CYCLE_START = 1 / 25
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -29,6 +33,10 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     The first `warmup_epochs` epochs run at `warmup_rate`; the rule of the
     subclass counts its epochs from there.
+
+    Attributes:
+        changes_within_epochs: Of a subclass: whether its rate is set at every
+            step instead.
 
     Args:
         base_rate: Float > 0, the rate that the rule scales.
@@ -46,6 +54,8 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Raises:
         InputError: If an argument is out of range.
     """
+
+    changes_within_epochs = False
 
     def __init__(
         self,
@@ -68,8 +78,11 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step) -> tf.Tensor:
         # Whole epochs by integer division: floats would start some too late.
-        epoch = tf.cast(step, tf.int64) // self.steps_per_epoch
-        since_warmup = tf.cast(epoch, tf.float64) - self.warmup_epochs
+        step = tf.cast(step, tf.int64)
+        epoch = tf.cast(step // self.steps_per_epoch, tf.float64)
+        if self.changes_within_epochs:
+            epoch = tf.cast(step, tf.float64) / self.steps_per_epoch
+        since_warmup = epoch - self.warmup_epochs
         rate = self.base_rate * self.factor(tf.maximum(since_warmup, 0.0))
         if self.warmup_epochs:
             warmup_rate = self.base_rate
@@ -81,7 +94,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return tf.cast(rate, tf.float32)
 
     def at_epoch(self, epoch: int) -> float:
-        """Returns the rate throughout an epoch, counted from 0."""
+        """Returns the rate at the start of an epoch, counted from 0."""
         return float(self(epoch * self.steps_per_epoch))
 
     def factor(self, epoch: tf.Tensor) -> tf.Tensor:
@@ -155,14 +168,49 @@ class ConstantRate(EpochSchedule):
         return tf.ones_like(epoch)
 
 
-_RATES = {"constant": ConstantRate, "cosine": CosineRate, "step": StepRate}
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class OneCycleRate(EpochSchedule):
+    """One cycle, step by step: up to the base rate along a line, then to 0.
+
+    The rate rises from a twenty-fifth of the base rate, reaches it after 30 %
+    of the steps, and falls to 0 at `epochs`; then it is 0. Momentum stays as it
+    is. Large rates in the middle regularise and shorten training. The cycle is
+    a warm-up itself, and `warmup_epochs` before it are rarely needed. Arguments
+    are those of `EpochSchedule`.
+
+    Example:
+    >>> rate = OneCycleRate(0.5, epochs=2, steps_per_epoch=10)
+    >>> [round(float(rate(step)), 4) for step in (0, 3, 6, 13, 20)]
+    [0.02, 0.26, 0.5, 0.25, 0.0]
+
+    Reference:
+    - [Smith and Topin, 2017](https://arxiv.org/abs/1708.07120)
+    """
+
+    changes_within_epochs = True
+
+    def factor(self, epoch):
+        progress = tf.minimum(epoch / self.epochs, 1.0)
+        rising = _ONE_CYCLE_START + (1.0 - _ONE_CYCLE_START) * (
+            progress / _RISING_SHARE
+        )
+        falling = (1.0 - progress) / (1.0 - _RISING_SHARE)
+        return tf.minimum(rising, falling)
+
+
+_RATES = {
+    "constant": ConstantRate,
+    "cosine": CosineRate,
+    "one_cycle": OneCycleRate,
+    "step": StepRate,
+}
 
 
 def learning_rate(name: str, *args, **kwargs) -> EpochSchedule:
-    """Returns the schedule called `"constant"`, `"cosine"` or `"step"`.
+    """Returns the schedule of a name.
 
     Args:
-        name: Name of the rule.
+        name: `"constant"`, `"cosine"`, `"one_cycle"` or `"step"`.
         *args: Arguments of `EpochSchedule`.
         **kwargs: Arguments of `EpochSchedule`.
 

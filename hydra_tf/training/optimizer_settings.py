@@ -26,7 +26,7 @@ class OptimizerSettings:
     Args:
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`.
         learning_rate: Float > 0, the peak; by default the recipe's.
-        lr_schedule: `"cosine"`, `"step"` or `"constant"`.
+        lr_schedule: `"cosine"`, `"one_cycle"`, `"step"` or `"constant"`.
         warmup_epochs: Integer >= 0, epochs before the schedule begins; they
             count among those of the phase.
         warmup_learning_rate: Float > 0, the rate in those; by default a tenth

@@ -34,6 +34,8 @@ class Phase:
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         select: `"last"` or `"best"`: the epoch that the phase ends with; the
             best needs images to validate by.
+        patience: Integer >= 0; above 0 the phase stops early once so many
+            epochs in a row were no better, and ends with the best.
         validation_attack: The objective whose `perturb` attacks in validation;
             by default `hydra_tf.training.validation_attack` of `objective`.
         settings: Further settings to record by name, such as those of the
@@ -52,6 +54,7 @@ class Phase:
     seed: int = 0
     precision: str = "float32"
     select: str = "last"
+    patience: int = 0
     validation_attack: Objective | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -62,6 +65,7 @@ class Phase:
         registry.SEED.check(self.seed)
         registry.PRECISION.check(self.precision)
         registry.SELECT.check(self.select)
+        registry.PATIENCE.check(self.patience)
         _check_attack(self.validation_attack)
         if self.pruning is not None and not isinstance(
             self.pruning, pruning_methods.Pruning
@@ -71,6 +75,11 @@ class Phase:
                 f"Received: pruning={self.pruning!r}"
             )
         self.optimizer.check(self.name, self.epochs)
+
+    @property
+    def selects_best(self) -> bool:
+        """Whether the phase ends with its best epoch on the validation data."""
+        return self.select == "best" or self.patience > 0
 
     @property
     def multistep(self) -> bool:
@@ -109,7 +118,8 @@ class Phase:
         }
         if self.epochs:
             record |= _describe(self.objective)
-            record["select"] = self.select
+            record["select"] = "best" if self.selects_best else "last"
+            record["patience"] = self.patience
             if self.validation_attack is not None:
                 record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:

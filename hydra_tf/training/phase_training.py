@@ -24,6 +24,7 @@ from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import EpochCheckpoint
 from hydra_tf.training.checkpoints import PhaseCheckpoints
 from hydra_tf.training.checkpoints import restore_state
+from hydra_tf.training.early_stopping import EarlyStopping
 from hydra_tf.training.epoch_lines import EpochLines
 from hydra_tf.training.finite_guard import FiniteGuard
 from hydra_tf.training.phase import Phase
@@ -124,6 +125,7 @@ class PhaseTraining:
         self._validation = validation
         self._history = history
         self._course: Course | None = None
+        self._stopping: EarlyStopping | None = None
 
     def run(self, network: keras.Model) -> keras.Model:
         """Returns the network after all epochs of the phase.
@@ -142,8 +144,15 @@ class PhaseTraining:
                 self._course = self._begin_course(network)
                 model = self._model(network)
             best = self._best_weights(model)
+            if best is not None and phase.patience:
+                self._stopping = EarlyStopping(
+                    best,
+                    phase.patience,
+                    epochs=phase.epochs,
+                    start_from_epoch=math.ceil(phase.objective.full_from_epoch),
+                )
             first_epoch = self._resume(model, best)
-            if first_epoch < phase.epochs:
+            if not self._is_over(first_epoch):
                 guard = FiniteGuard(phase.name, model.network.weights)
                 callbacks = self._callbacks(model, best, guard)
                 with self._telling_the_epoch(), guard.watching():
@@ -221,7 +230,7 @@ class PhaseTraining:
         With learned densities that is one that met their target.
         """
         phase = self._phase
-        if phase.select == "last" and model.compression_state is None:
+        if not phase.selects_best and model.compression_state is None:
             return None
         start = 0
         if self._validation is None:
@@ -282,8 +291,16 @@ class PhaseTraining:
             callbacks.append(self._course)
         if best is not None:
             callbacks.append(best)
+        if self._stopping is not None:
+            callbacks.append(self._stopping)
         callbacks.append(
-            EpochCheckpoint(self._kept, self._variables, self._history, best)
+            EpochCheckpoint(
+                self._kept,
+                self._variables,
+                self._history,
+                best,
+                self._stopping,
+            )
         )
         callbacks.append(
             EpochLines(
@@ -294,9 +311,18 @@ class PhaseTraining:
                 0
                 if self._validation is None
                 else self._validation.steps_per_epoch,
+                stopping=self._stopping,
             )
         )
         return [*callbacks, *execution.callbacks]
+
+    def _is_over(self, epochs: int) -> bool:
+        """Whether no epoch is left after so many, or it stopped early."""
+        return epochs >= self._phase.epochs or (
+            # Perhaps in a process that was killed before it had finished.
+            self._stopping is not None
+            and self._stopping.stops_after(epochs - 1)
+        )
 
     def _rounds(self, model: RobustModel) -> Any:
         """Returns what prunes a little more at the start of some epochs."""
@@ -334,7 +360,7 @@ class PhaseTraining:
             phase, done = self._phase, len(self._history)
             if self._kept is not None:
                 left = "finish"
-                if done < phase.epochs:
+                if not self._is_over(done):
                     left = f"resume at epoch {done + 1} of {phase.epochs} of"
                 stop.where = f"run it again to {left} the {phase.name} phase"
             raise

@@ -16,6 +16,7 @@ from hydra_tf.pruning import Pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.registry.methods import METHOD
 from hydra_tf.registry.training import OPTIMIZER_NAME
+from hydra_tf.registry.training import PATIENCE
 from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
 from hydra_tf.registry.training import PRECISION
@@ -65,6 +66,7 @@ def prune(
     precision: str = PRECISION.default,
     validation: Any = None,
     select: str = SELECT.default,
+    patience: int = PATIENCE.default,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -74,8 +76,8 @@ def prune(
     The course of the pipeline, with its defaults: a masked copy with scores
     and densities by `hydra_tf.start_pruning`, the prune and the finetune phase
     by `hydra_tf.training.run_phase`, both under one objective; then the masks
-    become zeros. Methods that train no scores (`"lwm"`, `"random"`, `"snip"`)
-    have no prune phase to train.
+    become zeros. `"lwm"`, `"random"` and `"snip"` have no prune phase to train;
+    in that of `"feedback"` and `"gradual"` the weights train.
 
     Args:
         model: Trained Keras model, Functional or Sequential, from images to
@@ -101,6 +103,8 @@ def prune(
             measured after every epoch; as for `run_phase`.
         select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
             the best one on `validation`.
+        patience: Integer >= 0; above 0 a phase stops early once so many epochs
+            in a row were no better on `validation`, as for `run_phase`.
         folder: Folder that keeps the state of training after every epoch. The
             same call made again resumes there, with equal results.
         overwrite: Whether to start again in a folder that holds something.
@@ -152,8 +156,9 @@ def prune(
             seed=seed,
             precision=precision,
             select=select,
+            patience=patience,
         )
-    check_validation(validation, train, select)
+    check_validation(validation, train, select, patience)
     data = as_train_data(train, seed)
     check_train_data(data, model, objective)
     if validation is not None:

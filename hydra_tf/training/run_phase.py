@@ -54,6 +54,7 @@ def run_phase(
     validation: Any = None,
     validation_attack: Objective | None = None,
     select: str = "last",
+    patience: int = 0,
     strategy: str | tf.distribute.Strategy | None = None,
     steps_per_execution: int = 1,
     jit_compile: str = "auto",
@@ -92,7 +93,7 @@ def run_phase(
             has its own settings.
         learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
             SGD (0.01 to finetune), else 0.001 (0.0001).
-        lr_schedule: `"cosine"`, `"step"` or `"constant"`.
+        lr_schedule: `"cosine"`, `"one_cycle"`, `"step"` or `"constant"`.
         warmup_epochs: Integer >= 0, epochs before the schedule begins.
         warmup_learning_rate: Float > 0, by default a tenth of the peak.
         momentum: Float in [0, 1].
@@ -109,6 +110,10 @@ def run_phase(
         select: `"last"` or `"best"`, the epoch whose weights the phase ends
             with: best by certified, else robust accuracy on `validation`, where
             the density falls meanwhile among those of the final one.
+        patience: Integer >= 0. Above 0 the phase stops early once so many
+            epochs in a row were no better on `validation`, and ends with the
+            best; `select` is `"best"` then. Epochs of a ramp of the objective,
+            and those before the target density, are not among them.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
@@ -157,6 +162,7 @@ def run_phase(
             seed=seed,
             precision=precision,
             select=select,
+            patience=patience,
             validation_attack=validation_attack,
             settings=settings or {},
         ),
@@ -202,7 +208,7 @@ def train_phase(
     Returns:
         The trained network, in float32.
     """
-    check_validation(validation, train, phase.select)
+    check_validation(validation, train, phase.select, phase.patience)
     if history is None:
         history = []
     execution = execution or Execution()

@@ -125,17 +125,21 @@ def as_train_data(
     )
 
 
-def check_validation(validation: Any, train: Any, select: str) -> None:
+def check_validation(
+    validation: Any, train: Any, select: str, patience: int = 0
+) -> None:
     """Raises `InputError` if epochs cannot be compared by images.
 
     Args:
         validation: What the user gave as such, `None` for nothing.
         train: What the user gave to train on.
         select: `"last"` or `"best"`.
+        patience: Epochs that may be no better before a phase stops, 0 for any.
     """
-    if select == "best" and validation is None:
+    if validation is None and (select == "best" or patience):
+        asking = f"`patience`={patience}" if patience else "`select`='best'"
         raise InputError(
-            "`select`='best' needs `validation`, images to compare epochs by; "
+            f"{asking} needs `validation`, images to compare epochs by; "
             "hydra_tf.data.split_validation takes them from the training images"
         )
     if validation is not None and validation is train:
@@ -157,7 +161,7 @@ def as_validation_data(validation: Any, train: TrainData) -> TrainData:
             another shape.
     """
     if isinstance(validation, data.Pipeline):
-        if validation.augmentation is not None:
+        if validation.augmentation is not None or validation.cutmix:
             raise InputError(
                 "`validation` must not be augmented; load it with "
                 "training=False, or take it from hydra_tf.data.split_validation"

@@ -334,3 +334,11 @@ def test_other_files_than_tfrecords_are_an_error(data_dir, tmp_path):
         InputError, match="--file_format=tfrecord.*array_record"
     ):
         _load(folder)
+
+
+def test_images_of_files_are_mixed_alike_after_a_resume(data_dir):
+    pipe = _load(data_dir, seed=3, image_size=16, augment=False, cutmix=1.0)
+    whole = list(pipe.dataset(num_epochs=2))
+    _assert_equal(whole[5:], pipe.dataset(1))
+    # Each example has a class of its own, which mixing may take.
+    assert len(set(_labels(whole[:5]))) < 23

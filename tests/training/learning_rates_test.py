@@ -96,7 +96,26 @@ def test_fractional_epochs_are_allowed():
     np.testing.assert_allclose(schedule.at_epoch(1), 1e-3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["constant", "cosine", "step"])
+def test_one_cycle_rises_for_three_tenths_of_the_steps_and_falls_to_0():
+    schedule = learning_rates.OneCycleRate(0.5, epochs=4, steps_per_epoch=5)
+    found = [float(schedule(step)) for step in range(25)]
+    # By hand: 20 steps, from 0.5 / 25 to 0.5 in 6 of them, to 0 in 14.
+    rising = np.linspace(0.02, 0.5, 7)
+    falling = np.linspace(0.5, 0.0, 15)
+    expected = [*rising, *falling[1:], 0.0, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_one_cycle_begins_after_the_warmup():
+    plain = learning_rates.OneCycleRate(0.5, 4, 5)
+    later = learning_rates.OneCycleRate(0.5, 4, 5, 2, 0.125)
+    assert [float(later(step)) for step in (0, 9)] == [0.125, 0.125]
+    assert [float(later(10 + step)) for step in range(20)] == [
+        float(plain(step)) for step in range(20)
+    ]
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step"])
 def test_a_schedule_drives_an_optimizer_through_its_file(name, tmp_path):
     schedule = learning_rates.learning_rate(name, 0.5, 4, 2, 1, 0.125)
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])

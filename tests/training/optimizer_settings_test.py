@@ -42,6 +42,27 @@ def test_rate_warms_up_and_falls(name):
     assert config.get("momentum", 0.5) == 0.5
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_one_cycle_moves_at_every_step_of_every_optimizer(name):
+    settings = OptimizerSettings(
+        optimizer=name, learning_rate=0.5, lr_schedule="one_cycle"
+    )
+    optimizer = settings.make("prune", 2, 5)
+    variable = keras.Variable([1.0])
+    optimizer.build([variable])
+    rates = []
+    for _ in range(10):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([keras.ops.ones((1,))])
+    # Of 10 steps the first 3 lead to the peak.
+    assert max(rates) == rates[3] == 0.5
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[:4] == sorted(rates[:4])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert 0 < rates[-1] < 0.1
+    assert float(optimizer.learning_rate) == 0
+
+
 def test_rounds_have_a_rate_of_their_own_and_no_warm_up():
     settings = OptimizerSettings(learning_rate=0.01, warmup_epochs=3)
     rounds = settings.of_rounds(None)

@@ -138,6 +138,24 @@ def test_phases_are_validated(given):
         assert robust[best] == max(robust)
 
 
+@pytest.mark.slow
+def test_each_phase_may_stop_early(given):
+    _, history = ht.prune(
+        given.trained,
+        (given.images[:8], given.labels[:8]),
+        OBJECTIVE,
+        0.25,
+        **SHORT | {"prune_epochs": 4, "finetune_epochs": 4},
+        # Nothing changes, so the first epoch stays the best.
+        learning_rate=1e-30,
+        validation=(given.images[8:], given.labels[8:]),
+        patience=2,
+    )
+    for figures in history.values():
+        assert figures["epoch"] == [1, 2, 3]
+        assert figures["best_epoch"][-1] == 1
+
+
 @pytest.mark.parametrize(
     "settings, phases",
     [

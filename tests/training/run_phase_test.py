@@ -192,6 +192,70 @@ def test_best_epoch_is_that_of_validation_also_after_a_stop(
             np.testing.assert_array_equal(weight, expected)
 
 
+def test_phase_that_stops_early_is_finished_also_after_a_kill(
+    parts, tmp_path, capsys
+):
+    options = {"validation": parts[1], "patience": 2, "epochs": 9}
+    options |= {"learning_rate": 2.0, "lr_schedule": "constant"}
+    options |= {"progress": "epochs"}
+    whole = run(model(), "pretrain", parts[0], tmp_path / "a", **options)
+    lines = capsys.readouterr().out.splitlines()
+    kept = [
+        ht.training.PhaseCheckpoints(tmp_path / name, "pretrain")
+        for name in "ab"
+    ]
+    history = kept[0].read_history()
+    best, last = history[-1]["best_epoch"], len(history)
+    assert last < 9 and last == best + 2
+    figures = [epoch["val_robust_accuracy"] for epoch in history]
+    assert best == 1 + int(np.argmax(figures))
+    assert [epoch.get("stopped_early") for epoch in history] == [
+        *[None] * (last - 1),
+        1.0,
+    ]
+    assert lines[-1].endswith(f"  stopped early, best was epoch {best}")
+
+    def killed(epoch):
+        with pytest.raises(interrupts.Interrupted) as stopped:
+            callbacks = [stop_after(epoch)]
+            run(
+                model(),
+                "pretrain",
+                parts[0],
+                tmp_path / "b",
+                callbacks=callbacks,
+                **options,
+            )
+        return stopped.value.where
+
+    # While it waits for a better epoch, and again when it has stopped.
+    assert killed(last - 1).startswith(
+        f"run it again to resume at epoch {last}"
+    )
+    assert killed(last).startswith("run it again to finish")
+    assert not kept[1].is_finished
+    again = run(
+        model(),
+        "pretrain",
+        parts[0],
+        tmp_path / "b",
+        callbacks=[stop_after(last + 1)],
+        **options,
+    )
+    assert_equal(whole, again)
+    assert [each["val_robust_accuracy"] for each in kept[1].read_history()] == (
+        figures
+    )
+    with pytest.raises(InputError, match="`patience`=2, not `patience`=3"):
+        run(
+            model(),
+            "pretrain",
+            parts[0],
+            tmp_path / "b",
+            **{**options, "patience": 3},
+        )
+
+
 def test_validation_leaves_the_training_as_it_is(parts, tmp_path):
     train, validation = parts
     plain = run(model(), "pretrain", train, epochs=2)
@@ -348,6 +412,7 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"progress": "all"}, "`progress` must be"),
         ({"select": "first"}, "`select` must be"),
         ({"select": "best"}, "`select`='best' needs `validation`"),
+        ({"patience": 1}, "`patience`=1 needs `validation`"),
         ({"validation_attack": "pgd"}, "`validation_attack` must be an obj"),
         ({"validation": "digits"}, "`validation` must be a hydra_tf.data"),
         ({"steps_per_execution": 2}, "`steps_per_execution`=2 .* divide 3.* 1"),

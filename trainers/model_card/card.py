@@ -179,6 +179,8 @@ def _making(metrics: Mapping[str, Any]) -> str:
         if data.get("image_shape"):
             shape = " x ".join(str(each) for each in data["image_shape"])
             words.append(f"shape {shape}")
+        if data.get("cutmix"):
+            words.append(f"CutMix with probability {data['cutmix']:g}")
         fraction = data.get("fraction")
         if fraction is not None and fraction < 1:
             words.append(

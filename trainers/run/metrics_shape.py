@@ -107,6 +107,7 @@ METRICS = {
             "num_train?": _WHOLE,
             "num_validation?": _WHOLE,
             "num_test?": _WHOLE,
+            "cutmix?": _NUMBER,
         },
         None,
     ),

@@ -76,12 +76,14 @@ def measured(
         folder: The folder, with the phase's history and network.
     """
     history = folder.phase(phase).read_history()
-    best = history[-1].get("best_epoch") if history else None
+    last = history[-1] if history else {}
+    best = last.get("best_epoch")
     entry = {
         **result.to_dict(),
         **at_chance,
-        "epochs": history[-1]["epoch"] if history else 0,
+        "epochs": last.get("epoch", 0),
         **({} if best is None else {"best_epoch": int(best)}),
+        **({"stopped_early": True} if "stopped_early" in last else {}),
         "learning_rate": settings.optimizers[phase].peak(phase),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "checkpoint": source.fingerprint(folder.finished(phase)),
@@ -129,6 +131,7 @@ def run(
         "seed": settings.seed,
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,
+        "patience": settings.validation.patience,
         **{
             each.name: getattr(settings.execution, each.name)
             for each in EXECUTION
@@ -255,4 +258,5 @@ def dataset(
         "num_test": info.num_test,
         "num_evaluated": num_evaluated,
         "augmented": train.augmentation is not None,
+        "cutmix": train.cutmix,
     }

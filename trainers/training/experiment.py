@@ -390,6 +390,7 @@ class Experiment:
             seed=settings.seed,
             precision=settings.model.precision,
             select=settings.validation.select,
+            patience=settings.validation.patience,
             validation_attack=validation_attack,
             settings=settings.record(name, epochs) | dict(start or {}),
         )

@@ -384,7 +384,9 @@ def test_held_out_images_are_counted_and_empty_settings_left_out():
     run = {"model": "cifar_model", "exclude": []}
     card = model_card({"run": run, "dataset": data})
     assert "76 training images, 20 validation images." in card
-    assert "exclude" not in card
+    assert "exclude" not in card and "CutMix" not in card
+    data["cutmix"] = 0.5
+    assert ", CutMix with probability 0.5." in model_card({"dataset": data})
     data["num_validation"] = 0
     assert "validation" not in model_card({"dataset": data})
 

@@ -78,6 +78,7 @@ WHOLE = {
         "num_train": 144,
         "num_test": 360,
         "augmented": False,
+        "cutmix": 0.5,
     },
     "environment": {"python": "3.11.7", "devices": ["/device:CPU:0"]},
 }

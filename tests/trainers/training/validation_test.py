@@ -14,8 +14,11 @@ from tests.trainers import binaries
 COMMAND = (
     *binaries.TINY,
     "--validation_fraction=0.25",
-    "--select=best",
     "--epochs=3",
+    # So long that it never stops, but the best epoch is the result.
+    "--patience=2",
+    "--lr_schedule=one_cycle",
+    "--cutmix=0.5",
     "--progress=epochs",
     "--num_steps=1",
     "--eval_examples=10",
@@ -48,6 +51,10 @@ def test_record_holds_validation_and_the_best_epoch(whole):
     assert "val_natural_accuracy" in phase["history"][0]
     assert phase["best_epoch"] == 1 + figures.index(max(figures))
     assert record["run"]["select"] == "best"
+    assert record["run"]["patience"] == 2
+    assert record["run"]["lr_schedule"] == "one_cycle"
+    assert record["dataset"]["cutmix"] == 0.5
+    assert "stopped_early" not in phase
     assert record["run"]["validation_fraction"] == 0.25
     # 36 of 144 images.
     assert record["dataset"]["num_train"] == 108
@@ -69,6 +76,40 @@ def test_events_have_validation_beside_training(whole):
     both = {"natural_accuracy", "robust_accuracy"}
     assert both <= found["pretrain"] & found["pretrain/validation"]
     assert not any(tag.startswith("val_") for tag in found["pretrain"])
+
+
+@pytest.mark.slow
+def test_run_that_stops_early_goes_on_with_its_next_phase(
+    data_dir, tmp_path, capfd
+):
+    command = [
+        *binaries.TINY,
+        "--validation_fraction=0.25",
+        "--patience=1",
+        # Nothing changes, so the first epoch stays the best.
+        "--learning_rate=1e-30",
+        "--pretrain_epochs=4",
+        "--prune_epochs=0",
+        "--method=lwm",
+        "--finetune_epochs=4",
+        "--num_steps=1",
+        "--eval_examples=10",
+        "--progress=epochs",
+        data_dir,
+        f"--output_dir={tmp_path}",
+    ]
+    assert binaries.run("pipeline", *command) == 0
+    out = capfd.readouterr().out
+    assert out.count("stopped early, best was epoch 1\n") == 2
+    before = metrics(tmp_path)
+    for phase in ("pretrain", "finetune"):
+        entry = before["phases"][phase]
+        assert (entry["epochs"], entry["best_epoch"]) == (2, 1)
+        assert entry["stopped_early"] is True
+    # Finished: nothing is trained.
+    assert binaries.run("pipeline", *command) == 0
+    assert "stopped early" not in capfd.readouterr().out
+    assert metrics(tmp_path) == before
 
 
 @pytest.mark.slow
