@@ -85,7 +85,7 @@ def of_weights(pruning: Pruning, phases: Iterable[str]) -> list[str]:
     if "prune" not in phases:
         each = []
     unread = []
-    if phases <= {"prune"} and not any(one.multistep for one in each):
+    if phases <= {"prune"} and not any(one.trains_kernels for one in each):
         unread.append(training.WEIGHT_PERTURBATION.name)
     weights = flags.FLAGS[training.WEIGHT_PERTURBATION.name].value
     if (unread or not weights) and not any(

@@ -60,7 +60,11 @@ def close_matches(name: str, choices: Iterable[str]) -> str:
     "Did you mean 'trades'?"
     """
     choices = sorted(choices)
-    matches = difflib.get_close_matches(str(name).lower(), choices, n=3)
+    name = str(name).lower()
+    matches = difflib.get_close_matches(name, choices, n=3)
     if matches:
+        # 'density' goes without 'density_ramp', which is much farther off.
+        best = difflib.SequenceMatcher(None, matches[0], name).ratio()
+        matches = difflib.get_close_matches(name, matches, 3, best - 0.2)
         return f"Did you mean {' or '.join(repr(m) for m in matches)}?"
     return f"Choose from: {', '.join(choices)}."

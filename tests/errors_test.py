@@ -15,3 +15,8 @@ from hydra_tf.errors import close_matches
 )
 def test_close_names_are_suggested_or_all_listed(name, words):
     assert close_matches(name, ["trades", "mart"]) == words
+
+
+def test_names_that_are_much_farther_off_are_left_out():
+    names = ["density", "density_ramp"]
+    assert close_matches("densty", names) == "Did you mean 'density'?"

@@ -97,14 +97,13 @@ class Channels:
             return kept
         return tf.where(units == ALWAYS_KEPT, tf.ones_like(kept), kept)
 
-    def gather(self, values: np.ndarray) -> np.ndarray:
+    def gather(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the sum over each unit's channels, given one a channel."""
         if self.units is None:
-            return np.asarray(values, np.float64)
-        units = np.asarray(self.units)
-        counts = units != ALWAYS_KEPT
-        return np.bincount(
-            units[counts], weights=values[counts], minlength=self.num_units
+            return values
+        # Negative ones, of channels that always stay, are left out.
+        return tf.math.unsorted_segment_sum(
+            values, tf.constant(self.units, tf.int32), self.num_units
         )
 
     def fraction(self, density: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import numpy as np
 import tensorflow as tf
 
 
@@ -65,7 +64,7 @@ class KernelAxes:
             ],
         )
 
-    def sums(self, axes: tuple[int, ...], values: np.ndarray) -> np.ndarray:
+    def sums(self, axes: tuple[int, ...], values: tf.Tensor) -> tf.Tensor:
         """Returns the sum of values of the kernel's shape for each channel."""
-        others = tuple(axis for axis in self.weights if axis not in axes)
-        return values.sum(axis=others).ravel()
+        others = [axis for axis in self.weights if axis not in axes]
+        return tf.reshape(tf.reduce_sum(values, axis=others), [-1])

@@ -70,6 +70,10 @@ class MaskedWeight(tf.Module):
             depends on as well; `None` if it does not.
         own: What the scores compete for: channels, or single weights.
         other: The channels on the other side, if they are masked as well.
+        dense_gradients: Whether gradients reach pruned entries in the finetune
+            phase, straight through the mask. Of a training alone: no file
+            holds it, nor a copy.
+        trains_pruned: Whether an optimiser moves pruned entries there.
 
     Raises:
         InputError: If channels and weight do not fit together, or M does not
@@ -77,6 +81,8 @@ class MaskedWeight(tf.Module):
     """
 
     other_scoring: Scoring | None = None
+    dense_gradients: bool = False
+    trains_pruned: bool = False
 
     def __init__(
         self,
@@ -262,14 +268,21 @@ class MaskedWeight(tf.Module):
         return tf.broadcast_to(mask, self.axes.shape)
 
     def effective(self, phase: str | None = None) -> tf.Tensor:
-        """Returns the weight times the mask that acts in a phase."""
+        """Returns the weight times the mask that acts in a phase.
+
+        In the finetune phase, with `dense_gradients`, its gradient is that of
+        the whole weight.
+        """
         sides = [] if phase == "pretrain" else self.sides
         if phase != "finetune":
             sides = [side for side in sides if side.acts]
-        weight = tf.convert_to_tensor(self.variable.value)
+        weight = whole = tf.convert_to_tensor(self.variable.value)
         for factor in self._factors(sides, phase):
             # At full precision: the scores' gradient needs it.
             weight *= tf.cast(factor, weight.dtype)
+        if self.dense_gradients and phase == "finetune":
+            # Exact, for w - w is 0.
+            return whole + tf.stop_gradient(weight - whole)
         return weight
 
     def _factors(self, sides: list[Side], phase: str | None) -> list[tf.Tensor]:
@@ -343,11 +356,23 @@ class MaskedWeight(tf.Module):
         """
         if values is None:
             values = np.abs(keras.ops.convert_to_numpy(self.variable))
-        values = np.asarray(values, np.float64)
+        return self.unit_sums(
+            tf.constant(np.asarray(values, np.float64))
+        ).numpy()
+
+    def unit_sums(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns the sum over the entries that each score stands for.
+
+        Args:
+            values: Tensor of the weight's shape.
+
+        Returns:
+            Tensor of the scores' shape, of the same dtype.
+        """
         if not self._structured:
             return values
         if not self.prunable:
-            return np.zeros(0)
+            return tf.zeros(0, values.dtype)
         axes = self.axes.inputs if self._owns_inputs else self.axes.outputs
         return self.own.gather(self.axes.sums(axes, values))
 

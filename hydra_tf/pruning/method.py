@@ -18,6 +18,7 @@ from hydra_tf.pruning.allocation.rules import read_densities
 from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
 from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.convert import to_masked
+from hydra_tf.pruning.courses import Course
 from hydra_tf.pruning.density import set_density
 from hydra_tf.pruning.harp import CompressionLoss
 from hydra_tf.pruning.harp import check_target
@@ -28,8 +29,10 @@ from hydra_tf.pruning.phases import set_phase
 from hydra_tf.pruning.scores import init_scores
 from hydra_tf.pruning.settings import PruningSettings
 from hydra_tf.pruning.settings import shown
+from hydra_tf.registry import own_code
 from hydra_tf.registry.allocations import is_file
 from hydra_tf.registry.methods import METHOD
+from hydra_tf.registry.methods import METHODS
 from hydra_tf.registry.table import is_own
 
 
@@ -46,14 +49,18 @@ class Pruning(PruningSettings):
 
     Args:
         method: `"hydra"`, `"harp"`, `"s2ap"`, `"lwm"`, `"lwm_multistep"`,
-            `"random"`, `"snip"`, or `package.module:name` of one's own.
+            `"random"`, `"snip"`; a course, whose masks move while the weights
+            train: `"feedback"`, `"gradual"`, `"flying_bird"`,
+            `"flying_bird_plus"`, `"robust_bird"` or `"r_admm"`; or
+            `package.module:name` of one's own.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
         granularity: `"weight"`, `"channel"`, `"filter"` or `"N:M"`.
         allocation: How the density is split over the layers: the name of a
             rule (see `hydra_tf.allocation.allocate`), `"learned"`, densities
             by layer name, or the path of a JSON file with them. By default
-            learned for HARP, uniform for others.
+            learned for HARP, `"erk"` for feedback and FlyingBird, uniform for
+            others.
         exclude: Names of layers that are left as they are.
         scores: Method of `hydra_tf.init_scores`; by default the method's.
         train_normalization: Whether normalisation trains in the prune phase.
@@ -76,6 +83,17 @@ class Pruning(PruningSettings):
         round_epochs: Epochs for which scores train in each round.
         round_learning_rate: Float > 0, their peak learning rate in a round; by
             default that of the training.
+        mask_updates: How often a course renews its masks in the phase; by
+            default once an epoch.
+        update_share: Float in (0, 1], the share of the phase after which they
+            stay.
+        density_ramp: Float in [0, 1], the share of the phase over which their
+            density falls from 1 by a cubic; by default 0.5 (0 with N:M).
+        drop_share: Float in (0, 1], the share of each layer's weights that
+            FlyingBird drops at its first renewal.
+        ticket_distance: Float in (0, 1], what masks differ in at most where a
+            robust early bird is drawn.
+        admm_rho: Float > 0, the weight of the penalty of robust ADMM.
         compare: Names of other methods that the same settings are for (see
             `with_method`): what only they read is no mistake then.
 
@@ -108,6 +126,12 @@ class Pruning(PruningSettings):
             InputError: If it cannot.
         """
         masked = self.masked_copy(network)
+        if self.entry.is_course:
+            own_code.call(self.entry.load_course().check, masked, self)
+            if is_own(self.method):
+                course = self.course(masked, epochs=1, steps_per_epoch=1)
+                own_code.call(course.begin)
+                own_code.call(course.finish)
         if is_own(self.scores) and not self.needs_data:
             init_scores(masked, self.scores, seed=0)
         if self.learns_densities:
@@ -137,8 +161,8 @@ class Pruning(PruningSettings):
             data: A batch `(images, labels)`, or a `tf.data.Dataset` whose first
                 batch is taken, for scores that depend on the loss.
             seed: Integer >= 0, for random scores.
-            epochs: Epochs of the phase. Without any, and with `multistep`, the
-                network is pruned at once; if there are, its rounds will do it.
+            epochs: Epochs of the phase. With 0 the network is pruned at once
+                also where rounds of `multistep`, or a course, would do it.
 
         Raises:
             InputError: If the network cannot be pruned so, or there is no data
@@ -146,8 +170,8 @@ class Pruning(PruningSettings):
         """
         masked = self.masked_copy(network)
         init_scores(masked, self.scores, seed=seed, data=data)
-        # In rounds the density falls while the weights train.
-        if not self.multistep or epochs == 0:
+        # Else the density falls while the weights train.
+        if not self.trains_kernels or epochs == 0:
             if self.learns_densities:
                 self._learn_densities(masked)
             else:
@@ -188,16 +212,17 @@ class Pruning(PruningSettings):
     ) -> None:
         """Sets what of a network trains in the prune phase.
 
-        The scores, as `hydra_tf.set_phase` says; between the rounds of
-        `multistep` the weights that are left, as in finetuning.
+        The scores, as `hydra_tf.set_phase` says; where masks change while the
+        weights train, in rounds of `multistep` or in a course, the weights that
+        are left, as in finetuning.
 
         Args:
             network: A masked network.
-            epochs: Epochs of the phase; without any there are no rounds.
+            epochs: Epochs of the phase; with 0 no weights train.
         """
         set_phase(
             network,
-            "finetune" if self.multistep and epochs != 0 else "prune",
+            "finetune" if self.trains_kernels and epochs != 0 else "prune",
             train_normalization=self.train_normalization,
         )
 
@@ -212,6 +237,42 @@ class Pruning(PruningSettings):
             epochs=epochs,
             rounds=self.rounds,
             shape=self.schedule,
+        )
+
+    def course(
+        self,
+        network: keras.Model,
+        *,
+        epochs: int,
+        steps_per_epoch: int,
+        seed: int = 0,
+    ) -> Course:
+        """Returns what a method does while the weights train.
+
+        For methods such as `"feedback"`, whose masks move meanwhile.
+
+        Args:
+            network: The masked network, from `start`.
+            epochs: Positive integer, epochs of the prune phase.
+            steps_per_epoch: Positive integer, batches of each.
+            seed: Integer >= 0.
+
+        Raises:
+            InputError: If the method is none of those.
+        """
+        if not self.entry.is_course:
+            known = [entry.name for entry in METHODS if entry.is_course]
+            raise InputError(
+                f"{shown('method', self.method)}: has no course; those that "
+                f"have one are {', '.join(known)}"
+            )
+        return own_code.call(
+            self.entry.load_course(),
+            network,
+            self,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            seed=seed,
         )
 
     def finish(self, network: keras.Model) -> None:

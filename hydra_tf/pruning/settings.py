@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
+from typing import ClassVar
 from typing import TypeVar
 
 from hydra_tf.errors import InputError
@@ -71,7 +72,16 @@ class PruningSettings:
     rounds: int = methods.ROUNDS.default
     round_epochs: int = methods.ROUND_EPOCHS.default
     round_learning_rate: float | None = None
+    mask_updates: int | None = methods.MASK_UPDATES.default
+    update_share: float = methods.UPDATE_SHARE.default
+    density_ramp: float = None  # type: ignore[assignment]
+    drop_share: float = methods.DROP_SHARE.default
+    ticket_distance: float = methods.TICKET_DISTANCE.default
+    admm_rho: float = methods.ADMM_RHO.default
     compare: tuple[str, ...] = ()
+
+    # Which of those that the method may imply were given.
+    _given: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         for setting in methods.SETTINGS:
@@ -84,6 +94,7 @@ class PruningSettings:
         self._check_pattern()
         self._check_rounds()
         self._check_perturbation()
+        self._check_course()
         self._check_compared()
 
     def _set(self, name: str, value: Any) -> None:
@@ -96,10 +107,20 @@ class PruningSettings:
             # The same thing under its name.
             self._set("method", "harp")
             entry = self.entry
+        implied = ["allocation", *(s.name for s in methods.COURSE_SETTINGS)]
+        given = [name for name in implied if getattr(self, name) is not None]
+        self._set("_given", frozenset(given))
+        if self.allocation is None and self._pattern is None:
+            self._set("allocation", entry.defaults.get("allocation"))
         if self.allocation is None:
             self._set(
                 "allocation", LEARNED if entry.learns_densities else "uniform"
             )
+        for name in entry.reads:
+            if getattr(self, name) is None:
+                self._set(name, entry.defaults.get(name))
+        if "density_ramp" in entry.reads and self.density_ramp is None:
+            self._set("density_ramp", 0.0 if self._pattern else 0.5)
         if self.scores is None:
             self._set("scores", entry.scores)
         if entry.multistep:
@@ -127,7 +148,12 @@ class PruningSettings:
     @property
     def trains(self) -> bool:
         """Whether the prune phase has anything to train."""
-        return self.trains_scores or self.multistep
+        return self.trains_scores or self.trains_kernels
+
+    @property
+    def trains_kernels(self) -> bool:
+        """Whether the prune phase trains weights, as masks change between."""
+        return self.multistep or self.entry.is_course
 
     def epochs(self, given: int, argument: str = "prune_epochs") -> int:
         """Returns the epochs that the prune phase trains for.
@@ -187,6 +213,12 @@ class PruningSettings:
             if not used:
                 for name in names:
                     del settings[name]
+        unread = {each.name for each in methods.COURSE_SETTINGS}
+        if self.entry.is_course:
+            # All else trains, by scores that it sets itself.
+            unread |= {"scores", "train_normalization"}
+        for name in unread.difference(self.entry.reads):
+            del settings[name]
         return settings
 
     def with_method(self: Self, method: str) -> Self:
@@ -197,8 +229,10 @@ class PruningSettings:
                 a rule that splits the density stays.
         """
         entry = METHODS.entry(method)
-        allocation = self.allocation
-        if entry.learns_densities:
+        allocation: Any = self.allocation
+        if "allocation" not in self._given:
+            allocation = None
+        elif entry.learns_densities:
             allocation = LEARNED
         elif self.learns_densities:
             allocation = "uniform"
@@ -211,6 +245,12 @@ class PruningSettings:
             rates=self.rates if learns else None,
             learn=self.learn if learns else methods.LEARN.default,
             score_perturbation=self._perturbation_with(entry),  # type: ignore[arg-type]
+            **{
+                name: getattr(self, name)
+                if name in entry.reads and name in self._given
+                else getattr(PruningSettings, name)
+                for name in (each.name for each in methods.COURSE_SETTINGS)
+            },
             # Rounds that a method implies are its own.
             multistep=entry.multistep
             or (self.multistep and not self.entry.multistep),
@@ -319,8 +359,54 @@ class PruningSettings:
                 "`method='hydra'`"
             )
 
+    def _check_course(self) -> None:
+        entry, method = self.entry, shown("method", self.method)
+        kind = "N:M" if self._pattern else self.granularity
+        if kind not in entry.granularities:
+            raise InputError(
+                f"{shown('granularity', self.granularity)}: {self.method} "
+                f"removes by {' or '.join(entry.granularities)} alone"
+            )
+        if not entry.is_course:
+            return
+        if self.multistep:
+            raise InputError(
+                f"`multistep=True`: {self.method} renews its masks while the "
+                "weights train, without rounds; leave `multistep` out"
+            )
+        if "scores" not in entry.reads and self.scores != entry.scores:
+            raise InputError(
+                f"{shown('scores', self.scores)}: {self.method} ranks the "
+                "weights itself; leave `scores` out"
+            )
+        if "density_ramp" not in entry.reads:
+            return
+        if self._pattern and self.density_ramp:
+            raise InputError(
+                f"{shown('density_ramp', self.density_ramp)}: "
+                f"{shown('granularity', self.granularity)} fixes the density "
+                "from the first step; leave `density_ramp` out"
+            )
+        if self.density_ramp > self.update_share:
+            raise InputError(
+                f"{shown('density_ramp', self.density_ramp)}: the density of "
+                f"{method} falls as masks are renewed, which ends at "
+                f"{shown('update_share', self.update_share)}; pass at most that"
+            )
+
     def _check_compared(self) -> None:
         others = [self.with_method(name) for name in self.compare]
+        read = {name for one in (self, *others) for name in one.entry.reads}
+        for setting in methods.COURSE_SETTINGS:
+            name, value = setting.name, getattr(self, setting.name)
+            if name not in read and value != getattr(PruningSettings, name):
+                readers = [
+                    repr(each.name) for each in METHODS if name in each.reads
+                ]
+                raise InputError(
+                    f"{shown(name, value)}: {self.method} does not read it; "
+                    f"leave it out, or pass `method` {' or '.join(readers)}"
+                )
         if any(one.learns_densities for one in (self, *others)):
             return
         for name in ("rates", "learn"):

@@ -24,9 +24,12 @@ class AllocationEntry(Entry):
     Attributes:
         nests: Whether the rule takes `nested=True`: what is pruned now is out
             of the question.
+        by_shapes: Whether single weights are split by the shapes of kernels
+            alone, whatever their values.
     """
 
     nests: bool = False
+    by_shapes: bool = False
 
 
 _FOLDER = "hydra_tf.pruning.allocation"
@@ -38,6 +41,7 @@ ALLOCATIONS: Registry[AllocationEntry] = Registry(
             name="uniform",
             target=f"{_FOLDER}.uniform:uniform",
             help="the same in each layer",
+            by_shapes=True,
         ),
         AllocationEntry(
             name="global",
@@ -50,6 +54,7 @@ ALLOCATIONS: Registry[AllocationEntry] = Registry(
             target=f"{_FOLDER}.erk:erk",
             help="Erdos-Renyi-Kernel: small layers keep more",
             nests=True,
+            by_shapes=True,
         ),
         AllocationEntry(
             name="lamp",

@@ -5,17 +5,23 @@ score initialisation (see `hydra_tf.registry.scores`) and its row here. A user's
 own is named `package.module:function`: the initialisation, by whose scores the
 network is pruned at once; to train them, give the function the attribute
 `trains_scores = True`, to train the densities too, `learns_densities = True`.
+A method whose masks move while the weights train is a class, a
+`hydra_tf.pruning.courses.Course`, with its row here; a user's own is named in
+the same way, and says what it reads in attributes of the row's names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf.registry.allocations import ALLOCATIONS
 from hydra_tf.registry.allocations import LEARNED
 from hydra_tf.registry.allocations import is_file
 from hydra_tf.registry.granularities import GRANULARITY
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.scores import SCORES
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
@@ -43,22 +49,39 @@ class MethodEntry(Entry):
         learns_densities: Whether the density of each layer trains as well.
         multistep: Whether it prunes in rounds in any case.
         score_perturbation: Radius of the scores' perturbation unless given.
+        is_course: Whether it is a `hydra_tf.pruning.courses.Course`, whose
+            masks move while the weights train; `target` is that class.
+        reads: Names of the settings of `COURSE_SETTINGS` that it reads; with
+            `"scores"`, those that pruning starts from as well.
+        defaults: Its own defaults of `allocation` and of the settings of
+            `COURSE_SETTINGS` that have none in the table.
+        granularities: What it can remove; `"N:M"` stands for all patterns.
     """
 
     target: Any = None
-    scores: str
+    scores: str = "scaled"
     trains_scores: bool = False
     learns_densities: bool = False
     multistep: bool = False
     score_perturbation: float = 0.0
+    is_course: bool = False
+    reads: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    granularities: tuple[str, ...] = (WEIGHT, *STRUCTURED, "N:M")
 
     def load(self) -> Any:
         """Returns the function that scores start from."""
         return SCORES.load(self.scores)
 
+    def load_course(self) -> Any:
+        """Returns the class of a course."""
+        return super().load()
+
 
 def _own_fields(name: str, target: Any) -> dict[str, Any]:
     """Returns what else is known of a user's own method."""
+    if getattr(target, "is_course", False):
+        return {"settings": ()}
     if not is_own(name):
         # Added by `METHODS.register`: its scores have its name.
         SCORES.register(name)(target)
@@ -67,6 +90,10 @@ def _own_fields(name: str, target: Any) -> dict[str, Any]:
         fields["trains_scores"] = True
     return fields
 
+
+_COURSES = "hydra_tf.pruning.courses"
+# What every course reads that renews its masks by the schedule of them all.
+_SCHEDULE = ("mask_updates", "update_share", "density_ramp")
 
 METHODS: Registry[MethodEntry] = Registry(
     "pruning method",
@@ -115,6 +142,65 @@ METHODS: Registry[MethodEntry] = Registry(
             name="snip",
             help="connection sensitivity on one batch (SNIP, Lee et al., 2019)",
             scores="snip",
+        ),
+        MethodEntry(
+            name="feedback",
+            help="masks of the largest magnitudes that are renewed while all "
+            "weights train on, the pruned ones too, by the gradient of the "
+            "pruned network (dynamic pruning with feedback, Lin et al., 2020)",
+            target=f"{_COURSES}.feedback:Feedback",
+            is_course=True,
+            reads=_SCHEDULE,
+            defaults={"allocation": "erk"},
+        ),
+        MethodEntry(
+            name="gradual",
+            help="the weights of least magnitude removed a few at a time while "
+            "the others train (gradual magnitude pruning, Zhu and Gupta, 2017)",
+            target=f"{_COURSES}.gradual:Gradual",
+            is_course=True,
+            reads=_SCHEDULE,
+            granularities=(WEIGHT, *STRUCTURED),
+        ),
+        MethodEntry(
+            name="flying_bird",
+            help="at the target density from the first step; the smallest "
+            "weights are dropped and others regrown by gradient (FlyingBird, "
+            "Chen et al., 2022)",
+            target=f"{_COURSES}.flying_bird:FlyingBird",
+            is_course=True,
+            reads=("mask_updates", "update_share", "drop_share"),
+            defaults={"allocation": "erk"},
+            granularities=(WEIGHT, "N:M"),
+        ),
+        MethodEntry(
+            name="flying_bird_plus",
+            help="the same with a density that falls where the network "
+            "overfits (FlyingBird+)",
+            target=f"{_COURSES}.flying_bird:FlyingBirdPlus",
+            is_course=True,
+            reads=("mask_updates", "update_share", "drop_share"),
+            defaults={"allocation": "erk"},
+            granularities=(WEIGHT,),
+        ),
+        MethodEntry(
+            name="robust_bird",
+            help="the weights of least magnitude removed at once, as soon as "
+            "training changes little in which they are (robust early birds, "
+            "Chen et al., 2022)",
+            target=f"{_COURSES}.robust_bird:RobustBird",
+            is_course=True,
+            reads=("mask_updates", "update_share", "ticket_distance"),
+            granularities=(WEIGHT, *STRUCTURED),
+        ),
+        MethodEntry(
+            name="r_admm",
+            help="weights drawn towards sparse ones by a penalty, then the "
+            "least magnitudes removed (robust ADMM, Ye et al., 2019)",
+            target=f"{_COURSES}.admm:RobustADMM",
+            is_course=True,
+            reads=("mask_updates", "update_share", "admm_rho"),
+            granularities=(WEIGHT, *STRUCTURED),
         ),
     ),
     MethodEntry,
@@ -270,6 +356,62 @@ ROUND_LEARNING_RATE = Number(
     "weights between rounds train at --prune_learning_rate. By default that of "
     "the recipe: 0.1 with sgd, 0.001 with adam and rmsprop.",
 )
+MASK_UPDATES = Count(
+    name="mask_updates",
+    default=None,
+    lower=1,
+    help="How often a method whose masks move while weights train (feedback, "
+    "gradual, ...) renews them in the prune phase, spread evenly over its "
+    "first --update_share; at most once a step. By default once an epoch.",
+)
+UPDATE_SHARE = Fraction(
+    name="update_share",
+    default=0.8,
+    exclude_lower=True,
+    help="Share of the prune phase, in (0, 1], after which masks that move "
+    "stay as they are.",
+)
+DENSITY_RAMP = Fraction(
+    name="density_ramp",
+    default=None,
+    help="Share of the prune phase, in [0, 1], over which the density of "
+    "masks that move falls from 1 to the target by a cubic; with 0 it is at "
+    "the target from the first step. At most --update_share. By default 0.5, "
+    "and 0 with granularity N:M.",
+)
+DROP_SHARE = Fraction(
+    name="drop_share",
+    default=0.5,
+    exclude_lower=True,
+    help="Share of the weights of each layer, in (0, 1], that flying_bird "
+    "drops at its first renewal and regrows elsewhere; it falls by a cosine to "
+    "0.005 at the last one.",
+)
+TICKET_DISTANCE = Fraction(
+    name="ticket_distance",
+    default=0.08,
+    exclude_lower=True,
+    help="What robust_bird prunes below: the largest fraction of the entries, "
+    "in (0, 1], in which the mask of now differs from those of the last four "
+    "renewals. Masks of a density d differ in 2 d at most.",
+)
+ADMM_RHO = Number(
+    name="admm_rho",
+    default=0.01,
+    lower=0,
+    exclude_lower=True,
+    help="Weight of the penalty by which r_admm draws the weights towards "
+    "sparse ones.",
+)
+# Read by the methods alone whose rows name them, in `reads`.
+COURSE_SETTINGS: tuple[Setting, ...] = (
+    MASK_UPDATES,
+    UPDATE_SHARE,
+    DENSITY_RAMP,
+    DROP_SHARE,
+    TICKET_DISTANCE,
+    ADMM_RHO,
+)
 
 # Those of `hydra_tf.Pruning`, in the order of its arguments.
 SETTINGS: tuple[Setting, ...] = (
@@ -291,4 +433,5 @@ SETTINGS: tuple[Setting, ...] = (
     ROUNDS,
     ROUND_EPOCHS,
     ROUND_LEARNING_RATE,
+    *COURSE_SETTINGS,
 )

@@ -61,8 +61,8 @@ OPTIMIZER = (
         name="weight_decay",
         default=1e-4,
         lower=0,
-        help="Weight decay, at least 0. In the prune phase it acts on the "
-        "scores.",
+        help="Weight decay, at least 0. It acts on the scores where they train "
+        "in place of weights.",
     ),
 )
 EPOCHS = Count(name="epochs", help="Epochs of the phase.")

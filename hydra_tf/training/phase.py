@@ -31,7 +31,7 @@ class Phase:
         objective: What is minimised.
         optimizer: Optimiser and learning rates.
         pruning: A `hydra_tf.pruning.Pruning`, where the phase has to know more
-            than its network: multi-step pruning, learned densities.
+            than its network: multi-step pruning, learned densities, courses.
         seed: Integer >= 0.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         weight_averaging: Float in [0, 1), decay of a moving average of the
@@ -109,6 +109,16 @@ class Phase:
         return self.prunes and self.pruning.multistep and self.epochs > 0
 
     @property
+    def follows_course(self) -> bool:
+        """Whether masks move while the weights train, by a method's course."""
+        return self.prunes and self.pruning.entry.is_course and self.epochs > 0
+
+    @property
+    def trains_kernels(self) -> bool:
+        """Whether a phase that prunes trains weights, as finetuning does."""
+        return self.multistep or self.follows_course
+
+    @property
     def learns_densities(self) -> bool:
         """Whether the phase itself learns densities, not a round within it."""
         return (
@@ -123,8 +133,8 @@ class Phase:
     @property
     def trains(self) -> str:
         """What trains, as the phase of the masked layers says it."""
-        # Rounds train the weights that are left, as finetuning does.
-        return "finetune" if self.multistep else self.name
+        # Between rounds, and while masks move, weights train as in finetuning.
+        return "finetune" if self.trains_kernels else self.name
 
     @property
     def perturbation(self) -> Perturbation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ import tensorflow as tf
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
 from hydra_tf.errors import InputError
+from hydra_tf.pruning.courses import Course
+from hydra_tf.registry import own_code
 from hydra_tf.registry import training as registry
 from hydra_tf.training import prune_phase
 from hydra_tf.training.best_weights import BestWeights
@@ -124,6 +127,7 @@ class PhaseTraining:
         self._execution = execution
         self._validation = validation
         self._history = history
+        self._course: Course | None = None
         self._stopping: EarlyStopping | None = None
 
     def run(self, network: keras.Model) -> keras.Model:
@@ -140,6 +144,7 @@ class PhaseTraining:
                 # Variables of the strategy have to be made in its scope.
                 network = replicated(result, strategy)
                 phase.set_phase(network)
+                self._course = self._begin_course(network)
                 model = self._model(network)
             best = self._best_weights(model)
             if best is not None and phase.patience:
@@ -175,10 +180,26 @@ class PhaseTraining:
             model.weight_average.take()
         if best is not None:
             best.restore()
+        if self._course is not None:
+            self._course.finish()
         if network is not result:
             copy_weights(network, result)
             phase.set_phase(result)
         return result
+
+    def _begin_course(self, network: keras.Model) -> Course | None:
+        """Returns the method's course, its masks and variables made."""
+        phase = self._phase
+        if not phase.follows_course:
+            return None
+        course = phase.pruning.course(
+            network,
+            epochs=phase.epochs,
+            steps_per_epoch=self._data.steps_per_epoch,
+            seed=phase.seed,
+        )
+        own_code.call(course.begin)
+        return course
 
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
@@ -228,7 +249,10 @@ class PhaseTraining:
             start = math.ceil(self._objective.full_from_epoch)
         if phase.multistep:
             start = prune_phase.first_full_epoch(phase.pruning, phase.epochs)
-        best = BestWeights(start_from_epoch=start)
+        at_target = None
+        if self._course is not None:
+            at_target = functools.partial(getattr, self._course, "at_target")
+        best = BestWeights(start_from_epoch=start, is_eligible=at_target)
         best.set_model(model)
         return best
 
@@ -242,6 +266,7 @@ class PhaseTraining:
             model.compression_state,
             model.warm_start_state,
             model.weight_average,
+            self._course,
         ):
             if state is not None:
                 self._variables += state.variables
@@ -276,6 +301,8 @@ class PhaseTraining:
         if phase.multistep:
             callbacks.append(self._rounds(model))
         callbacks.append(guard)
+        if self._course is not None:
+            callbacks.append(self._course)
         if best is not None:
             callbacks.append(best)
         if self._stopping is not None:

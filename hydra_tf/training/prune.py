@@ -84,8 +84,8 @@ def prune(
     The course of the pipeline, with its defaults: a masked copy with scores
     and densities by `hydra_tf.start_pruning`, the prune and the finetune phase
     by `hydra_tf.training.run_phase`, both under one objective; then the masks
-    become zeros. Methods that train no scores (`"lwm"`, `"random"`, `"snip"`)
-    have no prune phase to train.
+    become zeros. `"lwm"`, `"random"` and `"snip"` have no prune phase to train;
+    in that of `"feedback"` and `"gradual"` the weights train.
 
     Args:
         model: Trained Keras model, Functional or Sequential, from images to
@@ -96,9 +96,9 @@ def prune(
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
-        method: `"hydra"`, `"harp"`, `"s2ap"`, `"lwm"`, `"lwm_multistep"`,
-            `"random"`, `"snip"`, or `package.module:name` of one's own.
-        prune_epochs: Integer >= 0, above 0 for methods that train scores.
+        method: As for `hydra_tf.Pruning`.
+        prune_epochs: Integer >= 0, above 0 for methods that train in the prune
+            phase.
         finetune_epochs: Integer >= 0.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.

@@ -133,6 +133,8 @@ class RobustModel(keras.Model):
         self.attack = attack
         self.seed = int(seed)
         self.checks_data = True
+        # Called in a traced step with variables, gradients and their scale.
+        self.on_gradients: Callable[..., None] | None = None
         self.compression = compression
         self.compression_state: CompressionState | None = None
         if compression is not None:
@@ -219,6 +221,7 @@ class RobustModel(keras.Model):
                 (layer.kernel, layer.stored_mask)
                 for layer in find_masked(self.network)
                 if layer.phase == "finetune"
+                and not layer.masked_kernel.trains_pruned
             )
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -354,10 +357,9 @@ class RobustModel(keras.Model):
         return state is None or state.is_reached()
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Returns a context in which the network has its averaged weights.
+        """Returns a context with averaged weights, if there are any.
 
-        Those that `evaluate` and `predict` use. Without `weight_averaging` it
-        changes nothing.
+        They are those that `evaluate` and `predict` use.
         """
         average = self.weight_average
         return contextlib.nullcontext() if average is None else average.in_use()
@@ -371,6 +373,9 @@ class RobustModel(keras.Model):
         with batch.drawn_by_row():
             done = self._backward(batch, seed)
             gradients = done.gradients
+            if self.on_gradients is not None:
+                scale = self.optimizer.scale_loss(tf.ones([]))
+                self.on_gradients(variables, gradients, scale)
             if self.perturbation is not None and self._perturbs:
                 with self.perturbation.applied(
                     self.network, variables, gradients

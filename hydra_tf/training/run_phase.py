@@ -94,7 +94,8 @@ def run_phase(
         epochs: Integer >= 0; 0 leaves the weights as they are.
         folder: Folder that gets `checkpoints/<phase>.*`.
         pruning: A `hydra_tf.pruning.Pruning`; needed in the prune phase for
-            learned densities, perturbed scores and multi-step pruning alone.
+            learned densities, perturbed scores, and where weights train in it:
+            multi-step pruning and methods whose masks move.
         optimizer: `"sgd"`, `"adam"` or `"rmsprop"`; or a Keras optimiser, which
             has its own settings.
         learning_rate: Float > 0, the peak. By default the recipe's: 0.1 with
@@ -123,7 +124,7 @@ def run_phase(
             within the radius of `objective`.
         select: `"last"` or `"best"`, the epoch whose weights the phase ends
             with: best by certified, else robust accuracy on `validation`, where
-            several rounds prune among those of the final density.
+            the density falls meanwhile among those of the final one.
         patience: Integer >= 0. Above 0 the phase stops early once so many
             epochs in a row were no better on `validation`, and ends with the
             best; `select` is `"best"` then. Epochs of a ramp of the objective,

@@ -67,8 +67,9 @@ def test_published_recipes_are_all_there():
         family = name.rpartition("/")[0]
         counts[family] = counts.get(family, 0) + 1
     assert counts == {
-        # digits_demo, _certified, _harp and _sweep, and cifar10_smoke.
-        "": 5,
+        # digits_demo, _certified, _harp, _scratch_ticket and _sweep, and
+        # cifar10_smoke.
+        "": 6,
         # 8 pairs of data set and network, CROWN-IBP and MixTrain.
         "certified": 16,
         "compact": 1,
@@ -238,6 +239,8 @@ def test_baselines_have_their_settings():
     rounds = parse("--preset=compact/cifar10_vgg16_bn_lwm_multistep")
     assert rounds.pruning.method == "lwm_multistep"
     assert rounds.pruning.multistep
+    ticket = parse("--preset=digits_scratch_ticket")
+    assert ticket.epochs["pretrain"] == ticket.epochs["finetune"] == 0
     subnetwork = parse("--preset=hydra/cifar10_wrn_28_4_subnetwork")
     assert subnetwork.pruning.density == 0.5
     assert subnetwork.epochs["finetune"] == 0

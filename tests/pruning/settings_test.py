@@ -219,6 +219,42 @@ def test_rounds_that_a_method_implies_are_its_own():
     assert PruningSettings().with_method("lwm_multistep").multistep
 
 
+class OwnCourse:
+    """Stands for a course of somebody's own."""
+
+    is_course = True
+    reads = ("mask_updates", "density_ramp")
+    defaults = {"allocation": "lamp", "density_ramp": 0.25}
+
+
+def test_a_course_has_defaults_of_its_own():
+    feedback = PruningSettings(method="feedback")
+    assert feedback.trains and feedback.trains_kernels
+    assert not feedback.trains_scores and not feedback.multistep
+    assert feedback.allocation == "erk" and feedback.density_ramp == 0.5
+    assert PruningSettings(method="gradual").allocation == "uniform"
+    pattern = PruningSettings(method="feedback", granularity="2:4")
+    assert pattern.allocation == "uniform" and pattern.density_ramp == 0
+    own = PruningSettings(method=f"{__name__}:OwnCourse")
+    assert (own.allocation, own.density_ramp) == ("lamp", 0.25)
+    assert own.trains_kernels and own.scores == "scaled"
+    assert {"mask_updates", "density_ramp"} <= own.in_use().keys()
+    assert not {"update_share", "scores"} & own.in_use().keys()
+
+
+def test_methods_compared_with_a_course_read_what_they_know():
+    feedback = PruningSettings(method="feedback", mask_updates=7)
+    hydra = feedback.with_method("hydra")
+    assert hydra == PruningSettings(method="hydra")
+    assert "mask_updates" not in hydra.in_use()
+    assert hydra.with_method("feedback").allocation == "erk"
+    assert feedback.with_method("gradual").mask_updates == 7
+    both = PruningSettings(method="hydra", compare=["feedback"], density_ramp=0)
+    assert both.with_method("feedback").density_ramp == 0
+    given = PruningSettings(method="feedback", allocation="lamp")
+    assert given.with_method("hydra").allocation == "lamp"
+
+
 def test_densities_may_be_given_for_each_layer(tmp_path):
     for given in ({"a": 0.5}, "a.json", tmp_path / "a.json"):
         assert not PruningSettings(allocation=given).density_is_target

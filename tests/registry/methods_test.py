@@ -2,6 +2,8 @@
 
 import pytest
 
+from hydra_tf.pruning.courses import Course
+from hydra_tf.registry.methods import COURSE_SETTINGS
 from hydra_tf.registry.methods import METHODS
 from hydra_tf.registry.methods import SETTINGS
 from hydra_tf.registry.settings import Names
@@ -11,6 +13,10 @@ from hydra_tf.registry.settings import Names
 def test_every_name_stands_for_a_function(entry):
     assert callable(entry.load())
     assert entry.help
+    if entry.is_course:
+        assert issubclass(entry.load_course(), Course)
+        read = {setting.name for setting in COURSE_SETTINGS}
+        assert read | {"scores"} >= set(entry.reads)
 
 
 def test_flags_are_named_once():

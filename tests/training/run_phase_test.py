@@ -300,6 +300,63 @@ def test_best_epoch_of_rounds_is_one_of_the_final_density(parts, tmp_path):
     assert ht.sparsity_report(network).density == pytest.approx(0.1, abs=0.02)
 
 
+def run_course(
+    train, folder=None, *, method="feedback", density=0.1, **options
+):
+    pruning = ht.Pruning(method=method, density=density, mask_updates=5)
+    return run(
+        pruning.start(model(), epochs=4),
+        "prune",
+        train,
+        folder,
+        epochs=4,
+        pruning=pruning,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["feedback", pytest.param("gradual", marks=pytest.mark.slow)],
+)
+def test_stopped_course_resumes_to_the_same_weights(method, train, tmp_path):
+    whole = run_course(train, method=method)
+    with pytest.raises(interrupts.Interrupted):
+        run_course(train, tmp_path, method=method, callbacks=[stop_after(2)])
+    resumed = run_course(train, tmp_path, method=method)
+    assert_equal(whole, resumed)
+    history = ht.training.PhaseCheckpoints(tmp_path, "prune").read_history()
+    densities = [each["density"] for each in history]
+    assert densities[0] > densities[1] >= densities[2] == densities[3]
+    assert ht.sparsity_report(resumed).density == densities[3]
+
+
+def test_best_epoch_of_a_course_is_one_of_the_final_density(parts, tmp_path):
+    network = run_course(parts[0], tmp_path, validation=parts[1], select="best")
+    last = ht.training.PhaseCheckpoints(tmp_path, "prune").read_history()[-1]
+    assert last["best_epoch"] >= 2
+    assert ht.sparsity_report(network).density == last["density"]
+
+
+@traced
+def test_course_on_replicas_ends_like_one_on_a_device(train):
+    # In whole steps of one attack no gradient is close to zero.
+    one = run_course(train, steps_per_execution=1)
+    two = run_course(train, strategy="mirrored")
+    for name, layer in ht.masked_layers(one).items():
+        other = two.get_layer(name)
+        np.testing.assert_array_equal(layer.mask, other.mask)
+        np.testing.assert_allclose(layer.kernel, other.kernel, atol=1e-4)
+        assert not other.masked_kernel.dense_gradients
+
+
+@pytest.mark.slow
+@traced
+def test_course_takes_several_steps_in_a_call(train):
+    network = run_course(train, steps_per_execution=3, density=0.25)
+    assert ht.sparsity_report(network).density == pytest.approx(0.25, abs=0.01)
+
+
 def test_another_network_is_refused_to_resume(train, tmp_path):
     run(masked(), "prune", train, tmp_path, epochs=0)
     other = masked()

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.methods import METHODS
 from trainers.reporting.networks import Network
 
 
@@ -31,15 +32,15 @@ def read(network: Network) -> KeptWeights:
     """Returns what a network has kept of its pretrained weights.
 
     Pruning trains scores, or nothing, and the file of its phase has the
-    pretrained weights beside the final mask. Where it went in rounds, weights
-    were trained between them, and the pretrained ones are another file's.
+    pretrained weights beside the final mask. Where weights trained as well, in
+    rounds or in a course, the pretrained ones are another file's.
 
     Raises:
         InputError: If a file that this takes is not there, or is damaged.
     """
     pruned = _load(network, "prune")
     before = pruned
-    if str(network.run.setting("multistep")).lower() == "true":
+    if _trains_weights(network):
         before = _load(network, "pretrain")
     magnitudes, masks = [], []
     pruned_largest = 0
@@ -61,6 +62,18 @@ def read(network: Network) -> KeptWeights:
         np.concatenate(magnitudes),
         mask,
         pruned_largest / max(int(np.sum(mask)), 1),
+    )
+
+
+def _trains_weights(network: Network) -> bool:
+    """Whether the prune phase moved weights too."""
+    run = network.run
+    method = str(run.setting("method"))
+    return (
+        str(run.setting("multistep")).lower() == "true"
+        or (method in METHODS and METHODS.entry(method).is_course)
+        # Recorded of methods that read it, such as courses of one's own.
+        or run.setting("update_share") is not None
     )
 
 

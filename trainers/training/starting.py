@@ -132,8 +132,15 @@ def check_prunable(
         return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for pruning in {one.learns_densities: one for one in methods}.values():
+        for pruning in {_kind(one): one for one in methods}.values():
             pruning.check(network)
     notes = (str(w.message) for w in caught if w.category is UserWarning)
     for note in dict.fromkeys(notes):
         say(in_flags(note))
+
+
+def _kind(pruning: Pruning) -> object:
+    """Returns what of a method decides if it can prune a network."""
+    if pruning.entry.is_course:
+        return pruning.method
+    return pruning.learns_densities

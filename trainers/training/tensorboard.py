@@ -171,7 +171,7 @@ def events_of(
         labels[:count],
         _attack_of(settings),
         phase.seed,
-        densities_change=phase.learns_densities or phase.multistep,
+        densities_change=phase.learns_densities or phase.trains_kernels,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.channels import Channels
@@ -132,9 +133,7 @@ def _factor(group: int, channels: Channels, scoring: Scoring) -> _Factor:
         magnitudes = np.abs(keras.ops.convert_to_numpy(scoring.values))
         # As in a mask: ties go to the lower index.
         order = np.argsort(-magnitudes, kind="stable")
-        per_unit: np.ndarray = channels.gather(np.ones(channels.size)).astype(
-            np.int64
-        )
+        per_unit = channels.gather(tf.ones(channels.size, tf.int64)).numpy()
         always = channels.size - channels.num_removable
         kept = always + np.concatenate([[0], np.cumsum(per_unit[order])])
     return _Factor(group, channels, kept)
