@@ -28,6 +28,8 @@ if not __package__:  # Run by its path: the checkout is not on the path yet.
         0, os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     )
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 from absl import app
 from absl import flags
 

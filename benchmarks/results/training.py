@@ -22,6 +22,7 @@ from benchmarks.results.place import Place
 from benchmarks.results.rows import Cell
 from benchmarks.results.rows import Row
 from hydra_tf.data.selection import spread_order
+from hydra_tf.errors import DivergedError
 
 _BATCH_SIZE = 128
 # A network whose accuracy is not above this (of ten classes) has learned
@@ -41,7 +42,7 @@ def run(cell: Cell, place: Place, commit: str) -> Row:
     if method is not None:
         try:
             network = _pruned(network, method, cell, study, place)
-        except ht.training.DivergedError:
+        except DivergedError:
             note = "diverged"
     trained = time.process_time()
     natural, robust, count = 0.0, {"all": 0.0}, 0
@@ -122,7 +123,7 @@ def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
     images, labels = train.subset(np.arange(1000), training=False).arrays()
     for attempt in range(_ATTEMPTS):
         network = _fresh(cell, study, attempt)
-        with contextlib.suppress(ht.training.DivergedError):
+        with contextlib.suppress(DivergedError):
             network = ht.training.run_phase(
                 network,
                 "pretrain",

@@ -115,7 +115,6 @@ class _Worker:
 
 def _serve(connection: Any, threads: int, arguments: tuple[Any, ...]) -> None:
     """Runs what comes until nothing does; the program of a process."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     import tensorflow as tf
