@@ -72,6 +72,12 @@ _EPOCHS = flags.DEFINE_list(
     [],
     "Epochs to pretrain, prune and finetune; by default the study's.",
 )
+_NUM_TEST = flags.DEFINE_integer(
+    "num_test",
+    None,
+    "Test images for --final, the first; by default the study's.",
+    lower_bound=1,
+)
 _JOBS = flags.DEFINE_integer("jobs", 2, "Cells at once.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads each.", lower_bound=1)
 _DATA_DIR = flags.DEFINE_string(
@@ -191,9 +197,10 @@ def _run(plan: Plan) -> None:
         )
 
     place = Place(_WORK.value, _DATA_DIR.value)
-    Workers(_JOBS.value, _THREADS.value, place, _commit()).run_all(
-        lambda: _first_pretrained(plan.ready(done), place), report
+    workers = Workers(
+        _JOBS.value, _THREADS.value, place, _commit(), _NUM_TEST.value
     )
+    workers.run_all(lambda: _first_pretrained(plan.ready(done), place), report)
     if failures:
         sys.exit(f"{len(failures)} cells failed; the same command tries again")
 

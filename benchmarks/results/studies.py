@@ -40,7 +40,8 @@ class Study:
         rates: Peak rates for weights that are tried, the first to begin with.
         score_rates: The same for scores.
         densities: Those of the table.
-        num_test: Number of test images that final cells are measured on.
+        num_test: Number of test images that final cells are measured on, by
+            network: AutoAttack has its price, see `docs/results.md`.
         num_validation: Largest number of held-out images that select.
         keeps_epochs: Whether a cell that was stopped resumes at its last epoch
             rather than at its beginning: for cells that take minutes.
@@ -58,7 +59,7 @@ class Study:
     rates: tuple[float, ...]
     score_rates: tuple[float, ...]
     densities: tuple[float, ...]
-    num_test: int
+    num_test: Mapping[str, int]
     num_validation: int
     keeps_epochs: bool
 
@@ -79,7 +80,7 @@ STUDIES = {
             rates=(0.1, 0.05, 0.2),
             score_rates=(0.3, 0.1),
             densities=(0.05, 0.02, 0.01, 0.005),
-            num_test=360,
+            num_test={"digits_model": 360},
             num_validation=10_000,
             keeps_epochs=False,
         ),
@@ -105,7 +106,12 @@ STUDIES = {
             rates=(0.1, 0.03, 0.01),
             score_rates=(0.1, 0.3),
             densities=(0.1, 0.05, 0.01, 0.001),
-            num_test=1000,
+            num_test={
+                "cifar_model": 1000,
+                "cifar_model_large": 500,
+                "resnet18_narrow": 200,
+                "vgg11_bn_narrow": 500,
+            },
             num_validation=2000,
             keeps_epochs=True,
         ),

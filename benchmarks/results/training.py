@@ -31,8 +31,17 @@ _CHANCE = 0.15
 _ATTEMPTS = 5
 
 
-def run(cell: Cell, place: Place, commit: str) -> Row:
-    """Returns the row of a cell."""
+def run(
+    cell: Cell, place: Place, commit: str, num_test: int | None = None
+) -> Row:
+    """Returns the row of a cell.
+
+    Args:
+        cell: What to train and measure.
+        place: Where images come from and networks are kept.
+        commit: The code's.
+        num_test: Number of test images, by default the study's.
+    """
     keras.backend.clear_session()
     gc.collect()
     study = studies.STUDIES[cell.study]
@@ -47,7 +56,8 @@ def run(cell: Cell, place: Place, commit: str) -> Row:
     trained = time.process_time()
     natural, robust, count = 0.0, {"all": 0.0}, 0
     if not note:
-        natural, robust, count = _measure(network, cell, study, place)
+        images, labels = _test_images(cell, study, place, num_test)
+        natural, robust, count = _measure(network, images, labels, cell, study)
     return Row(
         **dataclasses.asdict(cell),
         kept=round(_density(network), 6),
@@ -83,11 +93,13 @@ def _train_images(cell: Cell, study: studies.Study, place: Place) -> Any:
     return train.subset(_fold(train.known_labels(), cell.seed)[0])
 
 
-def _test_images(cell: Cell, study: studies.Study, place: Place) -> Any:
+def _test_images(
+    cell: Cell, study: studies.Study, place: Place, num_test: int | None
+) -> Any:
     """Returns the images that a cell is measured on, and their labels."""
     if cell.purpose == "final":
         test = _loaded(study.dataset, "test", place.data_dir)
-        return test.arrays(study.num_test)
+        return test.arrays(num_test or study.num_test[cell.network])
     train = _loaded(study.dataset, "train", place.data_dir)
     held_out = _fold(train.known_labels(), cell.seed)[1]
     return train.subset(held_out, training=False).arrays(study.num_validation)
@@ -237,10 +249,9 @@ def _forget(cell: Cell, place: Place) -> None:
 
 
 def _measure(
-    network: Any, cell: Cell, study: studies.Study, place: Place
+    network: Any, images: Any, labels: Any, cell: Cell, study: studies.Study
 ) -> tuple[float, dict[str, float], int]:
     """Returns natural and robust accuracy, and of how many images."""
-    images, labels = _test_images(cell, study, place)
     measured = ht.evaluation.evaluate(
         network,
         images,
