@@ -24,7 +24,6 @@ import shlex
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 if not __package__:  # Run by its path: the checkout is not on the path yet.
     sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
@@ -89,23 +88,6 @@ _RECIPES = {
 }
 
 
-def held_out_digits() -> Any:
-    """Returns training images of the digits, four fifths and one fifth."""
-    return _held_out("digits")
-
-
-def held_out_cifar10() -> Any:
-    """Returns training images of CIFAR-10, four fifths and one fifth."""
-    return _held_out("cifar10")
-
-
-def _held_out(dataset: str) -> Any:
-    import hydra_tf as ht
-
-    train = ht.data.load(dataset, "train", batch_size=128)
-    return ht.data.split_validation(train, 0.2, seed=0)
-
-
 def main(argv: list[str]) -> None:
     """Runs the benchmark."""
     if len(argv) > 1:
@@ -164,7 +146,7 @@ def _command(given: list[str], folder: pathlib.Path, seed: int) -> list[str]:
     study = _STUDY.value
     dataset = study
     if not _FINAL.value:
-        dataset = f"benchmarks.time_to_accuracy:held_out_{study}"
+        dataset = f"benchmarks.held_out:{study}"
     elif _DATA_DIR.value:
         given = [*given, f"--data_dir={_DATA_DIR.value}"]
     return [
@@ -185,7 +167,7 @@ def _is_known(given: list[str]) -> bool:
 def _call(command: list[str]) -> subprocess.CompletedProcess:
     environment = dict(os.environ)
     if _DATA_DIR.value:
-        # That of the functions below, which take no arguments.
+        # For `benchmarks.held_out`, whose functions take no arguments.
         environment["TFDS_DATA_DIR"] = os.path.expanduser(_DATA_DIR.value)
     return subprocess.run(
         command,
@@ -208,7 +190,7 @@ def _run(
     folder = pathlib.Path(_OUTPUT_DIR.value).absolute() / _STUDY.value / course
     done = _call(_command(_shortened(given, share), folder, seed))
     if done.returncode:
-        sys.exit(f"{name}: {done.stderr.strip()}")
+        sys.exit(f"{name}: {done.stderr.strip().splitlines()[-1]}")
     phases = json.loads((folder / "metrics.json").read_text())["phases"]
     last = next(phases[name] for name in reversed(_PHASES) if name in phases)
     result = {
