@@ -8,6 +8,7 @@ what differs is how the weights to keep are chosen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -30,6 +31,7 @@ def prune(
     ramp_epochs: int,
     epochs: int,
     optimizer: keras.optimizers.Optimizer,
+    allocation: str = "uniform",
     seed: int = 0,
 ) -> keras.Model:
     """Returns the network, pruned and trained by TFMOT.
@@ -41,10 +43,12 @@ def prune(
         network: A built Functional or Sequential model, which stays as it is.
         objective: What is trained, attack included.
         train: What `ht.data.load` returns.
-        density: Fraction of each kernel that is kept.
+        density: Fraction of the weights that are kept.
         ramp_epochs: Integer >= 1, epochs in which the sparsity grows.
         epochs: Integer >= `ramp_epochs`, all epochs.
         optimizer: Optimiser.
+        allocation: How the density is split over the layers, a name of
+            `hydra_tf.pruning.allocation`, by the weights to begin with.
         seed: Integer >= 0, of the attacks of training.
 
     Raises:
@@ -54,14 +58,21 @@ def prune(
     from tensorflow_model_optimization.sparsity import keras as tfmot
 
     steps = train.steps_per_epoch
-    schedule = tfmot.PolynomialDecay(
-        initial_sparsity=0.0,
-        final_sparsity=1.0 - density,
-        begin_step=0,
-        end_step=ramp_epochs * steps,
-        frequency=steps,
-    )
-    pruned = tfmot.prune_low_magnitude(copy_of(network), schedule)
+    densities = _densities(network, density, allocation)
+
+    def wrapped(layer: Any) -> Any:
+        if layer.name not in densities:
+            return layer
+        schedule = tfmot.PolynomialDecay(
+            initial_sparsity=0.0,
+            final_sparsity=1.0 - densities[layer.name],
+            begin_step=0,
+            end_step=ramp_epochs * steps,
+            frequency=steps,
+        )
+        return tfmot.prune_low_magnitude(layer, schedule)
+
+    pruned = _wrapped(copy_of(network), wrapped)
     callback = tfmot.UpdatePruningStep()
     callback.set_model(pruned)
     callback.on_train_begin()
@@ -77,6 +88,24 @@ def prune(
             result.get_layer(layer.name).set_weights(layer.get_weights())
     _check_same(stripped, result)
     return result
+
+
+def _densities(
+    network: keras.Model, density: float, allocation: str
+) -> dict[str, float]:
+    """Returns the density of each layer that is pruned."""
+    masked = ht.to_masked(network)
+    ht.init_scores(masked)
+    return ht.pruning.allocation.allocate(masked, density, allocation)
+
+
+def _wrapped(copied: Any, wrap: Callable[[Any], Any]) -> Any:
+    """Returns a `tf_keras` model with some layers wrapped, weights included."""
+    import tf_keras
+
+    wrapped = tf_keras.models.clone_model(copied, clone_function=wrap)
+    _check_same(copied, wrapped)
+    return wrapped
 
 
 def copy_of(network: keras.Model) -> Any:

@@ -4,6 +4,7 @@ from hydra_tf.models.by_name import create
 from hydra_tf.models.by_name import names
 from hydra_tf.models.by_name import register
 from hydra_tf.models.resnet import resnet18
+from hydra_tf.models.resnet import resnet18_narrow
 from hydra_tf.models.resnet import resnet34
 from hydra_tf.models.resnet import resnet50
 from hydra_tf.models.resnet import resnet50_imagenet
@@ -21,6 +22,7 @@ from hydra_tf.models.vgg import vgg8
 from hydra_tf.models.vgg import vgg8_bn
 from hydra_tf.models.vgg import vgg11
 from hydra_tf.models.vgg import vgg11_bn
+from hydra_tf.models.vgg import vgg11_bn_narrow
 from hydra_tf.models.vgg import vgg13
 from hydra_tf.models.vgg import vgg13_bn
 from hydra_tf.models.vgg import vgg16
@@ -42,11 +44,13 @@ __all__ = [
     "names",
     "register",
     "resnet18",
+    "resnet18_narrow",
     "resnet34",
     "resnet50",
     "resnet50_imagenet",
     "vgg11",
     "vgg11_bn",
+    "vgg11_bn_narrow",
     "vgg13",
     "vgg13_bn",
     "vgg16",

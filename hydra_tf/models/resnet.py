@@ -17,7 +17,6 @@ import keras
 
 from hydra_tf.models import parts
 
-_BLOCK_CHANNELS = (64, 128, 256, 512)
 # Channels that leave a bottleneck unit per channel of its 3x3 convolution.
 _BOTTLENECK_EXPANSION = 4
 
@@ -28,6 +27,7 @@ def resnet(
     *,
     name: str,
     num_units: Sequence[int],
+    width: int = 64,
     bottleneck: bool = False,
     imagenet: bool = False,
 ) -> keras.Model:
@@ -41,6 +41,8 @@ def resnet(
         num_classes: Number of logits.
         name: Name of the model.
         num_units: Number of residual units in each of the four blocks.
+        width: Channels of the first block; each other has twice as many as
+            the one before.
         bottleneck: Whether a unit is 1x1, 3x3, 1x1 rather than 3x3, 3x3.
         imagenet: Whether the network starts with a 7x7 convolution of stride
             2 and a max-pooling, and with Kaiming-normal kernels; otherwise it
@@ -61,22 +63,20 @@ def resnet(
         ),
     )
     if imagenet:
-        x = conv(image, 64, 7, strides=2, padding=3, name="conv1")
+        x = conv(image, width, 7, strides=2, padding=3, name="conv1")
     else:
-        x = conv(image, 64, 3, padding=1, name="conv1")
+        x = conv(image, width, 3, padding=1, name="conv1")
     x = parts.batch_norm(x, name="conv1_bn")
     x = parts.relu(x, name="conv1_relu")
     if imagenet:
         # Zeros pad as well as minus infinity does: ReLU outputs are >= 0.
         x = keras.layers.ZeroPadding2D(1, name="conv1_pool_pad")(x)
         x = keras.layers.MaxPooling2D(3, strides=2, name="conv1_pool")(x)
-    for block, (channels, units) in enumerate(
-        zip(_BLOCK_CHANNELS, num_units, strict=True), start=1
-    ):
+    for block, units in enumerate(num_units, start=1):
         for unit in range(1, units + 1):
             x = _residual_unit(
                 x,
-                channels,
+                width * 2 ** (block - 1),
                 conv=conv,
                 strides=2 if block > 1 and unit == 1 else 1,
                 bottleneck=bottleneck,
@@ -133,6 +133,13 @@ resnet18 = parts.member(
     "resnet18",
     default_shape=(32, 32, 3),
     num_units=(2, 2, 2, 2),
+)
+resnet18_narrow = parts.member(
+    resnet,
+    "resnet18_narrow",
+    default_shape=(32, 32, 3),
+    num_units=(2, 2, 2, 2),
+    width=16,
 )
 resnet34 = parts.member(
     resnet,

@@ -44,6 +44,8 @@ def vgg(
     input_shape: Sequence[int] = (32, 32, 3),
     num_classes: int = 10,
     batch_norm: bool = True,
+    *,
+    width: int = 64,
 ) -> keras.Model:
     """Builds a VGG network.
 
@@ -56,6 +58,9 @@ def vgg(
         num_classes: Number of logits.
         batch_norm: Whether batch norm follows each convolution; the model's
             name then ends in `_bn`.
+        width: Integer >= 1, channels of the first convolution, which the
+            others are multiples of, and a quarter of the units of the dense
+            layers. The model's name ends in `_narrow` for less than 64.
 
     Returns:
         A Functional `keras.Model` from images to logits.
@@ -69,7 +74,7 @@ def vgg(
             + close_matches(config_name, _CONFIGS)
         )
     blocks, pool_at_end = _CONFIGS[config_name]
-    name = f"{config_name}_bn" if batch_norm else config_name
+    name = _name(config_name, batch_norm, width)
     num_pools = len(blocks) - 1 + pool_at_end
     image = parts.image_input(
         name, input_shape, num_classes, minimum_size=2 * 2**num_pools
@@ -80,7 +85,7 @@ def vgg(
             layer = f"block{block}_conv{index}"
             x = parts.conv(
                 x,
-                filters,
+                filters * width // 64,
                 3,
                 padding=1,
                 use_bias=False,
@@ -96,7 +101,7 @@ def vgg(
     x = keras.layers.Flatten(name="flatten")(x)
     for index in (1, 2):
         x = parts.dense(
-            x, 256, initializers=parts.small_normal, name=f"dense{index}"
+            x, 4 * width, initializers=parts.small_normal, name=f"dense{index}"
         )
         x = parts.relu(x, name=f"dense{index}_relu")
     logits = parts.dense(
@@ -121,16 +126,25 @@ def _average_to_two_by_two(x: keras.KerasTensor) -> keras.KerasTensor:
     )(x)
 
 
-def _network(config_name: str, batch_norm: bool) -> Callable[..., keras.Model]:
+def _name(config_name: str, batch_norm: bool, width: int) -> str:
+    name = f"{config_name}_bn" if batch_norm else config_name
+    return f"{name}_narrow" if width < 64 else name
+
+
+def _network(
+    config_name: str, batch_norm: bool, width: int = 64
+) -> Callable[..., keras.Model]:
     def builder(
         input_shape: Sequence[int], num_classes: int, *, name: str
     ) -> keras.Model:
         del name  # `vgg` derives the same one.
-        return vgg(config_name, input_shape, num_classes, batch_norm)
+        return vgg(
+            config_name, input_shape, num_classes, batch_norm, width=width
+        )
 
     return parts.member(
         builder,
-        f"{config_name}_bn" if batch_norm else config_name,
+        _name(config_name, batch_norm, width),
         default_shape=(32, 32, 3),
     )
 
@@ -143,6 +157,7 @@ vgg8 = _network("vgg8", batch_norm=False)
 vgg8_bn = _network("vgg8", batch_norm=True)
 vgg11 = _network("vgg11", batch_norm=False)
 vgg11_bn = _network("vgg11", batch_norm=True)
+vgg11_bn_narrow = _network("vgg11", batch_norm=True, width=16)
 vgg13 = _network("vgg13", batch_norm=False)
 vgg13_bn = _network("vgg13", batch_norm=True)
 vgg16 = _network("vgg16", batch_norm=False)

@@ -56,12 +56,17 @@ MODELS: Registry[Entry] = Registry(
         *_vgg("vgg4", 4),
         *_vgg("vgg8", 8),
         *_vgg("vgg11", 8),
+        *_rows(
+            "vgg",
+            vgg11_bn_narrow="vgg11_bn with a quarter of the channels.",
+        ),
         *_vgg("vgg13", 10),
         *_vgg("vgg16", 13),
         *_rows(
             "resnet",
             resnet18="ResNet-18 for small images: 3x3 stem, four blocks of two "
             "units.",
+            resnet18_narrow="ResNet-18 with a quarter of the channels.",
             resnet34="ResNet-34 for small images: 3x3 stem, 3, 4, 6 and 3 "
             "units.",
             resnet50="ResNet-50 for small images: 3x3 stem, 3, 4, 6 and 3 "

@@ -58,10 +58,13 @@ def test_largest_weights_of_each_layer_stay():
         epochs=2,
         # Nearly none, so that the order of the weights is known.
         optimizer=ht.training.SGD(1e-12),
+        allocation="erk",
     )
+    densities = ht.allocation.allocate(ht.to_masked(network), density, "erk")
+    assert len(set(densities.values())) == 3
     for name in ("conv", "y", "logits"):
         kernel = network.get_layer(name).kernel.numpy()
-        kept = max(round(density * kernel.size), 1)
+        kept = max(round(densities[name] * kernel.size), 1)
         threshold = np.sort(np.abs(kernel), axis=None)[-kept]
         np.testing.assert_allclose(
             pruned.get_layer(name).kernel.numpy(),

@@ -28,7 +28,7 @@ _SMALL = [
 ]
 
 
-def test_names_are_the_networks_of_the_originals():
+def test_names_are_the_networks_of_the_originals_and_narrow_ones():
     vggs = [f"vgg{n}{bn}" for n in (2, 4, 8, 11, 13, 16) for bn in ("", "_bn")]
     assert sorted(models.names()) == sorted(
         [
@@ -39,7 +39,9 @@ def test_names_are_the_networks_of_the_originals():
             "cifar_model_large",
             "cifar_model_resnet",
             *vggs,
+            "vgg11_bn_narrow",
             "resnet18",
+            "resnet18_narrow",
             "resnet34",
             "resnet50",
             "resnet50_imagenet",

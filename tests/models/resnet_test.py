@@ -14,6 +14,8 @@ from tests.models import reference
     [
         # Well known for the CIFAR variants with 10 classes.
         ("resnet18", 11173962),
+        # By hand: 432 and a sixteenth of the other kernels, batch norm, logits.
+        ("resnet18_narrow", 432 + 11157504 // 16 + 2400 + 1290),
         ("resnet34", 21282122),
         ("resnet50", 23520842),
         # torchvision's ResNet-50 with 1000 classes.

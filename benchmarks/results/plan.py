@@ -1,0 +1,176 @@
+"""Which cells a study needs, and which of them can be trained now."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.results.methods import DENSE
+from benchmarks.results.methods import UNPRUNED
+from benchmarks.results.methods import Method
+from benchmarks.results.rows import Cell
+from benchmarks.results.rows import Row
+from benchmarks.results.rows import as_settings
+from hydra_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is wanted.
+
+    Attributes:
+        study: Name of the study.
+        network: Name of the network.
+        objective: Name of the objective.
+        purpose: `"selection"` or `"final"`.
+        epochs: Of pretrain, prune and finetune phase.
+        methods: The methods.
+        densities: Their densities.
+        seeds: The seeds.
+        unselected: Whether a final cell of a method without selection has the
+            first values of its settings.
+    """
+
+    study: str
+    network: str
+    objective: str
+    purpose: str
+    epochs: tuple[int, int, int]
+    methods: Sequence[Method]
+    densities: Sequence[float]
+    seeds: Sequence[int]
+    unselected: bool = False
+
+    def ready(self, rows: Iterable[Row]) -> list[Cell]:
+        """Returns the cells that can be trained now, in this order.
+
+        Args:
+            rows: Those that are done.
+
+        Raises:
+            InputError: If a final cell's settings were not selected.
+        """
+        rows = list(rows)
+        done = {row.cell: row for row in rows}
+        wanted = [self._unpruned(seed) for seed in self.seeds]
+        for method in self.methods:
+            for density in self._densities(method):
+                if self.purpose == "final":
+                    settings = self._chosen(method, density, rows)
+                    wanted += self._cells(method, density, settings)
+                else:
+                    wanted += self._trials(method, density, done)
+        left = [cell for cell in dict.fromkeys(wanted) if cell not in done]
+        # One seed after the other, so that what is there can be compared.
+        return sorted(left, key=lambda cell: cell.seed)
+
+    def _densities(self, method: Method) -> Sequence[float]:
+        return (1.0,) if method.name == DENSE else self.densities
+
+    def _cell(self, **fields: Any) -> Cell:
+        return Cell(
+            study=self.study,
+            network=self.network,
+            objective=self.objective,
+            purpose=self.purpose,
+            **fields,
+        )
+
+    def _unpruned(self, seed: int) -> Cell:
+        return self._cell(
+            method=UNPRUNED,
+            density=1.0,
+            seed=seed,
+            settings="{}",
+            epochs=f"{self.epochs[0]}+0+0",
+        )
+
+    def _cells(self, method: Method, density: float, settings: str):
+        """Returns the cells of a method with settings, one for each seed."""
+        epochs = "+".join(map(str, method.phases(self.epochs)))
+        return [
+            self._cell(
+                method=method.name,
+                density=density,
+                seed=seed,
+                settings=settings,
+                epochs=epochs,
+            )
+            for seed in self.seeds
+        ]
+
+    def _trials(
+        self, method: Method, density: float, done: dict[Cell, Row]
+    ) -> list[Cell]:
+        """Returns the cells of the setting that is being chosen."""
+        best = {name: values[0] for name, values in method.tried.items()}
+        for name, values in method.tried.items():
+            trials = {
+                value: self._cells(
+                    method, density, as_settings({**best, name: value})
+                )
+                for value in values
+            }
+            cells = [cell for each in trials.values() for cell in each]
+            if any(cell not in done for cell in cells):
+                return cells
+            best[name] = max(
+                values, key=lambda value: _score(map(done.get, trials[value]))
+            )
+        return []
+
+    def _chosen(self, method: Method, density: float, rows: list[Row]) -> str:
+        """Returns the settings that were best on held-out images.
+
+        Those of the nearest density if none were tried at this one.
+        """
+        epochs = "+".join(map(str, method.phases(self.epochs)))
+        tried = [
+            row
+            for row in rows
+            if (row.network, row.objective, row.purpose)
+            == (self.network, self.objective, "selection")
+            and (row.method, row.epochs) == (method.name, epochs)
+        ]
+        if tried:
+            nearest = min(
+                {row.density for row in tried},
+                key=lambda each: max(each / density, density / each),
+            )
+            return best_settings(row for row in tried if row.density == nearest)
+        if self.unselected:
+            return as_settings({k: v[0] for k, v in method.tried.items()})
+        raise InputError(
+            f"no settings were selected for {method.name} with {self.network}: "
+            "give --select first, or --unselected to take the first of each"
+        )
+
+
+def best_settings(rows: Iterable[Row]) -> str:
+    """Returns the settings with the highest mean, of those with most seeds.
+
+    Args:
+        rows: Of one method at one density.
+    """
+    by_settings: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        by_settings.setdefault(row.settings, {})[row.seed] = row
+    return max(
+        by_settings,
+        key=lambda each: (
+            len(by_settings[each]),
+            _score(by_settings[each].values()),
+        ),
+    )
+
+
+def _score(rows: Iterable[Any]) -> tuple[float, float]:
+    """Returns what is to be high: robust accuracy, then natural accuracy."""
+    rows = list(rows)
+    return (
+        statistics.mean(row.worst for row in rows),
+        statistics.mean(row.natural for row in rows),
+    )

@@ -1,0 +1,91 @@
+"""What a study has still to train."""
+
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks.results import methods
+from benchmarks.results.plan import Plan
+from benchmarks.results.rows import Row
+from benchmarks.results.studies import STUDIES
+from hydra_tf.errors import InputError
+
+HYDRA = methods.of_study(STUDIES["digits"])["hydra"]
+
+
+def plan(**changes):
+    fields = {
+        "study": "digits",
+        "network": "digits_model",
+        "objective": "madry",
+        "purpose": "selection",
+        "epochs": (40, 20, 40),
+        "methods": [HYDRA],
+        "densities": [0.05],
+        "seeds": [0, 1],
+    }
+    return Plan(**(fields | changes))
+
+
+def measured(cell):
+    """A row: a rate of 0.2 and LAMP are best."""
+    settings = cell.arguments
+    good = settings.get("finetune_learning_rate") == 0.2
+    robust = 0.5 + 0.2 * good + 0.1 * (settings.get("allocation") == "lamp")
+    return Row(
+        **dataclasses.asdict(cell),
+        kept=cell.density,
+        train_seconds=1.0,
+        measure_seconds=1.0,
+        natural=0.9,
+        robust=json.dumps({"all": robust}),
+        images=288,
+        commit="0123456",
+    )
+
+
+def run(what):
+    rows, rounds = [], []
+    while cells := what.ready(rows):
+        rounds.append(cells)
+        rows += [measured(cell) for cell in cells]
+    return rows, rounds
+
+
+def test_settings_are_chosen_one_after_the_other():
+    rows, rounds = run(plan())
+    tried = [len(values) for values in HYDRA.tried.values()]
+    # Two seeds each; what was best before is not trained again.
+    assert [len(cells) for cells in rounds] == [
+        2 + 2 * tried[0],
+        2 * (tried[1] - 1),
+        2 * (tried[2] - 1),
+    ]
+    assert rounds[0][0].method == methods.UNPRUNED
+    final = plan(purpose="final", seeds=[5]).ready(rows)
+    assert [cell.method for cell in final] == [methods.UNPRUNED, "hydra"]
+    assert final[1].arguments == {
+        "finetune_learning_rate": 0.2,
+        "allocation": "lamp",
+        "prune_learning_rate": HYDRA.tried["prune_learning_rate"][0],
+    }
+
+
+def test_nearest_density_gives_the_settings_of_others():
+    rows, _ = run(plan())
+    cell = plan(purpose="final", densities=[0.01]).ready(rows)[-1]
+    assert (cell.density, cell.arguments["allocation"]) == (0.01, "lamp")
+
+
+def test_final_cells_need_a_selection_or_go_without():
+    with pytest.raises(InputError, match="--select"):
+        plan(purpose="final").ready([])
+    cells = plan(purpose="final", unselected=True).ready([])
+    assert cells[-1].arguments["finetune_learning_rate"] == 0.1
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_methods_have_equal_budgets(study):
+    for method in methods.of_study(study).values():
+        assert sum(method.phases(study.epochs)) == sum(study.epochs)

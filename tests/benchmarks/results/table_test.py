@@ -1,0 +1,72 @@
+"""The tables of the page are those of the raw figures."""
+
+import json
+
+from benchmarks.results import rows
+from benchmarks.results import table
+from benchmarks.results.studies import STUDIES
+
+
+def row(method, robust, *, density=0.05, seed=0, **changes):
+    fields = {
+        "study": "digits",
+        "network": "digits_model",
+        "objective": "madry",
+        "purpose": "final",
+        "method": method,
+        "density": density,
+        "seed": seed,
+        "settings": rows.as_settings({"finetune_learning_rate": 0.1}),
+        "epochs": "40+20+40",
+        "kept": density,
+        "train_seconds": 30.0,
+        "measure_seconds": 40.0,
+        "natural": 0.9,
+        "robust": json.dumps({"autoattack": robust, "all": robust}),
+        "images": 360,
+        "commit": "0123456",
+    }
+    return rows.Row(**(fields | changes))
+
+
+def test_page_has_the_tables_of_the_committed_figures():
+    page = table.PAGE.read_text()
+    for study in STUDIES:
+        assert f"<!-- table: {study} -->" in page
+    assert table.with_tables(page) == page
+
+
+def test_rows_become_means_and_deviations():
+    found = table.of_study(
+        "digits",
+        [
+            row("unpruned", 0.85, density=1.0, epochs="40+0+0", settings="{}"),
+            row("hydra", 0.7),
+            row("hydra", 0.9, seed=1),
+            row("lwm", 0.75, epochs="40+0+60"),
+            # Measured again: the last counts.
+            row("lwm", 0.74, epochs="40+0+60"),
+            row("hydra", 0.1, purpose="selection", seed=3),
+        ],
+    )
+    assert "| unpruned | 90.0 / 85.0 | - | 1 |" in found
+    assert "| HYDRA | - | 90.0 +- 0.0 / **80.0 +- 14.1** | 2 |" in found
+    assert "| LWM | - | 90.0 / 74.0 (2) | 1 |" in found
+    assert "finetune_learning_rate 0.1" in found
+
+
+def test_settings_of_another_density_are_marked():
+    chosen = row("hydra", 0.1, purpose="selection", density=0.02)
+    assert "**70.0** (1)" in table.of_study(
+        "digits", [row("hydra", 0.7), chosen]
+    )
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "rows.tsv"
+    written = [row("hydra", 0.7), row("lwm", 0.1, note="diverged")]
+    for each in written:
+        rows.append(path, each)
+    assert rows.read(path) == written
+    assert written[0].cell.phases == (40, 20, 40)
+    assert written[0].cell.arguments == {"finetune_learning_rate": 0.1}
