@@ -330,8 +330,7 @@ class RobustModel(keras.Model):
                 self.perturbation.begins(epoch),
             )
             if self._perturbs != before and self.train_function is not None:
-                # Epochs of the warm-up are spared the second pass.
-                self.make_train_function(force=True)
+                self.make_train_function(force=True)  # With a second pass.
         if self.compression_state is not None:
             self.compression_state.start_epoch(epoch)
 
@@ -387,9 +386,9 @@ class RobustModel(keras.Model):
         if self.weight_average is not None:
             self.weight_average.update()
         self._clock.tick()
-        loss = done.loss
-        if self.compression_state is not None:
-            figures = {**loss.figures, **self.compression_state.figures()}
+        loss, state = done.loss, self.compression_state
+        if state is not None:
+            figures = {**loss.figures, **state.figures()}
             loss = dataclasses.replace(loss, figures=figures)
         return self._logged(batch, done.total, loss, done.logits)
 
