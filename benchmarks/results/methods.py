@@ -81,9 +81,19 @@ def of_study(study: Study) -> dict[str, Method]:
     rules = {"allocation": _RULES}
     moving = {"allocation": _MOVING_RULES}
 
-    def course(name: str, label: str, **more: Any) -> Method:
+    def course(
+        name: str, label: str, budget: str = PRUNE, **more: Any
+    ) -> Method:
         tried = {**weights, **moving, **more.pop("tried", {})}
-        return Method(name=name, label=label, budget=PRUNE, tried=tried, **more)
+        return Method(
+            name=name, label=label, budget=budget, tried=tried, **more
+        )
+
+    one_schedule = {
+        "budget": SCRATCH,
+        "settings": {"lr_schedule": "one_cycle", "density_ramp": 0.7},
+        "tried": {"prune_learning_rate": study.one_cycle_rates},
+    }
 
     rows = (
         Method(
@@ -142,14 +152,27 @@ def of_study(study: Study) -> dict[str, Method]:
             tried={**finetune, **rules, **weights},
         ),
         course("robust_bird", "RobustBird"),
-        course("flying_bird", "FlyingBird", tried={"drop_share": (0.5, 0.3)}),
+        # Sparse from fresh weights on, as in the paper.
+        course(
+            "flying_bird",
+            "FlyingBird",
+            SCRATCH,
+            tried={"drop_share": (0.5, 0.3)},
+        ),
         course(
             "flying_bird_plus",
             "FlyingBird+",
+            SCRATCH,
             tried={"drop_share": (0.5, 0.3)},
         ),
         course("gradual", "gradual magnitude"),
         course("feedback", "dynamic masks with feedback"),
-        # Ours takes its place here.
+        course(
+            "gradual_one_schedule",
+            "gradual magnitude, one schedule",
+            method="gradual",
+            **one_schedule,
+        ),
+        course("live_paths", "live paths (ours)", **one_schedule),
     )
     return {row.name: row for row in rows}

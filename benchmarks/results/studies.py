@@ -39,6 +39,7 @@ class Study:
             prune phase, or no other, train for as many in all.
         rates: Peak rates for weights that are tried, the first to begin with.
         score_rates: The same for scores.
+        one_cycle_rates: The same for weights from fresh ones on, in one cycle.
         densities: Those of the table.
         num_test: Number of test images that final cells are measured on, by
             network: AutoAttack has its price, see `docs/results.md`.
@@ -58,6 +59,7 @@ class Study:
     epochs: tuple[int, int, int]
     rates: tuple[float, ...]
     score_rates: tuple[float, ...]
+    one_cycle_rates: tuple[float, ...]
     densities: tuple[float, ...]
     num_test: Mapping[str, int]
     num_validation: int
@@ -79,6 +81,7 @@ STUDIES = {
             epochs=(40, 20, 40),
             rates=(0.1, 0.05, 0.2),
             score_rates=(0.3, 0.1),
+            one_cycle_rates=(0.3, 0.2, 0.4),
             densities=(0.05, 0.02, 0.01, 0.005),
             num_test={"digits_model": 360},
             num_validation=10_000,
@@ -105,6 +108,7 @@ STUDIES = {
             epochs=(20, 10, 20),
             rates=(0.1, 0.03, 0.01),
             score_rates=(0.1, 0.3),
+            one_cycle_rates=(0.1, 0.2),
             densities=(0.1, 0.05, 0.01, 0.001),
             num_test={
                 "cifar_model": 1000,

@@ -50,7 +50,7 @@ class Pruning(PruningSettings):
     Args:
         method: `"hydra"`, `"harp"`, `"s2ap"`, `"lwm"`, `"lwm_multistep"`,
             `"random"`, `"snip"`; a course, whose masks move while the weights
-            train: `"feedback"`, `"gradual"`, `"flying_bird"`,
+            train: `"live_paths"`, `"gradual"`, `"feedback"`, `"flying_bird"`,
             `"flying_bird_plus"`, `"robust_bird"` or `"r_admm"`; or
             `package.module:name` of one's own.
         density: Float in (0, 1], the fraction of the weights (or channels)

@@ -163,6 +163,17 @@ METHODS: Registry[MethodEntry] = Registry(
             granularities=(WEIGHT, *STRUCTURED),
         ),
         MethodEntry(
+            name="live_paths",
+            help="the weights of least magnitude removed a few at a time, and "
+            "those on no live path from image to logits exchanged for others "
+            "by gradient, while the weights train",
+            target=f"{_COURSES}.live_paths:LivePaths",
+            is_course=True,
+            reads=_SCHEDULE,
+            defaults={"allocation": "erk", "density_ramp": 0.7},
+            granularities=(WEIGHT,),
+        ),
+        MethodEntry(
             name="flying_bird",
             help="at the target density from the first step; the smallest "
             "weights are dropped and others regrown by gradient (FlyingBird, "

@@ -1,0 +1,120 @@
+"""Weights without a gradient are exchanged for those that have the largest."""
+
+import numpy as np
+import pytest
+
+import hydra_tf as ht
+from tests.pruning.courses import driven
+from tests.pruning.courses import small
+
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
+
+def begun(**settings):
+    return driven.course_of("live_paths", **{"density": 0.25, **settings})
+
+
+def set_gradients(course, of_layer):
+    """Sets the mean gradients of each layer by its mask."""
+    for name, layer in ht.masked_layers(course.network).items():
+        kept = np.asarray(layer.stored_mask) > 0
+        course.gradients[name].assign(of_layer(kept))
+
+
+def test_density_falls_and_the_least_magnitudes_go():
+    course = begun(density_ramp=0.8)
+    densities = [course.figures()["density"]]
+    for step in (4, 8, 16):
+        before = small.kept(course)
+        set_gradients(course, lambda kept: np.ones(kept.shape))
+        course.update(step)
+        densities.append(course.figures()["density"])
+        for name, layer in ht.masked_layers(course.network).items():
+            kept = small.kept(course)[name]
+            assert np.all(before[name] >= kept)
+            sizes = np.abs(np.asarray(layer.kernel))
+            assert sizes[kept].min() >= sizes[before[name] & ~kept].max()
+    assert densities[0] == 1.0
+    assert densities == sorted(densities, reverse=True)
+    assert densities[-1] == pytest.approx(0.25, abs=0.02)
+
+
+def test_weights_without_gradient_are_exchanged():
+    course = begun(density_ramp=0.0)
+    before = small.kept(course)
+    rng = np.random.default_rng(0)
+    idle = {}
+
+    def gradients(kept):
+        slopes = rng.uniform(1, 2, kept.shape)
+        # Every third that is kept has none.
+        where = np.flatnonzero(kept)[::3]
+        slopes.ravel()[where] = 0.0
+        idle[kept.shape] = where
+        return slopes
+
+    set_gradients(course, gradients)
+    course.update(1)
+    after = small.kept(course)
+    for name, layer in ht.masked_layers(course.network).items():
+        kept = after[name]
+        assert kept.sum() == before[name].sum()
+        gone = idle[kept.shape]
+        assert not kept.ravel()[gone].any()
+        came = kept & ~before[name]
+        assert came.sum() == len(gone)
+        assert np.all(np.asarray(layer.kernel)[came] == 0)
+        slopes = np.asarray(course.gradients[name])
+        assert slopes[came].min() > slopes[~before[name] & ~kept].max()
+
+
+def test_weights_off_all_paths_are_exchanged():
+    course = begun(density_ramp=0.0)
+    layers = ht.masked_layers(course.network)
+    # No logit reads the last channel of the convolution.
+    scores = np.array(layers["logits"].scores)
+    scores.reshape(-1, 8, 3)[:, 7] = 0.0
+    layers["logits"].scores.assign(scores)
+    layers["logits"].scoring.refresh()
+    assert small.kept(course)["conv"][..., 7].any()
+    set_gradients(course, lambda kept: np.ones(kept.shape))
+    number = small.kept(course)["conv"].sum()
+    course.update(1)
+    # There are enough others, of the same gradient, to be exchanged for.
+    assert not small.kept(course)["conv"][..., 7].any()
+    assert small.kept(course)["conv"].sum() == number
+
+
+def test_masks_stay_where_all_weights_work():
+    course = begun(density_ramp=0.0)
+    before = small.kept(course)
+    # Pruned weights have the largest gradients, and stay pruned.
+    set_gradients(course, lambda kept: np.where(kept, 1.0, 100.0))
+    course.update(1)
+    for name, kept in small.kept(course).items():
+        np.testing.assert_array_equal(kept, before[name])
+
+
+def test_fresh_network_is_pruned_and_trained_in_one_schedule():
+    data = np.random.default_rng(0)
+    images = data.uniform(size=(32, 6, 6, 4)).astype("float32")
+    labels = data.integers(0, 3, 32)
+    pruned, history = ht.prune(
+        driven.network(),
+        (images, labels),
+        ht.objectives.FGSM(epsilon=0.05),
+        density=0.1,
+        method="live_paths",
+        prune_epochs=4,
+        finetune_epochs=0,
+    )
+    kept = sum(
+        np.count_nonzero(layer.kernel.numpy())
+        for layer in pruned.layers
+        if hasattr(layer, "kernel")
+    )
+    total = sum(
+        np.size(layer.kernel) for layer in pruned.layers if layer.weights
+    )
+    assert 0.05 * total < kept <= 0.1 * total + 2
+    assert history["prune"]["density"][0] > history["prune"]["density"][-1]
