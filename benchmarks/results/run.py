@@ -41,58 +41,96 @@ from benchmarks.results.studies import STUDIES
 from benchmarks.results.workers import Workers
 from hydra_tf.errors import InputError
 
-_STUDY = flags.DEFINE_enum("study", "digits", sorted(STUDIES), "What to study.")
+# Its own, so that it can be imported beside the programs' flags.
+_FLAGS = flags.FlagValues()
+_STUDY = flags.DEFINE_enum(
+    "study", "digits", sorted(STUDIES), "What to study.", flag_values=_FLAGS
+)
 _SELECT = flags.DEFINE_bool(
-    "select", False, "Whether to choose settings on held-out training images."
+    "select",
+    False,
+    "Whether to choose settings on held-out training images.",
+    flag_values=_FLAGS,
 )
 _FINAL = flags.DEFINE_bool(
-    "final", False, "Whether to measure the best on the test images."
+    "final",
+    False,
+    "Whether to measure the best on the test images.",
+    flag_values=_FLAGS,
 )
 _UNSELECTED = flags.DEFINE_bool(
     "unselected",
     False,
     "Whether --final takes the first values of settings for methods that were "
     "not selected.",
+    flag_values=_FLAGS,
 )
 _NETWORK = flags.DEFINE_string(
-    "network", None, "Network; by default the study's first."
+    "network",
+    None,
+    "Network; by default the study's first.",
+    flag_values=_FLAGS,
 )
 _OBJECTIVE = flags.DEFINE_string(
-    "objective", None, "Objective; by default the study's first."
+    "objective",
+    None,
+    "Objective; by default the study's first.",
+    flag_values=_FLAGS,
 )
 _METHODS = flags.DEFINE_list(
-    "methods", [], "Methods; by default all that this version has."
+    "methods",
+    [],
+    "Methods; by default all that this version has.",
+    flag_values=_FLAGS,
 )
 _DENSITIES = flags.DEFINE_list(
-    "densities", [], "Densities; by default the study's."
+    "densities", [], "Densities; by default the study's.", flag_values=_FLAGS
 )
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
+_SEEDS = flags.DEFINE_list(
+    "seeds", ["0", "1", "2"], "Seeds.", flag_values=_FLAGS
+)
 _EPOCHS = flags.DEFINE_list(
     "epochs",
     [],
     "Epochs to pretrain, prune and finetune; by default the study's.",
+    flag_values=_FLAGS,
 )
 _NUM_TEST = flags.DEFINE_integer(
     "num_test",
     None,
     "Test images for --final, the first; by default the study's.",
     lower_bound=1,
+    flag_values=_FLAGS,
 )
-_JOBS = flags.DEFINE_integer("jobs", 2, "Cells at once.", lower_bound=1)
-_THREADS = flags.DEFINE_integer("threads", 1, "Threads each.", lower_bound=1)
+_JOBS = flags.DEFINE_integer(
+    "jobs", 2, "Cells at once.", lower_bound=1, flag_values=_FLAGS
+)
+_THREADS = flags.DEFINE_integer(
+    "threads", 1, "Threads each.", lower_bound=1, flag_values=_FLAGS
+)
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of tensorflow-datasets, for cifar10."
+    "data_dir",
+    None,
+    "Folder of tensorflow-datasets, for cifar10.",
+    flag_values=_FLAGS,
 )
 _WORK = flags.DEFINE_string(
     "work",
     os.path.join(tempfile.gettempdir(), "hydra_tf_results"),
     "Folder for pretrained networks and unfinished cells.",
+    flag_values=_FLAGS,
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "File of the rows; by default the study's."
+    "output",
+    None,
+    "File of the rows; by default the study's.",
+    flag_values=_FLAGS,
 )
 _LIST = flags.DEFINE_bool(
-    "list", False, "Whether to list the cells that can be trained now, only."
+    "list",
+    False,
+    "Whether to list the cells that can be trained now, only.",
+    flag_values=_FLAGS,
 )
 
 
@@ -243,4 +281,6 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
+    flags.FLAGS.append_flag_values(_FLAGS)
+    _FLAGS.mark_as_parsed()
     app.run(main)

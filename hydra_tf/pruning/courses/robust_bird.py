@@ -40,7 +40,7 @@ def mask_distance(
         np.count_nonzero(np.asarray(one) != other)
         for one, other in zip(masks, others, strict=True)
     )
-    return differing / sum(np.size(one) for one in masks)
+    return float(differing / sum(np.size(one) for one in masks))
 
 
 class RobustBird(Course):
