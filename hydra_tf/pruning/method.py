@@ -59,8 +59,8 @@ class Pruning(PruningSettings):
         allocation: How the density is split over the layers: the name of a
             rule (see `hydra_tf.allocation.allocate`), `"learned"`, densities
             by layer name, or the path of a JSON file with them. By default
-            learned for HARP, `"erk"` for feedback and FlyingBird, uniform for
-            others.
+            learned for HARP, `"erk"` for live paths, feedback and FlyingBird,
+            uniform for others.
         exclude: Names of layers that are left as they are.
         scores: Method of `hydra_tf.init_scores`; by default the method's.
         train_normalization: Whether normalisation trains in the prune phase.
@@ -88,7 +88,8 @@ class Pruning(PruningSettings):
         update_share: Float in (0, 1], the share of the phase after which they
             stay.
         density_ramp: Float in [0, 1], the share of the phase over which their
-            density falls from 1 by a cubic; by default 0.5 (0 with N:M).
+            density falls from 1 by a cubic; by default 0.5, 0.7 for live paths,
+            at most `update_share` (0 with N:M).
         drop_share: Float in (0, 1], the share of each layer's weights that
             FlyingBird drops at its first renewal.
         ticket_distance: Float in (0, 1], what masks differ in at most where a
