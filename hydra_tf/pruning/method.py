@@ -25,6 +25,7 @@ from hydra_tf.pruning.harp import check_target
 from hydra_tf.pruning.harp import learn_densities
 from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.multistep import round_schedule
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.phases import set_phase
 from hydra_tf.pruning.scores import init_scores
 from hydra_tf.pruning.settings import PruningSettings
@@ -128,7 +129,7 @@ class Pruning(PruningSettings):
         """
         masked = self.masked_copy(network)
         if self.entry.is_course:
-            own_code.call(self.entry.load_course().check, masked, self)
+            self.check_masked(masked)
             if is_own(self.method):
                 course = self.course(masked, epochs=1, steps_per_epoch=1)
                 own_code.call(course.begin)
@@ -143,6 +144,24 @@ class Pruning(PruningSettings):
             # Where the weights decide, those to come may decide otherwise, but
             # what is possible is the same.
             self.densities(masked)
+
+    def check_masked(self, network: keras.Model) -> None:
+        """Checks that the method's course can train a masked network.
+
+        Args:
+            network: The masked network.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        for name, layer in masked_layers(network).items():
+            if layer.granularity != self.granularity:
+                raise InputError(
+                    f"{shown('granularity', self.granularity)}: layer '{name}' "
+                    f"of the network is masked by {layer.granularity}; start "
+                    "it by the same hydra_tf.Pruning"
+                )
+        own_code.call(self.entry.load_course().check, network, self)
 
     def start(
         self,

@@ -116,7 +116,7 @@ class Course(keras.callbacks.Callback):
         """Raises `InputError` if a network cannot be pruned so.
 
         Args:
-            network: A masked copy of it, at density 1.
+            network: A masked copy of it.
             pruning: The settings.
         """
 
