@@ -25,6 +25,7 @@ from hydra_tf.pruning.harp import check_target
 from hydra_tf.pruning.harp import learn_densities
 from hydra_tf.pruning.harp import settle_densities
 from hydra_tf.pruning.multistep import round_schedule
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.phases import set_phase
 from hydra_tf.pruning.scores import init_scores
 from hydra_tf.pruning.settings import PruningSettings
@@ -59,8 +60,8 @@ class Pruning(PruningSettings):
         allocation: How the density is split over the layers: the name of a
             rule (see `hydra_tf.allocation.allocate`), `"learned"`, densities
             by layer name, or the path of a JSON file with them. By default
-            learned for HARP, `"erk"` for feedback and FlyingBird, uniform for
-            others.
+            learned for HARP, `"erk"` for live paths, feedback and FlyingBird,
+            uniform for others.
         exclude: Names of layers that are left as they are.
         scores: Method of `hydra_tf.init_scores`; by default the method's.
         train_normalization: Whether normalisation trains in the prune phase.
@@ -88,7 +89,8 @@ class Pruning(PruningSettings):
         update_share: Float in (0, 1], the share of the phase after which they
             stay.
         density_ramp: Float in [0, 1], the share of the phase over which their
-            density falls from 1 by a cubic; by default 0.5 (0 with N:M).
+            density falls from 1 by a cubic; by default 0.5, 0.7 for live paths,
+            at most `update_share` (0 with N:M).
         drop_share: Float in (0, 1], the share of each layer's weights that
             FlyingBird drops at its first renewal.
         ticket_distance: Float in (0, 1], what masks differ in at most where a
@@ -127,7 +129,7 @@ class Pruning(PruningSettings):
         """
         masked = self.masked_copy(network)
         if self.entry.is_course:
-            own_code.call(self.entry.load_course().check, masked, self)
+            self.check_masked(masked)
             if is_own(self.method):
                 course = self.course(masked, epochs=1, steps_per_epoch=1)
                 own_code.call(course.begin)
@@ -142,6 +144,24 @@ class Pruning(PruningSettings):
             # Where the weights decide, those to come may decide otherwise, but
             # what is possible is the same.
             self.densities(masked)
+
+    def check_masked(self, network: keras.Model) -> None:
+        """Checks that the method's course can train a masked network.
+
+        Args:
+            network: The masked network.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        for name, layer in masked_layers(network).items():
+            if layer.granularity != self.granularity:
+                raise InputError(
+                    f"{shown('granularity', self.granularity)}: layer '{name}' "
+                    f"of the network is masked by {layer.granularity}; start "
+                    "it by the same hydra_tf.Pruning"
+                )
+        own_code.call(self.entry.load_course().check, network, self)
 
     def start(
         self,

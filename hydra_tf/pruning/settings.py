@@ -119,8 +119,12 @@ class PruningSettings:
         for name in entry.reads:
             if getattr(self, name) is None:
                 self._set(name, entry.defaults.get(name))
-        if "density_ramp" in entry.reads and self.density_ramp is None:
-            self._set("density_ramp", 0.0 if self._pattern else 0.5)
+        if "density_ramp" in entry.reads and "density_ramp" not in given:
+            usual = self.density_ramp
+            if usual is None:
+                usual = methods.DEFAULT_DENSITY_RAMP
+            within = 0.0 if self._pattern else self.update_share
+            self._set("density_ramp", min(usual, within))
         if self.scores is None:
             self._set("scores", entry.scores)
         if entry.multistep:

@@ -37,6 +37,8 @@ from hydra_tf.registry.table import is_own
 
 # What is kept unless a density is given.
 DEFAULT_DENSITY = 0.1
+# Over what share of the phase it falls in a course.
+DEFAULT_DENSITY_RAMP = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,17 @@ METHODS: Registry[MethodEntry] = Registry(
 )
 
 
+def _defaults(setting: str) -> str:
+    """Returns the methods' own defaults of a setting in words."""
+    names: dict[Any, list[str]] = {}
+    for entry in METHODS:
+        if setting in entry.defaults:
+            names.setdefault(entry.defaults[setting], []).append(entry.name)
+    return "".join(
+        f"{value} for {', '.join(each)}, " for value, each in names.items()
+    )
+
+
 def _is_density(value: Any) -> bool:
     return DENSITY.accepts(value)
 
@@ -252,8 +265,8 @@ ALLOCATION = OpenChoice(
     help="How the density is split over the layers: "
     + ", ".join(f"{entry.help} ({entry.name})" for entry in ALLOCATIONS)
     + f", trained on the objective ({LEARNED}), or a JSON file that gives each "
-    f"layer's density by its name. By default {LEARNED} for harp, uniform for "
-    "others.",
+    f"layer's density by its name. By default {LEARNED} for harp, "
+    f"{_defaults('allocation')}uniform for others.",
 )
 EXCLUDE = Names(
     name="exclude",
@@ -387,8 +400,9 @@ DENSITY_RAMP = Fraction(
     default=None,
     help="Share of the prune phase, in [0, 1], over which the density of "
     "masks that move falls from 1 to the target by a cubic; with 0 it is at "
-    "the target from the first step. At most --update_share. By default 0.5, "
-    "and 0 with granularity N:M.",
+    "the target from the first step. At most --update_share. By default "
+    f"{_defaults('density_ramp')}{DEFAULT_DENSITY_RAMP} for others, or "
+    "--update_share if that is less; 0 with granularity N:M.",
 )
 DROP_SHARE = Fraction(
     name="drop_share",

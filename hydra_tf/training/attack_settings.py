@@ -64,9 +64,8 @@ class AttackSettings:
         return with_ramp(self.num_steps_ramp * epochs)
 
     def record(self) -> dict[str, Any]:
-        """Returns the settings that are in use, by name."""
-        values = {each.name: getattr(self, each.name) for each in ATTACK}
-        return {name: value for name, value in values.items() if value}
+        """Returns the settings by name."""
+        return dataclasses.asdict(self)
 
 
 def check_warm_start(objective: Objective) -> None:

@@ -97,6 +97,17 @@ class WeightAverage(keras.Layer):
             change = (1.0 - self.decay) * (weight.value - average.value)
             average.assign(average.value + change)
 
+    def average_of(self, weight: keras.Variable) -> keras.Variable | None:
+        """Returns the average of a weight, `None` if it has none.
+
+        Args:
+            weight: A variable of the network.
+        """
+        for watched, average in self._pairs():
+            if watched is weight:
+                return average
+        return None
+
     def take(self) -> None:
         """Gives the network the average for its weights."""
         if np.asarray(self._started):

@@ -32,8 +32,9 @@ class MadeFor:
         trained = self._trained()
         if self._functions.setdefault("train", trained) != trained:
             raise InputError(
-                "what trains has changed since compile(), by set_phase or "
-                "`trainable`: call compile() again"
+                "what trains has changed since compile(), by set_phase, "
+                "`trainable` or the begin or finish of a course: call "
+                "compile() again"
             )
 
     def outdated(self, function: str) -> bool:
@@ -49,7 +50,18 @@ class MadeFor:
 
     def _trained(self) -> tuple[Any, ...]:
         variables = self._network.trainable_variables
-        return self._phases(), tuple(id(variable) for variable in variables)
+        return (
+            self._phases(),
+            tuple(id(variable) for variable in variables),
+            # Set by a course.
+            tuple(
+                (
+                    layer.masked_kernel.dense_gradients,
+                    layer.masked_kernel.trains_pruned,
+                )
+                for layer in find_masked(self._network)
+            ),
+        )
 
     def _phases(self) -> tuple[Any, ...]:
         return tuple(layer.phase for layer in find_masked(self._network))

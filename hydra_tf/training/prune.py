@@ -85,7 +85,7 @@ def prune(
     and densities by `hydra_tf.start_pruning`, the prune and the finetune phase
     by `hydra_tf.training.run_phase`, both under one objective; then the masks
     become zeros. `"lwm"`, `"random"` and `"snip"` have no prune phase to train;
-    in that of `"feedback"` and `"gradual"` the weights train.
+    in that of a course, such as `"live_paths"`, the weights train.
 
     Args:
         model: Trained Keras model, Functional or Sequential, from images to

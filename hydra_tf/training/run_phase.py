@@ -328,6 +328,8 @@ def _check_network(
             f"`network` has no masks, and the {phase.name} phase needs "
             "them: pass what hydra_tf.start_pruning returns"
         )
+    if phase.follows_course:
+        phase.pruning.check_masked(network)
     learns = any(layer.rate is not None for layer in masked)
     if phase.name == "prune" and phase.pruning is None and learns:
         raise InputError(

@@ -37,7 +37,28 @@ def prune(given, **settings):
     )
 
 
+def run_phase(given, method, granularity="weight", **settings):
+    """Trains masks that were made for another method."""
+    return ht.training.run_phase(
+        ht.start_pruning(given.network(), 0.5, granularity=granularity),
+        "prune",
+        given.dataset(),
+        given.objective(),
+        epochs=1,
+        pruning=ht.Pruning(method=method, density=0.5, **settings),
+        folder="run",
+    )
+
+
 PYTHON = {
+    "moving_masks_of_another_granularity": (
+        lambda given: run_phase(given, "live_paths", "filter"),
+        ["`granularity='weight'`", "filter", "hydra_tf.Pruning"],
+    ),
+    "moving_masks_too_few_updates_in_a_phase": (
+        lambda given: run_phase(given, "robust_bird", mask_updates=3),
+        ["`mask_updates=3`", "robust_bird", "5"],
+    ),
     "moving_masks_without_epochs": (
         lambda given: prune(given, prune_epochs=0),
         ["`prune_epochs=0`", "feedback", "epochs"],

@@ -235,6 +235,11 @@ def test_a_course_has_defaults_of_its_own():
     assert PruningSettings(method="gradual").allocation == "uniform"
     pattern = PruningSettings(method="feedback", granularity="2:4")
     assert pattern.allocation == "uniform" and pattern.density_ramp == 0
+    # A default gives way to what was given.
+    assert PruningSettings(method="live_paths").density_ramp == 0.7
+    short = PruningSettings(method="live_paths", update_share=0.4)
+    assert short.density_ramp == 0.4
+    assert short.with_method("feedback").density_ramp == 0.4
     own = PruningSettings(method=f"{__name__}:OwnCourse")
     assert (own.allocation, own.density_ramp) == ("lamp", 0.25)
     assert own.trains_kernels and own.scores == "scaled"

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.layers import MaskedLayer
 from hydra_tf.ops.masks import NAN_SCORES
 from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.allocation.rules import read_densities
@@ -115,7 +116,7 @@ class Course(keras.callbacks.Callback):
         """Raises `InputError` if a network cannot be pruned so.
 
         Args:
-            network: A masked copy of it, at density 1.
+            network: A masked copy of it.
             pruning: The settings.
         """
 
@@ -282,6 +283,25 @@ class Course(keras.callbacks.Callback):
             freeze = getattr(self.model, "freeze_pruned_weights", None)
             if freeze is not None:
                 freeze()
+
+    def start_at_zero(self, layer: MaskedLayer, came: Any) -> None:
+        """Lets weights of a kernel that come back start at 0.
+
+        An average of the weights has what they were when they went, or before
+        the phase: they start at 0 there too.
+
+        Args:
+            layer: The layer.
+            came: Bool array of the kernel's shape.
+        """
+        variables = [layer.kernel]
+        averages = getattr(self.model, "weight_average", None)
+        average = averages and averages.average_of(layer.kernel)
+        if average is not None:
+            variables.append(average)
+        for variable in variables:
+            values = keras.ops.convert_to_numpy(variable)
+            variable.assign(np.where(came, 0, values))
 
     def _set_density(self, name: str, value: float) -> None:
         for group in self.groups:

@@ -67,7 +67,7 @@ class FlyingBird(Course):
             scoring.density.assign_quietly(count / scoring.size)
         scoring.refresh()
         came = keras.ops.convert_to_numpy(scoring.kept) & ~before
-        layer.kernel.assign(np.where(came, 0, kernel))
+        self.start_at_zero(layer, came)
 
 
 class FlyingBirdPlus(FlyingBird):

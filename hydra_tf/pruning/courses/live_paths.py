@@ -64,9 +64,8 @@ class LivePaths(Course):
             self._on_paths[group.names[0]].assign(kept)
         super().renew(density)
         for group in self.groups:
-            kernel = group.leader.kernel
             came = _kept(group) & ~before[id(group.leader)]
-            kernel.assign(kernel * (1.0 - tf.cast(came, kernel.dtype)))
+            self.start_at_zero(group.leader, came)
 
 
 def _kept(group: ChannelGroup) -> np.ndarray:

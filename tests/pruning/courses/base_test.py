@@ -165,6 +165,17 @@ def test_weights_that_are_no_numbers_make_no_masks():
         course.update(4)
 
 
+def test_model_is_compiled_after_its_course_has_begun():
+    course = small.course()
+    robust = ht.RobustModel(course.network, ht.objectives.Natural())
+    robust.compile(ht.training.SGD(0.1))
+    robust.make_train_function()
+    course.begin()
+    # Its step would leave pruned weights out.
+    with pytest.raises(InputError, match="of a course: call compile"):
+        robust.fit(X, Y, verbose=0, callbacks=[course])
+
+
 def test_finish_leaves_a_network_like_any_other():
     course = small.course()
     course.begin()

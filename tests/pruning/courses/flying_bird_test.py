@@ -40,6 +40,23 @@ def test_masks_move_at_one_density(granularity):
         assert len(set(shares.values())) == 2
 
 
+def test_what_comes_back_starts_at_zero_in_an_average_too():
+    course = driven.course_of("flying_bird", density=0.3)
+    robust = ht.RobustModel(
+        course.network, ht.objectives.Natural(), weight_averaging=0.99
+    )
+    robust.compile(ht.training.SGD(0.1))
+    robust.start_epoch(0)
+    course.set_model(robust)
+    begun = small.kept(course)
+    driven.run_epoch(course, 0)
+    for name, layer in ht.masked_layers(course.network).items():
+        came = small.kept(course)[name] & ~begun[name]
+        average = np.asarray(robust.weight_average.average_of(layer.kernel))
+        np.testing.assert_array_equal(average == 0, came)
+        assert came.any()
+
+
 def test_masks_stay_after_the_share_of_the_phase():
     course = driven.course_of("flying_bird", density=0.3, update_share=0.1)
     for epoch in range(2):

@@ -7,7 +7,13 @@ import pytest
 import hydra_tf as ht
 from tests.pruning.courses import driven
 
-METHODS = ["flying_bird", "flying_bird_plus", "robust_bird", "r_admm"]
+METHODS = [
+    "live_paths",
+    "flying_bird",
+    "flying_bird_plus",
+    "robust_bird",
+    "r_admm",
+]
 
 
 @pytest.mark.usefixtures("without_tracing")
@@ -41,10 +47,12 @@ class Stop(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("with_tracing")  # Replicas gather in graphs alone.
 @pytest.mark.parametrize(
     "method, strategy",
     [
         *((method, "none") for method in METHODS),
+        ("live_paths", "mirrored"),
         ("flying_bird", "mirrored"),
         ("r_admm", "mirrored"),
     ],
