@@ -167,8 +167,8 @@ METHODS: Registry[MethodEntry] = Registry(
         MethodEntry(
             name="live_paths",
             help="the weights of least magnitude removed a few at a time, and "
-            "those on no live path from image to logits exchanged for others "
-            "by gradient, while the weights train",
+            "those on no path from image to logits exchanged for others by "
+            "gradient, while the weights train",
             target=f"{_COURSES}.live_paths:LivePaths",
             is_course=True,
             reads=_SCHEDULE,

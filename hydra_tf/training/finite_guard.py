@@ -59,7 +59,7 @@ class FiniteGuard(keras.callbacks.Callback):
         except (tf.errors.InvalidArgumentError, InputError) as error:
             if NAN_SCORES not in str(error):
                 raise
-            self._stop("one of its steps", "scores are NaN")
+            self._stop("one of its steps", "scores or weights are NaN")
 
     def _stop(self, where: str, what: str) -> None:
         rate = float(np.asarray(self.model.optimizer.learning_rate))

@@ -145,47 +145,58 @@ class PhaseTraining:
                 network = replicated(result, strategy)
                 phase.set_phase(network)
                 self._course = self._begin_course(network)
-                model = self._model(network)
-            best = self._best_weights(model)
-            if best is not None and phase.patience:
-                self._stopping = EarlyStopping(
-                    best,
-                    phase.patience,
+            try:
+                self._train(network, strategy)
+            finally:
+                # A network that was stopped may be trained by other means.
+                if self._course is not None:
+                    self._course.finish()
+        if network is not result:
+            copy_weights(network, result)
+            phase.set_phase(result)
+        return result
+
+    def _train(
+        self, network: keras.Model, strategy: tf.distribute.Strategy
+    ) -> None:
+        """Trains a network from the epoch that is kept to the last one."""
+        phase = self._phase
+        with strategy.scope():
+            model = self._model(network)
+        best = self._best_weights(model)
+        if best is not None and phase.patience:
+            self._stopping = EarlyStopping(
+                best,
+                phase.patience,
+                epochs=phase.epochs,
+                start_from_epoch=math.ceil(self._objective.full_from_epoch),
+            )
+        first_epoch = self._resume(model, best)
+        if not self._is_over(first_epoch):
+            guard = FiniteGuard(phase.name, model.network.weights)
+            callbacks = self._callbacks(model, best, guard)
+            with self._telling_the_epoch(), guard.watching():
+                model.fit(
+                    self._data.dataset(
+                        first_epoch=first_epoch,
+                        num_epochs=phase.epochs - first_epoch,
+                    ),
+                    initial_epoch=first_epoch,
                     epochs=phase.epochs,
-                    start_from_epoch=math.ceil(self._objective.full_from_epoch),
+                    steps_per_epoch=self._data.steps_per_epoch,
+                    # Keras measures by it between the epochs.
+                    validation_data=None
+                    if self._validation is None
+                    else self._validation.dataset(),
+                    callbacks=callbacks,
+                    shuffle=False,
+                    verbose=0,
                 )
-            first_epoch = self._resume(model, best)
-            if not self._is_over(first_epoch):
-                guard = FiniteGuard(phase.name, model.network.weights)
-                callbacks = self._callbacks(model, best, guard)
-                with self._telling_the_epoch(), guard.watching():
-                    model.fit(
-                        self._data.dataset(
-                            first_epoch=first_epoch,
-                            num_epochs=phase.epochs - first_epoch,
-                        ),
-                        initial_epoch=first_epoch,
-                        epochs=phase.epochs,
-                        steps_per_epoch=self._data.steps_per_epoch,
-                        # Keras measures by it between the epochs.
-                        validation_data=None
-                        if self._validation is None
-                        else self._validation.dataset(),
-                        callbacks=callbacks,
-                        shuffle=False,
-                        verbose=0,
-                    )
         # Also where all epochs were done before.
         if model.weight_average is not None:
             model.weight_average.take()
         if best is not None:
             best.restore()
-        if self._course is not None:
-            self._course.finish()
-        if network is not result:
-            copy_weights(network, result)
-            phase.set_phase(result)
-        return result
 
     def _begin_course(self, network: keras.Model) -> Course | None:
         """Returns the method's course, its masks and variables made."""

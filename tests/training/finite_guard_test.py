@@ -47,7 +47,9 @@ def test_weight_that_is_not_finite_stops_at_the_epoch_s_end():
 @pytest.mark.parametrize("error", [InputError, invalid_argument])
 def test_scores_that_are_nan_stop_within_a_step(error):
     callback, _ = guard()
-    with pytest.raises(DivergedError, match="epoch 5.*scores are NaN.*rate"):
+    with pytest.raises(
+        DivergedError, match="epoch 5.*scores or weights are NaN.*rate"
+    ):
         with callback.watching():
             raise error(f"Graph execution error: {NAN_SCORES}")
     with pytest.raises(type(error("another"))), callback.watching():

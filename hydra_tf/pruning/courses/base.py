@@ -162,7 +162,8 @@ class Course(keras.callbacks.Callback):
     def finish(self) -> None:
         """Leaves the network with its final masks, and nothing but them.
 
-        After the last epoch, and after the weights of the best one are back.
+        After the last epoch, when the weights of the best one are back, and
+        where a phase is stopped.
         """
         for layer in masked_layers(self.network).values():
             weight = layer.masked_kernel

@@ -1,9 +1,9 @@
 """Gradual pruning that keeps every weight at work.
 
 At a density of a hundredth, many of the weights that magnitudes keep do
-nothing: no path leads to them from the image, or from them to the logits, or
-they feed units that no image activates. Training cannot bring them back. They
-are exchanged for weights that the loss asks for.
+nothing: no path leads to them from the image, or from them to the logits.
+Training cannot bring them back. They are exchanged for weights that the loss
+asks for.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from hydra_tf.pruning.courses.base import Course
 from hydra_tf.pruning.courses.base import magnitudes
 from hydra_tf.pruning.courses.paths import weights_on_paths
 
-# Relative to the largest of the layer: a gradient that is less is none.
-_NO_GRADIENT = 1e-7
-
 
 class LivePaths(Course):
     """The least magnitudes go as the density falls; idle weights are replaced.
 
     An update keeps the largest of those weights that lie on a path from the
-    inputs to the outputs (see `weights_on_paths`) and whose loss gradient is
-    not zero. Where a layer has fewer of them than its density allows, pruned
-    ones come back in the order of their dense gradients, and start at 0.
+    inputs to the outputs (see `weights_on_paths`). Where a layer has fewer of
+    them than its density allows, pruned ones come back in the order of their
+    dense gradients, and start at 0.
     """
 
     dense_gradients = True
@@ -51,10 +48,7 @@ class LivePaths(Course):
         slopes = tf.math.divide_no_nan(slopes, tf.reduce_max(slopes))
         values = magnitudes(group)
         values = tf.math.divide_no_nan(values, tf.reduce_max(values))
-        # Before the first step there are no gradients.
-        works = (slopes > _NO_GRADIENT) | ~tf.reduce_any(slopes > 0)
-        stays = self._on_paths[name] & works
-        return tf.where(stays, 1.0 + values, 0.5 * slopes)
+        return tf.where(self._on_paths[name], 1.0 + values, 0.5 * slopes)
 
     def renew(self, density: float) -> None:
         before = {id(group.leader): _kept(group) for group in self.groups}

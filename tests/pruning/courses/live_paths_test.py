@@ -1,4 +1,4 @@
-"""Weights without a gradient are exchanged for those that have the largest."""
+"""Weights on no path are exchanged for those of the largest gradient."""
 
 import numpy as np
 import pytest
@@ -39,36 +39,7 @@ def test_density_falls_and_the_least_magnitudes_go():
     assert densities[-1] == pytest.approx(0.25, abs=0.02)
 
 
-def test_weights_without_gradient_are_exchanged():
-    course = begun(density_ramp=0.0)
-    before = small.kept(course)
-    rng = np.random.default_rng(0)
-    idle = {}
-
-    def gradients(kept):
-        slopes = rng.uniform(1, 2, kept.shape)
-        # Every third that is kept has none.
-        where = np.flatnonzero(kept)[::3]
-        slopes.ravel()[where] = 0.0
-        idle[kept.shape] = where
-        return slopes
-
-    set_gradients(course, gradients)
-    course.update(1)
-    after = small.kept(course)
-    for name, layer in ht.masked_layers(course.network).items():
-        kept = after[name]
-        assert kept.sum() == before[name].sum()
-        gone = idle[kept.shape]
-        assert not kept.ravel()[gone].any()
-        came = kept & ~before[name]
-        assert came.sum() == len(gone)
-        assert np.all(np.asarray(layer.kernel)[came] == 0)
-        slopes = np.asarray(course.gradients[name])
-        assert slopes[came].min() > slopes[~before[name] & ~kept].max()
-
-
-def test_weights_off_all_paths_are_exchanged():
+def test_weights_off_all_paths_are_exchanged_by_gradient():
     course = begun(density_ramp=0.0)
     layers = ht.masked_layers(course.network)
     # No logit reads the last channel of the convolution.
@@ -76,13 +47,20 @@ def test_weights_off_all_paths_are_exchanged():
     scores.reshape(-1, 8, 3)[:, 7] = 0.0
     layers["logits"].scores.assign(scores)
     layers["logits"].scoring.refresh()
-    assert small.kept(course)["conv"][..., 7].any()
-    set_gradients(course, lambda kept: np.ones(kept.shape))
-    number = small.kept(course)["conv"].sum()
+    before = small.kept(course)["conv"]
+    idle = int(before[..., 7].sum())
+    assert idle
+    rng = np.random.default_rng(0)
+    slopes = rng.uniform(1, 2, before.shape)
+    slopes[..., 7] = 0.0  # As of whatever no output depends on.
+    course.gradients["conv"].assign(slopes)
     course.update(1)
-    # There are enough others, of the same gradient, to be exchanged for.
-    assert not small.kept(course)["conv"][..., 7].any()
-    assert small.kept(course)["conv"].sum() == number
+    after = small.kept(course)["conv"]
+    assert not after[..., 7].any()
+    came = after & ~before
+    assert came.sum() == idle and after.sum() == before.sum()
+    assert np.all(np.asarray(layers["conv"].kernel)[came] == 0)
+    assert slopes[came].min() > slopes[~before & ~after].max()
 
 
 def test_masks_stay_where_all_weights_work():
