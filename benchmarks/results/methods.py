@@ -68,7 +68,7 @@ class Method:
         }[self.budget]
 
 
-_RULES = ("uniform", "erk", "lamp")
+_RULES = ("erk", "uniform", "lamp")
 # Where the same weights compete with each other for the whole time.
 _MOVING_RULES = ("erk", "lamp", "global")
 
@@ -137,7 +137,7 @@ def of_study(study: Study) -> dict[str, Method]:
             name="harp",
             label="HARP",
             budget=PHASES,
-            tried={**finetune, "rates": ("uniform", "erk"), **scores},
+            tried={**finetune, "rates": ("erk", "uniform"), **scores},
         ),
         Method(
             name="s2ap",
