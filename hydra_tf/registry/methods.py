@@ -386,7 +386,8 @@ MASK_UPDATES = Count(
     lower=1,
     help="How often a method whose masks move while weights train (feedback, "
     "gradual, ...) renews them in the prune phase, spread evenly over its "
-    "first --update_share; at most once a step. By default once an epoch.",
+    "first --update_share; at most once a step. By default once an epoch, by "
+    "feedback 24 times.",
 )
 UPDATE_SHARE = Fraction(
     name="update_share",

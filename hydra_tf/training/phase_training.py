@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -95,6 +96,22 @@ class Execution:
             raise InputError(
                 f"`steps_per_execution`={self.steps_per_execution} must divide "
                 f"{steps}, the steps of an epoch; the next below is {best}"
+            )
+
+    def check_updates(self, course: Course) -> None:
+        """Raises `InputError` if a call would hold several updates of masks.
+
+        Args:
+            course: What renews them between calls.
+        """
+        steps = course.update_steps
+        least = min((b - a for a, b in itertools.pairwise(steps)), default=0)
+        if self.steps_per_execution > least > 0:
+            raise InputError(
+                f"`steps_per_execution`={self.steps_per_execution}: "
+                f"{course.pruning.method} renews its masks {len(steps)} times, "
+                f"every {least} steps at the most often; pass at most that, or "
+                "a lower `mask_updates`"
             )
 
 
@@ -209,6 +226,7 @@ class PhaseTraining:
             steps_per_epoch=self._data.steps_per_epoch,
             seed=phase.seed,
         )
+        self._execution.check_updates(course)
         own_code.call(course.begin)
         return course
 

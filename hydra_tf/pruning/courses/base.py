@@ -59,6 +59,8 @@ class Course(keras.callbacks.Callback):
             where they are, as in finetuning.
         watches_gradients: Whether `gradients` are kept up to date; needs
             `dense_gradients`.
+        updates_per_epoch: How often masks are renewed in an epoch, unless
+            `mask_updates` says how often in all.
         gradients: Running mean of the dense gradient of each kernel, a variable
             by the name of the layer; empty unless they are watched.
         groups: The layers whose masks are renewed, as `ChannelGroup`.
@@ -83,6 +85,7 @@ class Course(keras.callbacks.Callback):
     dense_gradients = False
     trains_pruned = False
     watches_gradients = False
+    updates_per_epoch = 1
 
     def __init__(
         self,
@@ -225,7 +228,9 @@ class Course(keras.callbacks.Callback):
     def _update_steps(self) -> tuple[int, ...]:
         share = self.pruning.update_share
         last = max(math.floor(share * self.total_steps + 1e-9), 1)
-        number = self.pruning.mask_updates or math.ceil(share * self.epochs)
+        number = self.pruning.mask_updates or math.ceil(
+            share * self.epochs * self.updates_per_epoch
+        )
         number = min(number, last)
         return tuple(round(last * i / number) for i in range(1, number + 1))
 

@@ -52,7 +52,15 @@ class Recording(Course):
     ],
 )
 def test_updates_are_spread_over_their_share(settings, steps):
-    assert small.course(**settings).update_steps == steps
+    course = small.course(method="gradual", **settings)
+    assert course.update_steps == steps
+
+
+def test_feedback_renews_its_masks_24_times_an_epoch():
+    course = small.course(epochs=2, steps_per_epoch=240)
+    assert course.update_steps[:3] == (10, 20, 30)
+    assert course.update_steps[-1] == 384
+    assert small.course().update_steps == tuple(range(1, 33))
 
 
 def test_density_falls_by_a_cubic_to_the_target():
