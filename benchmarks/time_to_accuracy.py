@@ -36,7 +36,7 @@ from absl import flags
 _STUDY = flags.DEFINE_enum("study", "digits", ["digits", "cifar10"], "Images.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
 _SHARES = flags.DEFINE_list(
-    "shares", ["1", "0.5", "0.25"], "Shares of a recipe's epochs to run."
+    "shares", ["1", "0.7", "0.5", "0.25"], "Shares of a recipe's epochs to run."
 )
 _RECIPES_WANTED = flags.DEFINE_list(
     "recipes", [], "Names of recipes; by default all."
@@ -67,24 +67,25 @@ _PGD = {
     "digits": "--objective=madry --step_size=0.0375 --num_steps=7",
     "cifar10": "--objective=trades --step_size=2/255 --num_steps=10",
 }
-_EPOCHS = {"digits": (40, 20, 40), "cifar10": (20, 10, 20)}
+# Fewer and longer steps.
+_CHEAP = {
+    "digits": "--objective=madry --step_size=0.07 --num_steps=3",
+    "cifar10": "--objective=fgsm",
+}
+_EPOCHS = {"digits": (40, 20, 40), "cifar10": (8, 4, 8)}
 # HYDRA is what the others are compared with. Recipes whose flags this version
 # does not have are left out.
 _RECIPES = {
     "hydra": "PGD THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "hydra, published rates": "PGD THREE --method=hydra",
-    "hydra, fgsm": "--objective=fgsm THREE --method=hydra "
-    "--prune_learning_rate=0.3 --finetune_learning_rate=0.1",
-    "lwm": "PGD TWO --method=lwm --allocation=erk --finetune_learning_rate=0.1",
-    "lwm, fgsm": "--objective=fgsm TWO --method=lwm --allocation=erk "
+    "hydra, cheap": "CHEAP THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "feedback": "PGD ONE --method=feedback --allocation=erk "
-    "--prune_learning_rate=0.1",
-    "feedback, fgsm": "--objective=fgsm ONE --method=feedback --allocation=erk "
-    "--prune_learning_rate=0.1",
-    "feedback, fgsm, one cycle": "--objective=fgsm ONE --method=feedback "
-    "--allocation=erk --prune_learning_rate=0.2 --lr_schedule=one_cycle",
+    "lwm, cheap": "CHEAP TWO --method=lwm --allocation=erk "
+    "--finetune_learning_rate=0.1",
+    "live_paths": "PGD ONE --method=live_paths --prune_learning_rate=0.3 "
+    "--lr_schedule=one_cycle",
+    "live_paths, cheap": "CHEAP ONE --method=live_paths "
+    "--prune_learning_rate=0.3 --lr_schedule=one_cycle",
 }
 
 
@@ -127,6 +128,7 @@ def _expanded(text: str) -> list[str]:
     pretrain, prune, finetune = _EPOCHS[_STUDY.value]
     for name, meaning in {
         "PGD": _PGD[_STUDY.value],
+        "CHEAP": _CHEAP[_STUDY.value],
         "THREE": _epochs(pretrain, prune, finetune),
         "TWO": _epochs(pretrain, 0, prune + finetune),
         "ONE": _epochs(0, pretrain + prune + finetune, 0),
