@@ -28,6 +28,14 @@ _PLOTS = {
     "densities": "what each layer keeps",
     "learning_curves": "accuracies in training and validation",
 }
+_THREE_PHASES = (
+    "Three phases under one training objective: the dense network is "
+    "pretrained, the weights to keep are chosen, and those are fine-tuned."
+)
+_ONE_SCHEDULE = (
+    "One schedule from a fresh network: under one training objective, it is "
+    "chosen which weights stay."
+)
 
 
 def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
@@ -161,9 +169,10 @@ def _making(metrics: Mapping[str, Any]) -> str:
     parts = ["## How it was made"]
     if rows:
         parts.append(
-            "Three phases under one training objective: the dense network is "
-            "pretrained, the weights to keep are chosen, and those are "
-            "fine-tuned."
+            _ONE_SCHEDULE
+            if run.get("binary") == "pipeline"
+            and list(section(metrics, "phases")) == ["prune"]
+            else _THREE_PHASES
         )
         parts.append(text.markdown_table(["setting", "value"], rows))
     if data:

@@ -16,11 +16,23 @@ _OF_SETTINGS: dict[str, Iterable[Entry]] = {
     "method": METHODS,
 }
 THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
-PHASES = {
+_PHASES = {
     "pretrain": "pretrain (not pruned)",
     "prune": "prune (before fine-tuning)",
     "finetune": "finetune (the result)",
 }
+
+
+def of_phase(name: str, *, is_last: bool) -> str:
+    """Returns what the network after a phase is.
+
+    Args:
+        name: The phase.
+        is_last: Whether the run ends with it.
+    """
+    if is_last and name == "prune":
+        return "prune (the result)"
+    return _PHASES.get(name, name)
 
 
 def of_setting(name: str, value: str) -> str:

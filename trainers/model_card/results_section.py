@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.phases import PHASES
 from trainers.model_card import meanings
 from trainers.model_card.entries import as_mapping
 from trainers.model_card.entries import result as result_of
@@ -40,11 +41,13 @@ def write(metrics: Mapping[str, Any]) -> str:
         )
         for key in ("robust_accuracy", "certified_accuracy")
     )
+    whole = section(metrics, "run").get("binary") == "pipeline"
+    last = next((each for each in reversed(PHASES) if each in phases), "")
     rows = []
     for name, phase in phases.items():
         rows.append(
             [
-                meanings.PHASES.get(name, name),
+                meanings.of_phase(name, is_last=whole and name == last),
                 *results.accuracies(phase, attacks, proofs),
                 text.number(phase.get("num_examples")),
                 text.number(phase.get("epochs")),

@@ -27,11 +27,11 @@ def run() -> None:
     pretrained = _pretrain(run)
     unpruned_size = finishing.unpruned_size(run, pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
-    table = {
-        "before pruning": records.compared(
+    table = {}
+    if _is_trained(run):
+        table["before pruning"] = records.compared(
             run.folder.read_metrics()["phases"]["pretrain"], unpruned_size
         )
-    }
     for method in (main_method, *others):
         folder = (
             run.folder
@@ -108,8 +108,14 @@ def _pretrain(run: experiment.Experiment) -> keras.Model:
         epochs(run)["pretrain"],
         origin=source.fingerprint(run.source_path) if run.source_path else None,
     )
-    run.measure("pretrain", network)
+    if _is_trained(run):
+        run.measure("pretrain", network)
     return network
+
+
+def _is_trained(run: experiment.Experiment) -> bool:
+    """Whether the network to prune knows anything to be measured."""
+    return bool(run.source_path or epochs(run)["pretrain"])
 
 
 def _prune_and_finetune(

@@ -102,6 +102,14 @@ def block(card, language, containing):
     return found
 
 
+def test_a_run_of_one_phase_ends_with_it():
+    phases = {"prune": METRICS["phases"]["prune"]}
+    run = {**METRICS["run"], "binary": "pipeline"}
+    card = model_card({**METRICS, "run": run, "phases": phases})
+    assert "| prune (the result) | 92.5 % |" in card
+    assert "One schedule from a fresh network" in card
+
+
 def test_states_what_was_measured_and_how():
     card = model_card(METRICS)
     for words in (
