@@ -78,13 +78,13 @@ _EPOCHS = {"digits": (40, 20, 40), "cifar10": (8, 4, 8)}
 _RECIPES = {
     "hydra": "PGD THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "hydra, cheap": "CHEAP THREE --method=hydra --prune_learning_rate=0.3 "
+    "hydra_cheap": "CHEAP THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "lwm, cheap": "CHEAP TWO --method=lwm --allocation=erk "
+    "lwm_cheap": "CHEAP TWO --method=lwm --allocation=erk "
     "--finetune_learning_rate=0.1",
     "live_paths": "PGD ONE --method=live_paths --prune_learning_rate=0.3 "
     "--lr_schedule=one_cycle",
-    "live_paths, cheap": "CHEAP ONE --method=live_paths "
+    "live_paths_cheap": "CHEAP ONE --method=live_paths "
     "--prune_learning_rate=0.3 --lr_schedule=one_cycle",
 }
 

@@ -154,12 +154,8 @@ def of_study(study: Study) -> dict[str, Method]:
         course("robust_bird", "RobustBird"),
         # In the paper they start from fresh weights, where networks without
         # batch norm stay at chance.
+        # FlyingBird+ is FlyingBird where no images validate, as here.
         course("flying_bird", "FlyingBird", tried={"drop_share": (0.5, 0.3)}),
-        course(
-            "flying_bird_plus",
-            "FlyingBird+",
-            tried={"drop_share": (0.5, 0.3)},
-        ),
         course("gradual", "gradual magnitude"),
         course("feedback", "dynamic masks with feedback"),
         course(
