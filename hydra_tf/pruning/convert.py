@@ -19,6 +19,7 @@ from hydra_tf.layers import MaskedConv2DTranspose
 from hydra_tf.layers import MaskedDense
 from hydra_tf.layers import MaskedDepthwiseConv2D
 from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.maskable import axes_of_weights
 from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
 from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import assign_channels
@@ -187,7 +188,7 @@ def to_masked(
             config["input_channels"], config["output_channels"] = (
                 each.to_config()
                 for each in channels.get(id(layer))
-                or pinned_channels(masked_class.kernel_axes(layer.kernel.shape))
+                or pinned_channels(axes_of_weights(layer)["kernel"])
             )
         return rebuilt(layer, config, masked_class)
 
