@@ -175,14 +175,21 @@ class MaskedLayer(MaskView):
         super().__init__(*args, **kwargs)
         if getattr(self, "lora_rank", None):
             raise InputError("a masked layer cannot have `lora_rank`")
-        self._begin(settings, masks, phase)
+        self.begin_masks(settings, masks, phase)
 
-    def _begin(
+    def begin_masks(
         self,
         settings: MaskSettings,
         masks: Mapping[str, Mapping[str, Any]] | None,
         phase: str | None,
     ) -> None:
+        """Takes up what `make_masks` needs, once the weights are there.
+
+        Args:
+            settings: Those of all weights.
+            masks: See the class.
+            phase: See the class.
+        """
         self.unbuilt = settings
         self._settings = settings
         # Plain data, which neither Keras nor TensorFlow has to track.
@@ -213,7 +220,8 @@ class MaskedLayer(MaskView):
         for name, given in masks.items():
             variable = variable_of(self, name)
             # Cast after the mask is applied: see `effective_kernel`.
-            set_autocast(variable, False)
+            autocasts = vars(self).setdefault("_autocasts", {})
+            autocasts[name] = set_autocast(variable, False)
             weight = MaskedWeight(
                 variable,
                 axes[name],
