@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import package_of
 from hydra_tf.keras_internals import build_by_call
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import own_trainable_variables
@@ -61,6 +62,7 @@ class Masked:
             layer = keras.saving.serialize_keras_object(self)
         # The model that is saved has it as well.
         layer.pop("compile_config", None)
+        layer["config"] = taken_by_constructor(self.plain_class, layer["config"])
         return {
             "layer": layer,
             "masks": [
@@ -94,6 +96,27 @@ class Masked:
 
 
 _register(Masked)
+
+
+def taken_by_constructor(
+    plain_class: type, config: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns a configuration without what a constructor does not take.
+
+    Keras puts `trainable` and `dtype` into that of a class without its own
+    `get_config`, whose constructor may take neither.
+
+    Args:
+        plain_class: The class, of a layer or model.
+        config: Its configuration.
+    """
+    if package_of(plain_class.get_config) != "keras":
+        return config
+    parameters = inspect.signature(plain_class.__init__).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return config
+    taken = {each.name for each in parameters}
+    return {name: value for name, value in config.items() if name in taken}
 
 
 def _build_inside(layer: Any, masks: list[dict[str, Any]]) -> None:

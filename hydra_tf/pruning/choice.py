@@ -16,6 +16,7 @@ from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.maskable import axes_of_weights
+from hydra_tf.layers.maskable import weights_of_class
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
 # Their weights scale or bend units one by one, whatever the weights' rank.
@@ -90,16 +91,17 @@ def choose(
 def _choose_own(layer: Any, choice: Choice, excluded: Sequence[str]) -> None:
     if isinstance(layer, _NEVER_PRUNED):
         return
+    if weights_of_class(type(layer)) and (
+        getattr(layer, "quantization_mode", None)
+        or getattr(layer, "lora_enabled", False)
+    ):
+        raise InputError(
+            f"layer '{layer.name}' is quantised or has LoRA weights and can't "
+            "be masked: convert the plain model, or leave the layer out with "
+            f"`exclude={[*excluded, layer.name]}`"
+        )
     axes = axes_of_weights(layer)
     if axes:
-        if getattr(layer, "quantization_mode", None) or getattr(
-            layer, "lora_enabled", False
-        ):
-            raise InputError(
-                f"layer '{layer.name}' is quantised or has LoRA weights and "
-                "can't be masked: convert the plain model, or leave the "
-                f"layer out with `exclude={[*excluded, layer.name]}`"
-            )
         choice.masked.append((layer, axes))
         return
     # Also where `trainable` is off, as for the layers that can be masked.

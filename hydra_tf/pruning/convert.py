@@ -156,7 +156,8 @@ def to_masked(
     ):
         raise InputError(
             f"model '{model.name}' has nothing to prune: it holds no layer "
-            "with a kernel that can be masked, or all are excluded"
+            "with a kernel that can be masked (hydra_tf.register_maskable makes "
+            "it know more kinds), or all are excluded"
         )
     settings = _settings(model, choice, density, granularity)
     pairs: Pairs

@@ -18,6 +18,7 @@ from hydra_tf.keras_internals import own_variables
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masking import plain_face
 from hydra_tf.layers.masking import release
+from hydra_tf.layers.masking import taken_by_constructor
 from hydra_tf.layers.masking import unmask_layer
 
 # The layers of a model that show nothing of what is inside them, each with
@@ -123,7 +124,10 @@ def _copied_subclass(
             contexts.enter_context(warnings.catch_warnings())
             # That it could not be built: the sizes of its weights say so.
             warnings.simplefilter("ignore")
-            copy = type(model).from_config(model.get_config())
+            kind = type(model)
+            copy = kind.from_config(
+                taken_by_constructor(kind, model.get_config())
+            )
             shapes = model.get_build_config()
             if shapes and not _is_built_like(copy, model):
                 copy.build_from_config(shapes)

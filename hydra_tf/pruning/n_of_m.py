@@ -23,8 +23,8 @@ def keep_blocks(
 ) -> None:
     """Takes out of a choice what N:M pruning leaves as it is.
 
-    Those are depthwise kernels, whose outputs read a single channel, and layers
-    that read the image if M does not divide its channels, three for instance.
+    Those are depthwise kernels, whose outputs read a single channel,
+    embeddings, and layers that read the image if M does not divide its channels, three for instance.
 
     Args:
         model: Built model.
@@ -40,6 +40,9 @@ def keep_blocks(
     odd: dict[str, Any] = {}
     kept = []
     for layer, axes in choice.masked:
+        # Rows are looked up: no product has blocks of them.
+        if isinstance(layer, keras.layers.Embedding):
+            continue
         fitting = {}
         for name, each in axes.items():
             size = each.num_inputs_in_blocks

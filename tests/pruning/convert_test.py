@@ -312,6 +312,15 @@ def with_positions(trainable=True):
     return keras.Model(inputs, keras.layers.Dense(2, name="dense")(x))
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
 def minus_one(x):
     return x - 1
 

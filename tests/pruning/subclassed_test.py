@@ -45,6 +45,19 @@ class Network(keras.Model):
         return {**super().get_config(), "num_classes": self.num_classes}
 
 
+@keras.saving.register_keras_serializable(package="subclassed_test")
+class Simple(keras.Model):
+    """What users write: no configuration, no arguments of a layer."""
+
+    def __init__(self, units=3):
+        super().__init__()
+        self.hidden = layers.Dense(units, "relu")
+        self.head = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.head(self.hidden(inputs))
+
+
 class ByHand(keras.Model):
     """A model that makes masked layers itself, and has no configuration."""
 
@@ -99,6 +112,19 @@ def test_copy_and_strip(network):
     assert type(stripped) is Network
     np.testing.assert_allclose(stripped(IMAGES), masked(IMAGES), atol=1e-5)
     assert "hydra_tf" not in stripped.to_json()
+
+
+def test_constructor_without_arguments_of_a_layer(tmp_path):
+    model = Simple(units=5)
+    inputs = IMAGES[:, 0, :, 0]
+    outputs = model(inputs)
+    masked = ht.to_masked(model)
+    np.testing.assert_allclose(masked(inputs), outputs, atol=1e-5)
+    path = str(tmp_path / "masked.keras")
+    drop(masked).save(path)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_array_equal(loaded(inputs), masked(inputs))
+    assert type(ht.strip_masks(loaded)) is Simple
 
 
 def test_in_place(network):
