@@ -1,4 +1,4 @@
-"""What all masked layers share: scores, density, phase and effective weights."""
+"""What all masked layers share: masks of their weights, and a phase."""
 
 from __future__ import annotations
 
@@ -141,10 +141,10 @@ class MaskedLayer(MaskView):
             for name in weights_of_class(cls.plain_class) or ("kernel",):
                 setattr(cls, name, MaskedAttribute(name, cls.plain_class))
             if issubclass(cls, keras.layers.Layer):
-                cls.build = _building(cls.build)
-                cls.call = kernel_scope.computing(cls.call)
-        elif "call" in vars(cls):
-            cls.call = kernel_scope.computing(vars(cls)["call"])
+                cls.build = _building(cls.build)  # type: ignore[attr-defined]
+        if "plain_class" in vars(cls) or "call" in vars(cls):
+            call = getattr(cls, "call", None)
+            cls.call = kernel_scope.computing(call)  # type: ignore
 
     def __init__(
         self,
@@ -207,7 +207,9 @@ class MaskedLayer(MaskView):
 
     def make_masks(self) -> None:
         """Gives the weights, which are there now, their scores."""
-        axes = axes_of_weights(self) or {"kernel": KernelAxes(self.kernel.shape)}
+        axes = axes_of_weights(self) or {
+            "kernel": KernelAxes(self.kernel.shape)
+        }
         several = len(axes) > 1
         settings = self.unbuilt or self._settings
         masks = vars(self)["_masks"]

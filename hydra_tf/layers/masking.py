@@ -62,7 +62,8 @@ class Masked:
             layer = keras.saving.serialize_keras_object(self)
         # The model that is saved has it as well.
         layer.pop("compile_config", None)
-        layer["config"] = taken_by_constructor(self.plain_class, layer["config"])
+        config = taken_by_constructor(self.plain_class, layer["config"])
+        layer["config"] = config
         return {
             "layer": layer,
             "masks": [
@@ -99,7 +100,7 @@ _register(Masked)
 
 
 def taken_by_constructor(
-    plain_class: type, config: dict[str, Any]
+    plain_class: Any, config: dict[str, Any]
 ) -> dict[str, Any]:
     """Returns a configuration without what a constructor does not take.
 

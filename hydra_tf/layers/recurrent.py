@@ -13,7 +13,7 @@ from hydra_tf.layers.masked_layer import MaskedLayer
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
 class MaskedSimpleRNNCell(MaskedLayer, keras.layers.SimpleRNNCell):
-    """Cell of a simple recurrent layer that keeps only its highest-scored weights.
+    """Cell of a SimpleRNN layer that keeps only its highest-scored weights.
 
     Its `kernel` and its `recurrent_kernel` have scores and a density each.
     Takes the arguments of `keras.layers.SimpleRNNCell`, and `density`,

@@ -156,8 +156,8 @@ def to_masked(
     ):
         raise InputError(
             f"model '{model.name}' has nothing to prune: it holds no layer "
-            "with a kernel that can be masked (hydra_tf.register_maskable makes "
-            "it know more kinds), or all are excluded"
+            "with a kernel that can be masked (hydra_tf.register_maskable "
+            "adds more kinds), or all are excluded"
         )
     settings = _settings(model, choice, density, granularity)
     pairs: Pairs
@@ -177,9 +177,7 @@ def to_masked(
             check_channels_can_go(masked)
         warn_of_whole_layers(masked)
     if choice.left:
-        warnings.warn(
-            left_dense(choice.left, model), UserWarning, stacklevel=2
-        )
+        warnings.warn(left_dense(choice.left, model), UserWarning, stacklevel=2)
     _explain_set_weights(masked)
     return masked
 

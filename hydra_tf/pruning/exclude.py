@@ -134,8 +134,7 @@ def unmaskable(
         f"{what}. Leave out what is to stay as it is with "
         f"{leave_out(layers, others, excluded)}, or in Python "
         f"with a predicate, exclude=lambda layer: isinstance(layer, {kind}); "
-        "hydra_tf.register_maskable(layer_class, weights=[...]) makes `call` of "
-        "a class read masked weights"
+        "hydra_tf.register_maskable(layer_class, weights=[...]) adds more kinds"
     )
 
 

@@ -24,7 +24,8 @@ def keep_blocks(
     """Takes out of a choice what N:M pruning leaves as it is.
 
     Those are depthwise kernels, whose outputs read a single channel,
-    embeddings, and layers that read the image if M does not divide its channels, three for instance.
+    embeddings, and layers that read the image if M does not divide its
+    channels, three for instance.
 
     Args:
         model: Built model.

@@ -148,7 +148,7 @@ PYTHON = {
     ),
     "conversion_of_a_subclassed_model_to_shrink": (
         lambda given: ht.shrink(ht.to_masked(subclassed())),
-        ["Functional or Sequential", "Received: Subclassed"],
+        ["Functional or Sequential", "Received: MaskedSubclassed"],
     ),
     "conversion_of_a_subclassed_model_to_bounds": (
         lambda given: ht.bounds.certified(

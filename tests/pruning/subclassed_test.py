@@ -115,8 +115,13 @@ def test_copy_and_strip(network):
 
 
 def test_constructor_without_arguments_of_a_layer(tmp_path):
-    model = Simple(units=5)
     inputs = IMAGES[:, 0, :, 0]
+    # Keras does not know the arguments of a model without get_config().
+    other = Simple(units=5)
+    other(inputs)
+    with pytest.raises(InputError, match="other weights .*`in_place=True`"):
+        ht.to_masked(other)
+    model = Simple()
     outputs = model(inputs)
     masked = ht.to_masked(model)
     np.testing.assert_allclose(masked(inputs), outputs, atol=1e-5)
@@ -194,9 +199,7 @@ def test_loads_where_only_the_class_is_known(network, tmp_path):
         np.testing.assert_allclose(plain(images), outputs, atol=1e-5)
         ht.export_saved_model(masked, folder + "/exported")
     """
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], check=True
-    )
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
     assert (tmp_path / "exported" / "saved_model.pb").exists()
 
 
