@@ -78,10 +78,6 @@ class Attend(layers.Layer):
         return {**super().get_config(), "grouped": self.grouped}
 
 
-def ids():
-    return np.arange(10).reshape(2, 5) % 7
-
-
 # A layer, the shape of its input, and the names of the masked weights in it.
 TABLE = {
     "dense": (lambda: layers.Dense(3), (4,), 1),
@@ -124,7 +120,27 @@ TABLE = {
     "registered": (lambda: Bilinear(), (4,), 1),
     "composite": (lambda: Block(4), (4,), 3),
 }
-EVERY_LAYER = pytest.mark.parametrize("case", TABLE)
+# Seconds each, and no other path than those that stay.
+SLOW = {
+    "bidirectional",
+    "conv1d_transpose",
+    "conv3d_transpose",
+    "conv_lstm",
+    "depthwise1d",
+    "grouped_attention",
+    "gru",
+    "lstm_unrolled",
+    "rnn_of_cells",
+    "separable1d",
+    "simple_rnn",
+}
+EVERY_LAYER = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW))
+        for case in TABLE
+    ],
+)
 
 
 def network(case):
@@ -196,3 +212,128 @@ class TestEveryLayer:
         masked.save_weights(path)
         clone.load_weights(path)
         np.testing.assert_array_equal(clone(inputs), masked(inputs))
+
+
+def assert_strips(masked, inputs):
+    outputs = drop(masked)(inputs)
+    stripped = ht.strip_masks(masked)
+    for one, other in zip(stripped(inputs), outputs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    return stripped
+
+
+class TestEmbedding:
+    @pytest.mark.parametrize("tied", [True, False])
+    def test_entries(self, tied):
+        tokens = keras.Input((5,), dtype="int32")
+        embedding = layers.ReversibleEmbedding(7, 4, tied, name="embedding")
+        model = keras.Model(tokens, embedding(embedding(tokens), reverse=True))
+        masked = ht.to_masked(model)
+        np.testing.assert_array_equal(masked(IDS), model(IDS))
+        names = ["embedding/embeddings", "embedding/reverse_embeddings"]
+        assert list(ht.masked_layers(masked)) == names[: 1 if tied else 2]
+        assert_strips(masked, IDS)
+
+    def test_rows(self):
+        model = keras.Sequential(
+            [
+                keras.Input((5,), dtype="int32"),
+                layers.Embedding(8, 4, name="embedding"),
+                layers.Dense(2),
+            ]
+        )
+        masked = ht.to_masked(model, density=0.5, granularity="channel")
+        (table,) = (
+            view
+            for name, view in ht.masked_layers(masked).items()
+            if name == "embedding/embeddings"
+        )
+        kept = np.asarray(table.mask).sum(axis=1)
+        assert sorted(kept) == [0, 0, 0, 0, 4, 4, 4, 4]
+
+
+IDS = np.arange(10).reshape(2, 5) % 7
+
+
+def test_shared_layers_of_several_inputs_and_outputs():
+    inputs = [keras.Input((4,), name="a"), keras.Input((4,), name="b")]
+    shared = layers.Dense(3, name="shared")
+    both = layers.Concatenate()([shared(each) for each in inputs])
+    outputs = [layers.Dense(2, name=name)(both) for name in ("one", "two")]
+    model = keras.Model(inputs, outputs)
+    masked = ht.to_masked(model)
+    assert list(ht.masked_layers(masked)) == ["shared", "one", "two"]
+    values = [np.ones((2, 4)), -np.ones((2, 4))]
+    stripped = assert_strips(masked, values)
+    assert len(stripped.weights) == 6
+
+
+def test_in_place_and_back():
+    model = network("separable2d")
+    inputs = inputs_of(model)
+    before = model(inputs)
+    assert ht.to_masked(model, in_place=True) is model
+    np.testing.assert_array_equal(model(inputs), before)
+    pruned = drop(model)(inputs)
+    ht.strip_masks(model, in_place=True)
+    np.testing.assert_allclose(model(inputs), pruned, atol=1e-5)
+    assert "hydra_tf" not in model.to_json()
+    assert all(v.trainable for v in model.weights)
+    model.set_weights(model.get_weights())
+
+
+def test_weights_stay_full_until_masked_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = network("lstm")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    inputs = inputs_of(model)
+    masked = ht.to_masked(model)
+    np.testing.assert_array_equal(
+        tf.cast(masked(inputs), "float32"), tf.cast(model(inputs), "float32")
+    )
+    (kernel, _) = ht.masked_layers(masked).values()
+    assert kernel.effective_kernel.dtype == tf.bfloat16
+    assert kernel.exact_kernel.dtype == tf.float32
+    # Stripped in place, the plain layer casts its weights again.
+    ht.strip_masks(ht.to_masked(model, in_place=True), in_place=True)
+    assert model(inputs).dtype == tf.bfloat16
+
+
+def test_each_weight_has_a_density_and_a_mask_of_its_own():
+    masked = ht.to_masked(network("lstm"))
+    ht.set_density(masked, {"lstm_cell/kernel": 0.25})
+    densities = {
+        layer.name: layer.density for layer in ht.sparsity_report(masked).layers
+    }
+    assert densities == {
+        "lstm_cell/kernel": 0.25,
+        "lstm_cell/recurrent_kernel": 1.0,
+    }
+    ht.set_density(masked, ht.allocation.allocate(masked, 0.5, "erk"))
+    assert ht.sparsity_report(masked).density == pytest.approx(0.5, abs=0.02)
+    cell = masked.layers[0].cell
+    with pytest.raises(AttributeError, match=r"view_of\('kernel'\)"):
+        cell.mask  # noqa: B018
+    assert cell.view_of("kernel").mask.shape == (4, 12)
+
+
+def test_blocks_of_other_layers():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            layers.SeparableConv2D(8, 3, name="separable"),
+            layers.Reshape((-1, 8)),
+            layers.LSTM(4),
+            layers.Dense(2, name="dense"),
+        ]
+    )
+    masked = ht.to_masked(model, granularity="2:4")
+    assert list(ht.masked_layers(masked)) == [
+        "separable/pointwise_kernel",
+        "lstm_cell/kernel",
+        "lstm_cell/recurrent_kernel",
+        "dense",
+    ]
+    assert ht.sparsity_report(masked).density == 0.5
