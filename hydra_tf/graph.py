@@ -135,6 +135,14 @@ def shows_layers(model: Any) -> bool:
     )
 
 
+def is_only_graph(model: Any) -> bool:
+    """Whether a model is nothing but its graph.
+
+    Not a Functional model whose class has a constructor that makes the graph.
+    """
+    return shows_layers(model) and package_of(type(model).__init__) == "keras"
+
+
 def class_of(operation: Any) -> type:
     """Returns the class that says what a layer or operation computes.
 

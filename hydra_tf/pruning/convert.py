@@ -10,6 +10,7 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
+from hydra_tf.graph import is_only_graph
 from hydra_tf.graph import package_of
 from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import flatten_layers
@@ -242,14 +243,11 @@ def strip_masks(model: keras.Model, *, in_place: bool = False) -> keras.Model:
 
 def _parts(model: keras.Model) -> Pairs:
     """Returns the parts of a model, each with itself."""
-    if not shows_layers(model):
+    if not is_only_graph(model):
         return [(model, model)]
     parts: dict[int, Any] = {}
     for layer in flatten_layers(model, include_self=False, recursive=False):
-        for part, _ in (
-            _parts(layer) if shows_layers(layer) else [(layer, layer)]
-        ):
-            parts[id(part)] = part
+        parts |= {id(part): part for part, _ in _parts(layer)}
     return [(part, part) for part in parts.values()]
 
 

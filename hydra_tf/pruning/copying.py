@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import is_only_graph
 from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import build_by_call
 from hydra_tf.keras_internals import flatten_layers
@@ -38,23 +39,38 @@ def copied(
     Raises:
         InputError: If a part cannot be made from its configuration.
     """
-    copy, pairs = (
-        _cloned(model, plain)
-        if shows_layers(model)
-        else _copied_subclass(model, plain)
-    )
+    copy, pairs = _copied(model, plain)
     for old, new in pairs:
         if plain:
             strip_in_place(new)
-        olds, news = flatten_layers(old), flatten_layers(new)
-        if list(map(_shapes, olds)) != list(map(_shapes, news)):
-            raise _not_copied(
-                old, "the copy has other weights than the original"
-            )
+        _check_alike(old, new)
         # Names that Keras gave the layers inside.
-        for one, other in zip(olds, news, strict=True):
+        for one, other in zip(
+            flatten_layers(old), flatten_layers(new), strict=True
+        ):
             other.name = one.name
     return copy, pairs
+
+
+def _copied(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
+    if is_only_graph(model):
+        return _cloned(model, plain)
+    try:
+        copy = _made_again(model, plain)
+    except InputError:
+        if not shows_layers(model):
+            raise
+        return _cloned(model, plain)
+    return copy, [(model, copy)]
+
+
+def _check_alike(old: Any, new: Any) -> None:
+    shapes = [
+        [_shapes(layer) for layer in flatten_layers(each)]
+        for each in (old, new)
+    ]
+    if shapes[0] != shapes[1]:
+        raise _not_copied(old, "the copy has other weights than the original")
 
 
 def strip_in_place(layer: Any) -> None:
@@ -71,7 +87,7 @@ def _shapes(layer: Any) -> list[tuple[int, ...]]:
 
 
 def _cloned(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
-    """Returns a Functional or Sequential model, made anew."""
+    """Returns a Functional or Sequential model, its graph made anew."""
     clones: dict[int, Any] = {}
     pairs: Pairs = []
 
@@ -80,11 +96,11 @@ def _cloned(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
     # several of them stays one layer.
     def clone_any(layer: Any) -> Any:
         if id(layer) not in clones:
-            if shows_layers(layer):
+            if is_only_graph(layer):
                 clone = clone_graph(layer)
             elif isinstance(layer, keras.Model):
-                clone, (pair,) = _copied_subclass(layer, plain)
-                pairs.append(pair)
+                clone, inner = _copied(layer, plain)
+                pairs.extend(inner)
             else:
                 clone = _clone_layer(layer, plain)
                 if isinstance(layer, keras.layers.Layer):
@@ -112,9 +128,7 @@ def _clone_layer(layer: Any, plain: bool) -> Any:
         return rebuilt(layer, _config(layer))
 
 
-def _copied_subclass(
-    model: keras.Model, plain: bool
-) -> tuple[keras.Model, Pairs]:
+def _made_again(model: keras.Model, plain: bool) -> keras.Model:
     """Returns a subclassed model, made anew from its configuration."""
     compiled, model.compiled = model.compiled, False
     try:
@@ -141,7 +155,8 @@ def _copied_subclass(
         model.compiled = compiled
     copy.built = True
     copy.trainable = model.trainable
-    return copy, [(model, copy)]
+    _check_alike(model, copy)
+    return copy
 
 
 def _is_built_like(copy: keras.Model, model: keras.Model) -> bool:

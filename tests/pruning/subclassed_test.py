@@ -16,6 +16,14 @@ layers = keras.layers
 
 
 @keras.saving.register_keras_serializable(package="subclassed_test")
+class Halved(layers.Dense):
+    """A subclass of a layer."""
+
+    def call(self, inputs, training=None):
+        return super().call(inputs, training) / 2
+
+
+@keras.saving.register_keras_serializable(package="subclassed_test")
 class Network(keras.Model):
     """Convolution, attention in a nested graph, and a loop over layers."""
 
@@ -56,6 +64,33 @@ class Simple(keras.Model):
 
     def call(self, inputs):
         return self.head(self.hidden(inputs))
+
+
+@keras.saving.register_keras_serializable(package="subclassed_test")
+class Graph(keras.Model):
+    """A Functional model whose constructor makes the graph."""
+
+    def __init__(self, units=4, **kwargs):
+        image = keras.Input((8, 8, 1))
+        x = layers.Conv2D(units, 3, name="first")(image)
+        x = layers.Conv2D(units, 3, name="second")(layers.ReLU()(x))
+        x = layers.Flatten()(x)
+        super().__init__(image, layers.Dense(3, name="head")(x), **kwargs)
+        self.units = units
+
+    def get_config(self):
+        return {"name": self.name, "units": self.units}
+
+
+class Pair(keras.Model):
+    """Reads two inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, inputs):
+        return self.dense(inputs["a"]) - self.dense(inputs["b"])
 
 
 class ByHand(keras.Model):
@@ -132,6 +167,33 @@ def test_constructor_without_arguments_of_a_layer(tmp_path):
     assert type(ht.strip_masks(loaded)) is Simple
 
 
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+def test_graph_of_a_constructor(granularity, tmp_path):
+    model = shake(Graph())
+    masked = ht.to_masked(model, granularity=granularity)
+    assert isinstance(masked, Graph)
+    np.testing.assert_array_equal(masked(IMAGES), model(IMAGES))
+    drop(masked)
+    path = str(tmp_path / "masked.keras")
+    masked.save(path)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_array_equal(loaded(IMAGES), masked(IMAGES))
+    stripped = ht.strip_masks(loaded)
+    assert type(stripped) is Graph
+    np.testing.assert_allclose(stripped(IMAGES), masked(IMAGES), atol=1e-5)
+    if granularity == "channel":
+        assert ht.shrink(masked).count_params() < model.count_params()
+
+
+def test_several_inputs_in_a_dictionary():
+    model = Pair()
+    inputs = {"a": IMAGES[:, 0], "b": IMAGES[:, 1]}
+    outputs = model(inputs)
+    masked = ht.to_masked(model)
+    np.testing.assert_allclose(masked(inputs), outputs, atol=1e-5)
+    assert type(ht.strip_masks(masked)) is Pair
+
+
 def test_in_place(network):
     outputs = network(IMAGES)
     assert ht.to_masked(network, in_place=True) is network
@@ -165,9 +227,7 @@ def test_trains_in_every_phase(network):
     ht.set_density(masked, 0.4)
     for phase in ht.layers.PHASES:
         ht.set_phase(masked, phase)
-        robust = ht.RobustModel(
-            masked, ht.objectives.create("trades", epsilon=0.1, num_steps=1)
-        )
+        robust = ht.RobustModel(masked, ht.objectives.create("natural"))
         robust.compile(ht.training.SGD(0.1, momentum=0.9))
         before = np.array(masked.head.kernel)
         scores = np.array(masked.head.scores)
@@ -176,10 +236,13 @@ def test_trains_in_every_phase(network):
         assert np.array_equal(scores, masked.head.scores) == (phase != "prune")
 
 
+@pytest.mark.slow  # It imports TensorFlow in another process.
 def test_loads_where_only_the_class_is_known(network, tmp_path):
     masked = drop(ht.to_masked(network))
     path = tmp_path / "masked.keras"
     masked.save(path)
+    halved = keras.Sequential([keras.Input((4,)), Halved(3, name="halved")])
+    drop(ht.to_masked(halved)).save(tmp_path / "halved.keras")
     np.save(tmp_path / "images.npy", IMAGES)
     np.save(tmp_path / "outputs.npy", masked(IMAGES))
     # In another process, other names and counters.
@@ -194,6 +257,8 @@ def test_loads_where_only_the_class_is_known(network, tmp_path):
         outputs = np.load(folder + "/outputs.npy")
         np.testing.assert_allclose(masked(images), outputs, atol=1e-5)
         assert list(ht.masked_layers(masked))[:2] == ["stem", "query"]
+        halved = keras.models.load_model(folder + "/halved.keras")
+        assert list(ht.masked_layers(halved)) == ["halved"]
         plain = ht.strip_masks(masked)
         assert type(plain) is subclassed_test.Network
         np.testing.assert_allclose(plain(images), outputs, atol=1e-5)
