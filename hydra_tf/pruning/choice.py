@@ -85,6 +85,17 @@ def choose(
             visit(inner)
 
     visit(model)
+    # A wrapper may hold a weight of the layer inside it as its own.
+    masked = {
+        id(getattr(layer, name))
+        for layer, axes in choice.masked
+        for name in axes
+    }
+    choice.left = [
+        (layer, variable)
+        for layer, variable in choice.left
+        if id(variable) not in masked
+    ]
     return choice
 
 

@@ -116,6 +116,11 @@ TABLE = {
     ),
     "attention": (lambda: Attend(), (5, 4), 4),
     "grouped_attention": (lambda: Attend(grouped=True), (5, 4), 4),
+    "wrapped": (
+        lambda: layers.SpectralNormalization(layers.Dense(3)),
+        (4,),
+        1,
+    ),
     "subclass": (lambda: Halved(3), (4,), 1),
     "registered": (lambda: Bilinear(), (4,), 1),
     "composite": (lambda: Block(4), (4,), 3),
