@@ -402,6 +402,10 @@ COMMANDS = {
         f"pretrain {_OWN}:own_frozen",
         ["nothing of", "`trainable` is off"],
     ),
+    "conversion_command_unknown_kinds_alone": (
+        f"pipeline {_OWN}:own_network --exclude=dense*",
+        ["'one', 'two' (Scaled)", "--exclude=dense*,one,two"],
+    ),
     "conversion_command_pinned_channels": (
         f"pipeline {_OWN}:own_network --exclude=one,t* --granularity=channel",
         ["can be removed with --granularity=channel", "'two'"],

@@ -342,3 +342,51 @@ def test_blocks_of_other_layers():
         "dense",
     ]
     assert ht.sparsity_report(masked).density == 0.5
+
+
+@pytest.mark.parametrize(
+    ("masked_class", "arguments", "shape"),
+    [
+        (ht.layers.MaskedConv1DTranspose, (2, 3), (None, 4, 3)),
+        (ht.layers.MaskedConv3D, (2, 2), (None, 3, 3, 3, 2)),
+        (ht.layers.MaskedConv3DTranspose, (2, 2), (None, 2, 2, 2, 3)),
+        (ht.layers.MaskedDepthwiseConv1D, (3,), (None, 5, 3)),
+        (ht.layers.MaskedEinsumDense, ("ab,bc->ac", 6), (None, 4)),
+        (ht.layers.MaskedEmbedding, (6, 4), (None, 5)),
+        (ht.layers.MaskedGRUCell, (3,), (None, 4)),
+        (ht.layers.MaskedLSTMCell, (3,), (None, 4)),
+        (ht.layers.MaskedReversibleEmbedding, (6, 4, False), (None, 5)),
+        (ht.layers.MaskedSeparableConv1D, (4, 3), (None, 5, 3)),
+        (ht.layers.MaskedSeparableConv2D, (4, 3), (None, 5, 5, 3)),
+        (ht.layers.MaskedSimpleRNNCell, (3,), (None, 4)),
+    ],
+)
+def test_layers_by_hand(masked_class, arguments, shape):
+    layer = masked_class(*arguments, density=0.5, phase="finetune")
+    assert layer.density == 0.5
+    assert masked_class.from_config(layer.get_config()).density == 0.5
+    layer.build(shape)
+    for name in layer.masked_weights:
+        view = layer.view_of(name)
+        assert np.mean(view.mask) == pytest.approx(0.5, abs=0.06)
+        view.density = 0.25
+    config = layer.get_config()
+    again = masked_class.from_config(config)
+    again.build(shape)
+    assert again.get_config() == config
+    for name, weight in again.masked_weights.items():
+        assert float(weight.scoring.density) == 0.25
+        assert weight.settings == layer.masked_weights[name].settings
+
+
+def test_cell_by_hand_trains_in_every_phase():
+    cell = ht.layers.MaskedLSTMCell(3, density=0.5)
+    model = keras.Sequential([keras.Input((5, 4)), layers.RNN(cell)])
+    trained = {
+        "pretrain": ["kernel", "recurrent_kernel", "bias"],
+        "prune": ["kernel_scores", "recurrent_kernel_scores"],
+        "finetune": ["kernel", "recurrent_kernel", "bias"],
+    }
+    for phase, names in trained.items():
+        ht.set_phase(model, phase)
+        assert [v.name for v in model.trainable_variables] == names
