@@ -420,7 +420,8 @@ def _building(build: Any) -> Any:
     @functools.wraps(build)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        if not self.masked_weights:
+        # It may have been stripped since Keras looked the method up.
+        if isinstance(self, MaskedLayer) and not self.masked_weights:
             self.make_masks()
 
     return wrapper

@@ -38,6 +38,7 @@ from hydra_tf.pruning.exclude import left_dense
 from hydra_tf.pruning.exclude import named
 from hydra_tf.pruning.exclude import unmaskable
 from hydra_tf.pruning.n_of_m import keep_blocks
+from hydra_tf.pruning.phases import forget_functions
 from hydra_tf.registry.granularities import CHANNEL
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
@@ -172,6 +173,7 @@ def to_masked(
             if id(one) in settings:
                 mask_layer(other, settings[id(one)])
         hold(new)
+    forget_functions(masked)
     connect_channels(masked)
     if granularity in STRUCTURED:
         if density < 1:
@@ -234,6 +236,7 @@ def strip_masks(model: keras.Model, *, in_place: bool = False) -> keras.Model:
                     view.masked_kernel.variable.assign(pruned(view))
         strip_in_place(model)
         vars(model).pop("set_weights", None)
+        forget_functions(model)
         return model
     plain, pairs = copied(model, plain=True)
     for old, new in pairs:

@@ -159,6 +159,10 @@ PYTHON = {
         ),
         ["Functional or Sequential", "MaskedSubclassed"],
     ),
+    "conversion_of_a_subclassed_model_to_live_paths": (
+        lambda given: ht.Pruning(method="live_paths").check(subclassed()),
+        ["'live_paths'", "Functional or Sequential"],
+    ),
     "conversion_of_a_model_that_cannot_be_copied": (
         lambda given: ht.to_masked(not_copied()),
         ["(NotCopied) can't be copied", "`in_place=True`"],
