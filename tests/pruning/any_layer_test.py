@@ -128,16 +128,23 @@ TABLE = {
 # Seconds each, and no other path than those that stay.
 SLOW = {
     "bidirectional",
+    "conv1d_causal",
     "conv1d_transpose",
+    "conv2d_grouped",
+    "conv3d",
     "conv3d_transpose",
     "conv_lstm",
+    "dense",
     "depthwise1d",
+    "einsum",
     "grouped_attention",
     "gru",
     "lstm_unrolled",
     "rnn_of_cells",
     "separable1d",
     "simple_rnn",
+    "time_distributed",
+    "wrapped",
 }
 EVERY_LAYER = pytest.mark.parametrize(
     "case",

@@ -222,10 +222,10 @@ def test_made_of_masked_layers_by_hand(network):
     np.testing.assert_allclose(masked(IMAGES), outputs, atol=1e-5)
 
 
-def test_trains_in_every_phase(network):
+def test_trains(network):
     masked = ht.to_masked(network)
     ht.set_density(masked, 0.4)
-    for phase in ht.layers.PHASES:
+    for phase in ("prune", "finetune"):
         ht.set_phase(masked, phase)
         robust = ht.RobustModel(masked, ht.objectives.create("natural"))
         robust.compile(ht.training.SGD(0.1, momentum=0.9))
