@@ -88,9 +88,9 @@ def prune(
     in that of a course, such as `"live_paths"`, the weights train.
 
     Args:
-        model: Trained Keras model, Functional or Sequential, from images to
-            logits; it is left as it is. A network that has to withstand attacks
-            is pretrained for that, by `run_phase(network, "pretrain", ...)`.
+        model: Trained Keras model from images to logits; it is left as it is.
+            A network that has to withstand attacks is pretrained for that, by
+            `run_phase(network, "pretrain", ...)`.
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
             pair of arrays: images in [0, 1] and integer labels.
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.

@@ -12,6 +12,7 @@ import keras
 from hydra_tf.bounds.operations import OPERATIONS
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.errors import InputError
+from hydra_tf.graph import class_of
 from hydra_tf.graph import redefines
 
 Rule = Callable[..., Operation | Sequence[Operation]]
@@ -85,7 +86,7 @@ def register_named_rule(*names: str) -> Callable[[_RuleT], _RuleT]:
 
 def find_rule(operation: Any) -> Rule | None:
     """Returns the rule of a layer or of a `keras.ops` operation, if any."""
-    cls = type(operation)
+    cls = class_of(operation)
     for base in cls.__mro__:
         if base in _rules:
             return None if redefines(cls, base) else _rules[base]
