@@ -12,7 +12,8 @@ from hydra_tf import data
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.objectives import Objective
-from hydra_tf.training.batch import check_data
+from hydra_tf.training.given_data import as_labelled
+from hydra_tf.training.given_data import check_data
 
 _BATCH_SIZE = 128
 
@@ -48,7 +49,7 @@ class _Batches:
     """The batches of a `tf.data.Dataset`, the same for each epoch."""
 
     def __init__(self, batches: tf.data.Dataset, name: str) -> None:
-        self._batches = batches
+        self._batches = batches = as_labelled(batches)
         self._name = name
         self.steps_per_epoch = int(batches.cardinality())
         if self.steps_per_epoch < 1:

@@ -669,17 +669,15 @@ class PerExample(ht.objectives.Natural):
     [
         (lambda: compiled(loss="mse"), "`loss` comes from the objective"),
         (
-            lambda: fit(compiled(), sample_weight=np.ones(12)),
-            "`sample_weight` and `class_weight`",
-        ),
-        (
-            lambda: fit(compiled(), class_weight={0: 2.0, 1: 1.0, 2: 1.0}),
-            "`sample_weight` and `class_weight`",
+            lambda: fit(
+                compiled(objective=OwnLoss()), sample_weight=X[:, 0, 0, 0]
+            ),
+            "need an objective whose `losses` has the argument `sample_weight`",
         ),
         (lambda: compiled().fit(X, verbose=0), "needs labels"),
         (
-            lambda: compiled().fit(X, np.eye(3)[Y], verbose=0),
-            "one class index per image",
+            lambda: compiled().fit(X, np.eye(4)[Y], verbose=0),
+            r"shape \(batch, 3\), as the network has 3 logits",
         ),
         (
             lambda: compiled().fit(X, Y + 1, verbose=0),
