@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hydra_tf.keras_internals import moving_average
 from hydra_tf.layers.traversal import find_masked
 
 
@@ -17,7 +18,7 @@ class FrozenWeights:
     Their gradient is zero, but momentum, weight decay and rules that look at a
     whole matrix would move them. The optimisers of `hydra_tf.training` are told
     the masks (`set_masks`), and leave them out at no cost. Behind any other,
-    what it has moved is put back.
+    what it has moved is put back, in its averages of weights (`use_ema`) too.
 
     Args:
         network: Keras model, with masked layers or without.
@@ -67,4 +68,7 @@ class FrozenWeights:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for kernel, mask, value in before:
             kept = tf.cast(mask, tf.bool)
-            kernel.value.assign(tf.where(kept, kernel.value, value))
+            average = moving_average(optimizer, kernel)
+            for moved in (kernel, average):
+                if moved is not None:
+                    moved.value.assign(tf.where(kept, moved.value, value))

@@ -145,12 +145,11 @@ def test_fit_evaluate_and_predict_as_in_keras(tmp_path):
     )
 
 
-@traced
-def test_arrays_pipelines_and_steps_per_execution_agree():
+def test_arrays_and_pipelines_agree():
     from_arrays = compiled()
     fit(from_arrays, batch_size=4)
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
-    from_dataset = compiled(steps_per_execution=3)
+    from_dataset = compiled()
     from_dataset.fit(data, verbose=0)
     assert_equal_weights(from_arrays, from_dataset)
 
@@ -160,20 +159,6 @@ def test_labels_of_shape_batch_by_one_are_labels():
     fit(one)
     other.fit(X, Y[:, None], batch_size=6, shuffle=False, verbose=0)
     assert_equal_weights(one, other)
-
-
-@traced
-def test_running_eagerly_equals_the_graph():
-    in_graph = compiled(make_masked("prune"))
-    eager = compiled(make_masked("prune"), run_eagerly=True)
-    logs = [
-        robust.train_on_batch(X[:4], Y[:4], return_dict=True)
-        for robust in (in_graph, eager)
-    ]
-    for name in logs[0]:
-        np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=1e-5)
-    for a, b in zip(weights_of(in_graph), weights_of(eager), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 @traced
@@ -191,39 +176,6 @@ def test_network_that_its_first_batch_builds():
     fit(robust)
     pruned = layer.mask.numpy() == 0
     np.testing.assert_array_equal(layer.kernel.numpy()[pruned], before[pruned])
-
-
-@traced
-def test_gradient_accumulation_updates_every_second_step():
-    robust = compiled(
-        optimizer=ht.training.SGD(0.1, gradient_accumulation_steps=2)
-    )
-    before = robust.network.get_layer("dense").kernel.numpy()
-    robust.train_on_batch(X[:4], Y[:4])
-    kernel = robust.network.get_layer("dense").kernel
-    np.testing.assert_array_equal(kernel, before)
-    robust.train_on_batch(X[4:8], Y[4:8])
-    assert np.any(kernel.numpy() != before)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains_in_float32_variables(policy, tmp_path):
-    # The layers' policy counts, whatever the global one is.
-    network = ht.to_masked(make_network(dtype=policy))
-    ht.set_phase(network, "prune")
-    robust = compiled(network, optimizer="sgd")
-    scales = isinstance(robust.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert scales == (policy == "mixed_float16")
-    scores = network.get_layer("dense").scores
-    assert scores.dtype == network.get_layer("dense").kernel.dtype == "float32"
-    before = scores.numpy()
-    history = fit(robust).history
-    assert np.all(np.isfinite([history[name] for name in history]))
-    assert np.all(np.isfinite(scores)) and np.any(scores.numpy() != before)
-    robust.save(tmp_path / "robust.keras")
-    loaded = keras.models.load_model(tmp_path / "robust.keras")
-    assert type(loaded.optimizer) is type(robust.optimizer)
-    assert_equal_weights(loaded, robust)
 
 
 # --- repeatability ----------------------------------------------------------

@@ -1,0 +1,368 @@
+"""What Keras offers beside `fit` works with masked networks under attack.
+
+A row each: optimisers, callbacks, ways to run a step, files, copies, policies.
+"""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hydra_tf as ht
+
+RNG = np.random.default_rng(0)
+X = RNG.random((8, 4, 4, 1), np.float32)
+Y = np.arange(8) % 3
+LAYERS = ("conv", "dense")
+
+
+def make_network(dtype=None, last_dtype=None):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((4, 4, 1))
+    x = keras.layers.Conv2D(3, 3, name="conv", dtype=dtype)(image)
+    x = keras.layers.BatchNormalization(name="bn", dtype=dtype)(x)
+    x = keras.layers.Flatten()(keras.layers.ReLU(dtype=dtype)(x))
+    last = keras.layers.Dense(3, name="dense", dtype=last_dtype or dtype)
+    return keras.Model(image, last(x))
+
+
+def make_robust(
+    optimizer=None, phase="finetune", network=None, objective=None, **kwargs
+):
+    network = make_network() if network is None else network
+    network = ht.start_pruning(network, density=0.4)
+    ht.set_phase(network, phase)
+    trades = ht.objectives.TRADES(epsilon=0.1, num_steps=1)
+    robust = ht.RobustModel(network, objective or trades)
+    robust.compile(optimizer or keras.optimizers.SGD(0.1), **kwargs)
+    return robust
+
+
+def fit(robust, epochs=1, **kwargs):
+    settings = {"batch_size": 4, "shuffle": False, "verbose": 0} | kwargs
+    return robust.fit(X, Y, epochs=epochs, **settings).history
+
+
+def weights_of(robust):
+    """All but the stored masks, which follow from scores and density."""
+    return [
+        np.asarray(each)
+        for each in robust.network.weights
+        if each.dtype != "bool"
+    ]
+
+
+def assert_equal(one, other, **tolerance):
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_allclose(a, b, **({"rtol": 0} | tolerance))
+
+
+def kernels_of(robust):
+    layers = [robust.network.get_layer(name) for name in LAYERS]
+    return [(layer.kernel.numpy(), layer.mask.numpy() > 0) for layer in layers]
+
+
+# --- optimisers -------------------------------------------------------------
+
+_DECAY = {"weight_decay": 0.1}
+OPTIMIZERS = {
+    "Adadelta": lambda o: o.Adadelta(1.0, **_DECAY),
+    "Adafactor": lambda o: o.Adafactor(0.1, **_DECAY),
+    "Adagrad": lambda o: o.Adagrad(0.1, **_DECAY),
+    "Adam": lambda o: o.Adam(0.1, use_ema=True, ema_overwrite_frequency=2),
+    "AdamW": lambda o: o.AdamW(0.1, **_DECAY),
+    "Adamax": lambda o: o.Adamax(0.1, **_DECAY),
+    "Ftrl": lambda o: o.Ftrl(0.1, l1_regularization_strength=0.01),
+    "Lamb": lambda o: o.Lamb(0.1, **_DECAY),
+    "Lion": lambda o: o.Lion(0.1, **_DECAY),
+    "LossScaleOptimizer": lambda o: o.LossScaleOptimizer(o.AdamW(0.1)),
+    "MultiOptimizer": lambda o: o.MultiOptimizer(
+        o.OptimizerMap(o.AdamW(0.1), {"dense/.*": o.SGD(0.1, 0.9)})
+    ),
+    "Muon": lambda o: o.Muon(0.1, **_DECAY),
+    "Nadam": lambda o: o.Nadam(0.1, **_DECAY),
+    "RMSprop": lambda o: o.RMSprop(0.1, momentum=0.9, **_DECAY),
+    "SGD": lambda o: o.SGD(0.1, 0.9, **_DECAY),
+    "ScheduleFreeAdamW": lambda o: o.ScheduleFreeAdamW(0.1, **_DECAY),
+    "hydra_tf.SGD": lambda o: ht.training.SGD(0.1, 0.9, **_DECAY),
+}
+
+
+def test_every_optimizer_of_keras_has_a_row():
+    optimizers = {
+        name
+        for name, each in vars(keras.optimizers).items()
+        if isinstance(each, type) and issubclass(each, keras.Optimizer)
+    }
+    assert optimizers - {"Optimizer"} <= set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_trains_kept_weights_alone(name, without_tracing):
+    robust = make_robust(OPTIMIZERS[name](keras.optimizers))
+    before = kernels_of(robust)
+    fit(robust)
+    for (old, kept), (new, _) in zip(before, kernels_of(robust), strict=True):
+        np.testing.assert_array_equal(new[~kept], old[~kept])
+        assert np.any(new[kept] != old[kept])
+        assert np.all(np.isfinite(new))
+
+
+# --- callbacks --------------------------------------------------------------
+
+
+def early_stopping(folder):
+    robust = make_robust()
+    stop = keras.callbacks.EarlyStopping(
+        "loss", min_delta=9, restore_best_weights=True
+    )
+    history = fit(robust, epochs=4, callbacks=[stop])
+    assert len(history["loss"]) == 2
+    first = make_robust()
+    fit(first)
+    assert_equal(robust, first)
+
+
+def learning_rate_scheduler(folder):
+    robust = make_robust(keras.optimizers.AdamW(0.1))
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    assert fit(robust, epochs=2, callbacks=[rates])["learning_rate"] == (
+        pytest.approx([0.05, 0.025])
+    )
+
+
+def reduce_lr_on_plateau(folder):
+    robust = make_robust()
+    reduce = keras.callbacks.ReduceLROnPlateau(
+        "val_robust_kl", patience=1, min_delta=9, mode="min"
+    )
+    fit(robust, 3, callbacks=[reduce], validation_data=(X, Y))
+    assert float(robust.optimizer.learning_rate) < 0.1
+
+
+def model_checkpoint(folder):
+    robust = make_robust(keras.optimizers.Adam(0.1))
+    fit(
+        robust,
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(
+                folder / name, "loss", save_best_only=True, mode="min",
+                save_weights_only="weights" in name,
+            )
+            for name in ("best.keras", "best.weights.h5")
+        ],
+    )  # fmt: skip
+    fresh = make_robust(keras.optimizers.Adam(0.1))
+    fresh.optimizer.build(fresh.trainable_variables)
+    fresh.load_weights(folder / "best.weights.h5")
+    for loaded in (keras.models.load_model(folder / "best.keras"), fresh):
+        assert_equal(loaded, robust)
+        fit(loaded)
+    assert_equal(loaded, keras.models.load_model(folder / "best.keras"), atol=1)
+    fit(robust)
+    assert_equal(robust, fresh)
+
+
+def backup_and_restore(folder):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(folder / "backup")
+
+    unbroken = make_robust(keras.optimizers.Adam(0.1), "prune")
+    fit(unbroken, epochs=2)
+    stopped = make_robust(keras.optimizers.Adam(0.1), "prune")
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, epochs=2, callbacks=[backup(), Stop()])
+    resumed = make_robust(keras.optimizers.Adam(0.1), "prune")
+    history = fit(resumed, epochs=2, callbacks=[backup()])
+    assert len(history["loss"]) == 1
+    assert_equal(resumed, unbroken)
+
+
+def swap_ema_weights(folder):
+    optimizer = keras.optimizers.AdamW(0.1, use_ema=True, ema_momentum=0.5)
+    robust = make_robust(optimizer)
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    before = kernels_of(robust)
+    fit(robust, epochs=2, callbacks=[swap], validation_data=(X, Y))
+    for (old, kept), (new, _) in zip(before, kernels_of(robust), strict=True):
+        np.testing.assert_array_equal(new[~kept], old[~kept])
+        assert np.any(new[kept] != old[kept])
+    stripped = ht.strip_masks(robust.network)
+    np.testing.assert_allclose(stripped(X), robust.network(X), atol=1e-5)
+
+
+def tensorboard(folder):
+    board = keras.callbacks.TensorBoard(
+        folder / "events", histogram_freq=1, write_steps_per_second=True
+    )
+    fit(make_robust(), callbacks=[board], validation_data=(X, Y))
+    tags = {
+        value.tag
+        for path in (folder / "events").rglob("*.v2")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"epoch_robust_kl", "epoch_natural_accuracy"} <= tags
+
+
+def loggers(folder):
+    seen = []
+    robust = make_robust()
+    fit(
+        robust,
+        callbacks=[
+            keras.callbacks.CSVLogger(folder / "log.csv"),
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: seen.append(logs)
+            ),
+        ],
+    )
+    assert "robust_kl" in (folder / "log.csv").read_text()
+    assert [set(logs) for logs in seen] == [set(seen[0])] * 2
+
+
+# --- ways to run a step -----------------------------------------------------
+
+
+def gradient_accumulation(folder):
+    """Two halves of a batch are the batch, without statistics of batches."""
+    plain = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    plain.add(keras.layers.Dense(3))
+    clean = ht.objectives.Natural()
+    found = []
+    for steps, size in ((None, 8), (2, 4)):
+        network = ht.start_pruning(plain, density=0.4)
+        ht.set_phase(network, "finetune")
+        robust = ht.RobustModel(network, clean)
+        robust.compile(
+            keras.optimizers.AdamW(0.1, gradient_accumulation_steps=steps)
+        )
+        fit(robust, batch_size=size)
+        found.append(robust)
+        assert int(robust.optimizer.iterations) == 1
+    assert_equal(*found, atol=1e-6)
+
+
+def steps_per_execution(folder):
+    one, several = make_robust(), make_robust(steps_per_execution=2)
+    fit(one)
+    fit(several)
+    assert_equal(one, several, atol=1e-6)
+
+
+def run_eagerly(folder):
+    graph, eager = make_robust(phase="prune"), make_robust(phase="prune")
+    eager.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    fit(graph)
+    fit(eager)
+    assert_equal(graph, eager, atol=1e-6)
+
+
+def jit_compile(folder):
+    # From the images: small noise would decide signs of rounding.
+    attack = ht.objectives.Madry(epsilon=0.1, num_steps=2, random_start=False)
+    found = [
+        make_robust(objective=attack, jit_compile=jit) for jit in (False, True)
+    ]
+    for robust in found:
+        fit(robust)
+    assert_equal(*found, atol=1e-5)
+
+
+# --- policies, files, copies ------------------------------------------------
+
+
+def mixed(policy):
+    def row(folder):
+        # The layers' policy counts, whatever the global one is.
+        robust = make_robust(
+            "sgd", "prune", make_network(policy, last_dtype="float32")
+        )
+        scales = isinstance(
+            robust.optimizer, keras.optimizers.LossScaleOptimizer
+        )
+        assert scales == (policy == "mixed_float16")
+        conv = robust.network.get_layer("conv")
+        assert conv.scores.dtype == conv.kernel.dtype == "float32"
+        assert conv.compute_dtype == policy.removeprefix("mixed_")
+        before = conv.scores.numpy()
+        assert np.all(np.isfinite([*fit(robust).values()]))
+        assert np.any(conv.scores.numpy() != before)
+        robust.save(folder / "robust.keras")
+        loaded = keras.models.load_model(folder / "robust.keras")
+        assert type(loaded.optimizer) is type(robust.optimizer)
+        assert loaded.network.get_layer("dense").compute_dtype == "float32"
+        assert_equal(loaded, robust)
+
+    return row
+
+
+def keras_and_weights_files(folder):
+    robust = make_robust(keras.optimizers.Lion(0.1), "prune")
+    fit(robust)
+    robust.network.save(folder / "network.keras")
+    robust.network.save_weights(folder / "network.weights.h5")
+    loaded = keras.models.load_model(folder / "network.keras")
+    other = ht.start_pruning(make_network(), density=0.9)
+    other.load_weights(folder / "network.weights.h5")
+    for each in (loaded, other):
+        ht.set_phase(each, "prune")
+        np.testing.assert_allclose(each(X), robust.network(X), atol=1e-6)
+
+
+def clone_model(folder):
+    robust = make_robust(phase="prune")
+    fit(robust)
+    for original in (robust.network, robust):
+        clone = keras.models.clone_model(original)
+        clone.set_weights(original.get_weights())
+        np.testing.assert_allclose(clone(X), original(X), atol=1e-6)
+    assert type(clone) is ht.RobustModel
+    assert clone.network is not robust.network
+    layer = clone.network.get_layer("dense")
+    assert layer.phase == "prune"
+
+
+def json_description(folder):
+    robust = make_robust()
+    again = keras.models.model_from_json(robust.to_json())
+    assert again.objective.get_config() == robust.objective.get_config()
+    assert json.loads(again.to_json()) == json.loads(robust.to_json())
+
+
+MACHINERY = [
+    early_stopping,
+    learning_rate_scheduler,
+    reduce_lr_on_plateau,
+    model_checkpoint,
+    backup_and_restore,
+    swap_ema_weights,
+    tensorboard,
+    loggers,
+    gradient_accumulation,
+    mixed("mixed_bfloat16"),
+    mixed("mixed_float16"),
+    keras_and_weights_files,
+    clone_model,
+    json_description,
+]
+# What depends on a graph.
+TRACED = [run_eagerly, steps_per_execution, jit_compile]
+
+
+@pytest.mark.parametrize("row", MACHINERY, ids=lambda row: row.__qualname__)
+def test_works_with_a_robust_model(row, tmp_path, without_tracing):
+    row(tmp_path)
+
+
+@pytest.mark.parametrize("row", TRACED, ids=lambda row: row.__name__)
+def test_graph_computes_the_same(row, tmp_path, with_tracing):
+    row(tmp_path)
