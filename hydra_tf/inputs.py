@@ -185,7 +185,7 @@ def check_distributions(
         one_hot_for: What takes one class per image, so that labels must be
             one-hot; `None` where they may be soft.
     """
-    dtype, shape = _dtype(y), _shape(y)
+    dtype, shape = _dtype(y), _shape(y) or (None, None)
     if dtype is None or not (dtype.is_floating or dtype.is_integer):
         raise InputError(
             f"`{name}` must hold the probability of each class as numbers. "

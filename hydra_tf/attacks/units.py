@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -20,6 +21,9 @@ _LARGE_DIVISOR = 20.0
 
 # Ranges of images as wide as this are of 0..255, centred or not.
 _WIDE = 128
+
+# Images that show what their pixels are.
+_FEW = 8
 
 # Less than this is no radius of pixels of 0..255 that anyone trains on, but
 # what is common in units of [0, 1].
@@ -57,7 +61,9 @@ def rescaling_of(network: Any) -> tuple[str, float] | None:
         return None
     if not is_graph(network):
         first = next(iter(flatten_layers(network, include_self=False)), None)
-        return None if first is None else _named(first.name, _factor(first))
+        if first is None or isinstance(first, keras.Model):
+            return rescaling_of(first)
+        return _named(first.name, _factor(first))
     if not network.built or len(network.inputs) != 1:
         return None
     graph = walk(network)
@@ -74,6 +80,27 @@ def rescaling_of(network: Any) -> tuple[str, float] | None:
     return None
 
 
+def are_bytes(clip: tuple[Any, Any] | None) -> bool:
+    """Whether images within limits are pixels of 0..255, centred or not.
+
+    Args:
+        clip: Least and largest value of a pixel, or `None`.
+    """
+    return clip is not None and clip[1] - clip[0] >= _WIDE
+
+
+def hold_bytes(images: Any) -> bool:
+    """Whether images are pixels of 0..255, by their type or first values.
+
+    Args:
+        images: Array or eager tensor.
+    """
+    few = np.asarray(images[:_FEW]) if np.ndim(images) else np.zeros(0)
+    if few.dtype.kind == "f":
+        return bool(few.size and few.max() > 2)
+    return few.dtype.kind in "iu"
+
+
 def takes_bytes(network: Any) -> bool:
     """Whether a network is seen to begin with what scales 0..255 down.
 
@@ -87,9 +114,9 @@ def takes_bytes(network: Any) -> bool:
 def check_units(
     network: Any,
     clip: tuple[Any, Any] | None,
+    radii: Mapping[str, float | None],
     *,
     strict: bool = True,
-    **radii: float | None,
 ) -> None:
     """Raises `InputError` if radii are not in the units of a network's images.
 
@@ -100,11 +127,12 @@ def check_units(
     Args:
         network: Keras model; of anything else nothing is known.
         clip: Least and largest value of a pixel, or `None`.
+        radii: The radius `"epsilon"`, or the deviation `"sigma"`, in the same
+            units; `None` for none.
         strict: Whether images in [0, 1], by `clip`, are an error for a network
             of 0..255, and not a warning.
-        **radii: `epsilon`, or the deviation `sigma`; `None` for none.
     """
-    is_wide = clip is not None and clip[1] - clip[0] >= _WIDE
+    is_wide = are_bytes(clip)
     divides = takes_bytes(network)
     is_narrow = divides and clip is not None and not is_wide
     if not (is_wide or divides):

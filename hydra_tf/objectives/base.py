@@ -311,13 +311,13 @@ def radii_of(objective: Objective) -> dict[str, float | None]:
     Args:
         objective: The objective.
     """
-    return {
-        name: getattr(value, "last", value)
-        for name in ("epsilon", "sigma")
-        if isinstance(
-            value := getattr(objective, name, None), float | int | Schedule
-        )
-    }
+    radii: dict[str, float | None] = {}
+    for name in ("epsilon", "sigma"):
+        value = getattr(objective, name, None)
+        if isinstance(value, Schedule):
+            value = value.last
+        radii[name] = value if isinstance(value, float | int) else None
+    return radii
 
 
 def check_labels(

@@ -94,9 +94,7 @@ def check_arguments(
     if objective.perturbs or attack is not None:
         check_image_dtype(network_inputs.image_dtype, "`network`")
     if not network_inputs.are_several:
-        check_units(
-            network, objective.clip, strict=False, **radii_of(objective)
-        )
+        check_units(network, objective.clip, radii_of(objective), strict=False)
 
 
 def check_weights(weight_averaging: Any, perturbation: Any) -> None:

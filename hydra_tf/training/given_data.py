@@ -12,7 +12,9 @@ import tensorflow as tf
 from hydra_tf import inputs
 from hydra_tf.attacks.logits import shows_its_end
 from hydra_tf.attacks.suspicions import are_probabilities
+from hydra_tf.attacks.units import are_bytes
 from hydra_tf.attacks.units import check_units
+from hydra_tf.attacks.units import hold_bytes
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import check_labels
@@ -22,7 +24,7 @@ from hydra_tf.training.batch import no_labels
 from hydra_tf.training.epoch_clock import check_length
 from hydra_tf.training.network_inputs import NetworkInputs
 
-# Images that show what their pixels are, and what a network returns.
+# Images that show what a network returns.
 _FEW = 8
 
 
@@ -110,8 +112,8 @@ def check_data(
         x, others = takes.select(x)
     if _is_array(x):
         clip = objective.clip
-        if _holds_bytes(x):
-            check_units(network, clip, **radii_of(objective))
+        if hold_bytes(x):
+            check_units(network, clip, radii_of(objective))
         inputs.check_images(
             x,
             names[0],
@@ -119,7 +121,7 @@ def check_data(
             shape=takes.image_shape,
             takes_clip=True,
             # Of 0..255; in [0, 1] they would be a mistake.
-            takes_integers=clip is not None and clip[1] > 1,
+            takes_integers=are_bytes(clip),
         )
         _check_logits(network, takes, x, others)
     if _is_array(y):
@@ -139,14 +141,6 @@ def _first_batch(batches: Any, name: str) -> Any:
     for batch in batches:
         return batch
     raise InputError(f"`{name}` must hold one batch or more. Received: none")
-
-
-def _holds_bytes(x: Any) -> bool:
-    """Whether images are pixels of 0..255, by their type or first values."""
-    few = np.asarray(x[:_FEW]) if np.ndim(x) else np.zeros(0)
-    if few.dtype.kind == "f":
-        return bool(few.size and few.max() > 2)
-    return few.dtype.kind in "iu"
 
 
 def _check_logits(

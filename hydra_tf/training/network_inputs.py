@@ -137,7 +137,7 @@ class NetworkInputs:
         """
         if others is None:
             return image
-        given = {**others, self._attacked: image}
+        given = others | {str(self._attacked): image}
         if isinstance(self._structure, list | tuple):
             return [given[name] for name in self._names]
         return given

@@ -69,26 +69,26 @@ def test_networks_that_divide_take_bytes(make):
     model = make()
     assert takes_bytes(model)
     assert 1 / 256 < rescaling_of(model)[1] < 1 / 20
-    check_units(model, (0, 255), epsilon=8.0, sigma=None)
-    check_units(model, None, epsilon=0)
+    check_units(model, (0, 255), dict(epsilon=8.0, sigma=None))
+    check_units(model, None, dict(epsilon=0))
     for clip in ((0, 255), None):
         with pytest.raises(InputError, match="give epsilon=8, or put"):
-            check_units(model, clip, epsilon=8 / 255)
+            check_units(model, clip, dict(epsilon=8 / 255))
     with pytest.raises(InputError, match=r"clip=\(0, 255\) and epsilon=8, or"):
-        check_units(model, (0, 1), epsilon=8 / 255)
+        check_units(model, (0, 1), dict(epsilon=8 / 255))
     with pytest.warns(UserWarning, match=r"clip=\(0, 255\) and sigma=63.75"):
-        check_units(model, (0, 1), sigma=0.25, strict=False)
+        check_units(model, (0, 1), dict(sigma=0.25), strict=False)
 
 
 @pytest.mark.parametrize("make", NOT_OF_BYTES)
 def test_others_take_what_clip_says(make):
     model = make()
     assert not takes_bytes(model)
-    check_units(model, (0, 1), epsilon=8 / 255, sigma=0.25)
-    check_units(model, None, epsilon=8 / 255)
-    check_units(model, (0, 255), epsilon=8)
+    check_units(model, (0, 1), dict(epsilon=8 / 255, sigma=0.25))
+    check_units(model, None, dict(epsilon=8 / 255))
+    check_units(model, (0, 255), dict(epsilon=8))
     with pytest.raises(InputError, match="`clip` is .* give epsilon=8,"):
-        check_units(model, (0, 255), epsilon=8 / 255)
+        check_units(model, (0, 255), dict(epsilon=8 / 255))
 
 
 def test_training_on_bytes_perturbs_by_whole_pixels():
