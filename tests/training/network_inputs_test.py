@@ -168,3 +168,27 @@ def test_bounds_are_for_one_input():
         ht.RobustModel(
             make_network(), ht.objectives.IBP(), attacked_input="pixels"
         )
+
+
+def test_a_phase_trains_by_its_attacked_input(tmp_path):
+    network = ht.start_pruning(make_network(), density=0.5)
+    data = tf.data.Dataset.from_tensor_slices({**X, "label": Y}).batch(4)
+    arguments = {
+        "objective": ht.objectives.TRADES(epsilon=0.1, num_steps=1),
+        "attacked_input": "pixels",
+        "validation": data.take(1),
+    }
+    before = network.get_layer("first").scores.numpy()
+    trained = ht.training.run_phase(
+        network, "prune", data, epochs=1, folder=tmp_path, **arguments
+    )
+    assert np.any(trained.get_layer("first").scores.numpy() != before)
+    with pytest.raises(InputError, match="in rounds"):
+        ht.training.run_phase(
+            network,
+            "prune",
+            data,
+            pruning=ht.Pruning(method="lwm_multistep", density=0.5),
+            epochs=2,
+            **arguments,
+        )
