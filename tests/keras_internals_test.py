@@ -155,3 +155,19 @@ def test_watched_variable_calls_back(tmp_path):
     assert calls == [[3.0, 4.0], [1.0, 2.0]]
     variable.value.assign([5.0, 6.0])
     assert len(calls) == 2
+
+
+def test_moving_averages_of_an_optimizer():
+    kernel, bias = keras.Variable([1.0]), keras.Variable([2.0])
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+    optimizer.build([kernel, bias])
+    optimizer.apply([tf.constant([1.0])] * 2)
+    for variable in (kernel, bias):
+        average = keras_internals.moving_average(optimizer, variable)
+        assert average.shape == (1,)
+    assert average.numpy() == bias.numpy() == 1.5  # After a single step.
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    assert keras_internals.moving_average(scaled, bias) is average
+    without = keras.optimizers.SGD(0.5)
+    without.build([kernel])
+    assert keras_internals.moving_average(without, kernel) is None
