@@ -70,12 +70,11 @@ class Batch:
         self.others: dict[str, tf.Tensor] | None = None
         if network_inputs is not None:
             x, others = network_inputs.select(x)
-            self.others = tf.nest.map_structure(
-                lambda each: (
-                    None if each is None else tf.convert_to_tensor(each)
-                ),
-                others,
-            )
+            if others is not None:
+                self.others = {
+                    name: tf.convert_to_tensor(each)
+                    for name, each in others.items()
+                }
         self.x = tf.convert_to_tensor(x)
         if self.x.dtype.is_integer:
             self.x = tf.cast(self.x, tf.float32)
@@ -141,14 +140,12 @@ def labelled(x: Any, y: Any = None, weights: Any = None) -> tuple[Any, ...]:
     """
     if y is not None or not isinstance(x, Mapping):
         return x, y, weights
-    x = dict(x)
-    for name in _LABELS:
-        if name in x:
-            y = x.pop(name)
-            break
-    else:
+    name = next((name for name in _LABELS if name in x), None)
+    if name is None:
         return x, None, weights
-    return x, y, x.pop(_WEIGHTS, weights)
+    x = dict(x)
+    y, weights = x.pop(name), x.pop(_WEIGHTS, weights)
+    return x, y, weights
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,22 +60,31 @@ def fit_arguments(model: Any, x: Any, y: Any, others: dict[str, Any]) -> Any:
 
 
 def as_labelled(x: Any) -> Any:
-    """Returns a dataset of dictionaries as one of inputs, labels and weights.
+    """Returns dictionaries, one after another, as inputs, labels and weights.
 
     Args:
-        x: What `fit` was given; anything else is returned as it is.
+        x: What `fit` was given; what is neither a dataset of dictionaries nor
+            a generator is returned as it is.
     """
+    if inspect.isgenerator(x):
+        return (
+            _parts(each) if isinstance(each, Mapping) else each for each in x
+        )
     if not isinstance(x, tf.data.Dataset) or not isinstance(
         x.element_spec, Mapping
     ):
         return x
-    if labelled(x.element_spec)[1] is None:
-        raise no_labels(x.element_spec)
+    _parts(x.element_spec)
+    return x.map(_parts, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def each(batch: Any) -> tuple[Any, ...]:
-        return tuple(part for part in labelled(batch) if part is not None)
 
-    return x.map(each, num_parallel_calls=tf.data.AUTOTUNE)
+@tf.autograph.experimental.do_not_convert
+def _parts(batch: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Returns inputs, labels and, if there are some, weights."""
+    x, y, weights = labelled(batch)
+    if y is None:
+        raise no_labels(x)
+    return (x, y) if weights is None else (x, y, weights)
 
 
 def check_data(

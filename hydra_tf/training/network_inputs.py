@@ -78,6 +78,8 @@ class NetworkInputs:
                 f"Received: attacked_input={attacked!r}. "
                 f"{close_matches(attacked, self._names)}"
             )
+        if not keras.tree.is_nested(self._structure):
+            self._attacked = None  # It has no other.
 
     @property
     def are_several(self) -> bool:
@@ -162,7 +164,11 @@ class NetworkInputs:
 
     def _only(self, x: Any) -> Any:
         """Returns the images of a batch for a network of one input."""
-        if isinstance(x, list | tuple) and len(x) == 1:
+        if isinstance(x, list | tuple):
+            if len(x) != 1:
+                raise InputError(
+                    f"a batch holds {len(x)} inputs, and `network` takes one"
+                )
             return x[0]
         if not isinstance(x, Mapping):
             return x

@@ -83,6 +83,8 @@ def test_dataset_of_dictionaries_has_labels_beside_images():
     assert int(pairs.cardinality()) == 2
     with pytest.raises(InputError, match="as 'label'. Received: 'image'"):
         as_labelled(data.map(lambda each: {"image": each["image"]}))
+    of_each = as_labelled(each for each in data.batch(2))
+    assert [labels.numpy().tolist() for _, labels in of_each] == [[0, 2], [1]]
     of_pairs = batches(X, Y)
     assert as_labelled(of_pairs) is of_pairs
 

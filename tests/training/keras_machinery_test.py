@@ -305,6 +305,15 @@ def mixed(policy):
     return row
 
 
+def policy_map(folder):
+    policies = keras.dtype_policies.DTypePolicyMap("float32")
+    policies["conv"] = keras.DTypePolicy("mixed_bfloat16")
+    robust = make_robust(network=make_network(dtype=policies))
+    assert np.isfinite(fit(robust)["loss"]).all()
+    dtypes = [robust.network.get_layer(each).compute_dtype for each in LAYERS]
+    assert dtypes == ["bfloat16", "float32"]
+
+
 def keras_and_weights_files(folder):
     robust = make_robust(keras.optimizers.Lion(0.1), "prune")
     fit(robust)
@@ -350,6 +359,7 @@ MACHINERY = [
     gradient_accumulation,
     mixed("mixed_bfloat16"),
     mixed("mixed_float16"),
+    policy_map,
     keras_and_weights_files,
     clone_model,
     json_description,

@@ -139,6 +139,9 @@ def test_images_of_a_dictionary_for_one_input():
     assert takes.select({"image": 2, "id": 3}) == (2, None)
     assert takes.select({"other": 3}) == (3, None)
     assert takes.select([4]) == (4, None)
+    assert not NetworkInputs(network, "age").are_several
+    with pytest.raises(InputError, match="holds 2 inputs"):
+        takes.select([4, 5])
     with pytest.raises(InputError, match="'age', 'image', .* 'id' or 'name'"):
         takes.select({"id": 3, "name": 4})
 
