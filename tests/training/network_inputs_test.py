@@ -78,9 +78,6 @@ def test_one_input_is_attacked_and_others_pass(structure):
     moved = np.abs(objective.perturbed - X["pixels"])
     assert 0.05 < moved.max() <= 0.1 + 1e-6
     assert objective.model.network is network
-    robust.fit(given, Y, batch_size=4, validation_data=(given, Y), verbose=0)
-    data = tf.data.Dataset.from_tensor_slices({**X, "label": Y}).batch(4)
-    assert np.isfinite(robust.fit(data, verbose=0).history["loss"]).all()
 
 
 def test_equals_a_network_of_the_images_alone():
@@ -105,7 +102,8 @@ def test_masked_network_of_two_inputs_is_saved(tmp_path):
     ht.set_phase(network, "prune")
     robust = make_robust(network)
     before = network.get_layer("first").scores.numpy()
-    robust.fit(X, Y, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices({**X, "label": Y}).batch(4)
+    robust.fit(data, validation_data=(X, Y), verbose=0)
     assert np.any(network.get_layer("first").scores.numpy() != before)
     objective = ht.objectives.TRADES(epsilon=0.1, num_steps=1)
     robust = ht.RobustModel(network, objective, attacked_input="pixels")
