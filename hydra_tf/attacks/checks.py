@@ -11,6 +11,7 @@ from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
 from hydra_tf.attacks.units import check_image_dtype
+from hydra_tf.attacks.units import warn_of_units
 from hydra_tf.errors import InputError
 from hydra_tf.graph import is_graph
 from hydra_tf.registry.attacks import EPSILON
@@ -40,6 +41,8 @@ def check_attack_settings(
     THREAT_MODEL.check(threat_model)
     CLIP.check(clip)
     EPSILON.check_within(epsilon, threat_model, clip)
+    if not any(map(tf.is_tensor, (epsilon, *(clip or ())))):
+        warn_of_units(clip, epsilon)
     _STEP_SIZE.check_within(step_size, threat_model, clip)
     _NUM_STEPS.check(num_steps)
 

@@ -33,6 +33,7 @@ _LEAST = {"epsilon": 0.5, "sigma": 2.0}
 _UNCHANGED = (
     keras.layers.CenterCrop,
     keras.layers.Dropout,
+    keras.layers.Flatten,
     keras.layers.GaussianNoise,
     keras.layers.Identity,
     keras.layers.Permute,
@@ -165,6 +166,23 @@ def check_units(
     if strict or not is_narrow:
         raise InputError(message)
     warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def warn_of_units(clip: tuple[Any, Any] | None, epsilon: float) -> None:
+    """Warns of a radius that is too small for pixels of 0..255.
+
+    Args:
+        clip: Least and largest value of a pixel, or `None`.
+        epsilon: The radius.
+    """
+    if are_bytes(clip) and 0 < epsilon < _LEAST["epsilon"]:
+        warnings.warn(
+            f"`epsilon`={epsilon:.6g} is in the units of `clip`="
+            f"{_shown(clip)}, 255 times those of [0, 1]: is epsilon="
+            f"{255 * epsilon:.6g} meant?",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def check_image_dtype(dtype: str, name: str = "`model`") -> None:

@@ -132,3 +132,9 @@ def test_input_of_whole_numbers_lets_no_gradient_through():
         x = np.zeros((1, 4, 4, 3), np.float32)
         ht.attacks.fgsm(model, x, [0], epsilon=8, clip=(0, 255))
     ht.RobustModel(model, ht.objectives.Natural(clip=(0, 255)))
+
+
+def test_an_attack_warns_of_a_radius_in_units_of_0_to_1():
+    x = np.full((1, 4, 4, 3), 9, np.float32)
+    with pytest.warns(UserWarning, match="is epsilon=8 meant"):
+        ht.attacks.fgsm(network(), x, [0], epsilon=8 / 255, clip=(0, 255))
