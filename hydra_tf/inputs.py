@@ -218,8 +218,9 @@ def check_distributions(
     if one_hot_for is not None and soft.any():
         raise InputError(
             f"`{name}` must hold one class per image for {one_hot_for}, which "
-            "is not defined for soft labels: class indices or one-hot rows, or "
-            "another objective, such as TRADES. Received: the row "
+            "is not defined for soft labels (`soft_labels` is False): class "
+            "indices or one-hot rows, or another objective, such as TRADES. "
+            "Received: the row "
             f"{_row(values[soft][0])}"
         )
 
