@@ -159,6 +159,32 @@ def slot_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
     return optimizer._get_variable_index(variable)
 
 
+def moving_average(
+    optimizer: keras.optimizers.Optimizer, variable: Any
+) -> keras.Variable | None:
+    """Returns the average that an optimiser keeps of a variable (`use_ema`).
+
+    Args:
+        optimizer: A built optimiser.
+        variable: A variable that it trains.
+
+    Returns:
+        The average, `None` where there is none.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    for each in getattr(optimizer, "optimizers", [optimizer]):
+        pairs = zip(
+            each._trainable_variables,
+            getattr(each, "_model_variables_moving_average", []),
+            # There are none without `use_ema`.
+            strict=False,
+        )
+        for trained, average in pairs:
+            if trained is variable:
+                return average
+    return None
+
+
 class WatchedVariable(keras.Variable):
     """A variable that calls back after it was assigned or restored.
 

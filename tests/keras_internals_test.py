@@ -208,3 +208,17 @@ def test_layers_inside_are_built_by_a_symbolic_call(names):
         shapes = {"shapes_dict": {f"{each}_shape": (None, 3) for each in names}}
     keras_internals.build_by_call(layer, shapes)
     assert layer.inner.kernel.shape == (3, 2)
+def test_moving_averages_of_an_optimizer():
+    kernel, bias = keras.Variable([1.0]), keras.Variable([2.0])
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+    optimizer.build([kernel, bias])
+    optimizer.apply([tf.constant([1.0])] * 2)
+    for variable in (kernel, bias):
+        average = keras_internals.moving_average(optimizer, variable)
+        assert average.shape == (1,)
+    assert average.numpy() == bias.numpy() == 1.5  # After a single step.
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    assert keras_internals.moving_average(scaled, bias) is average
+    without = keras.optimizers.SGD(0.5)
+    without.build([kernel])
+    assert keras_internals.moving_average(without, kernel) is None

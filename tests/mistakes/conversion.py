@@ -364,7 +364,7 @@ PYTHON = {
     ),
     "conversion_two_inputs": (
         lambda given: given.robust(ht.to_masked(of_several(inputs=2))),
-        ["`network` has 2 input(s)", "keras.Model(image, logits)"],
+        ["`network` has 2 inputs", "attacked_input="],
     ),
     "conversion_two_outputs": (
         lambda given: given.robust(ht.to_masked(of_several(outputs=2))),
