@@ -8,13 +8,14 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds import neurons
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.checks import check_box
 from hydra_tf.bounds.checks import check_spec
 from hydra_tf.bounds.coefficients import Ends
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.intervals import propagate
 from hydra_tf.bounds.neurons import LayerBounds
 from hydra_tf.bounds.neurons import Relax
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.precision import full_precision
@@ -146,11 +147,12 @@ class BoundPropagation:
         values = bound.layers(self).values
         bounds: dict[str, Ends] = {}
         for node in self.graph.nodes:
-            if isinstance(node.operation, LeakyReLU | Monotone):
-                number = node.inputs[0]
-                # A convolution with a ReLU inside and max pooling behind it
-                # computes inputs of two: the first is meant.
-                bounds.setdefault(self.graph.names[number], values[number].ends)
+            if isinstance(node.operation, LeakyReLU | Monotone | Nonlinear):
+                for number in node.inputs:
+                    # A convolution with a ReLU inside and max pooling behind
+                    # it computes inputs of two: the first is meant.
+                    name = self.graph.names[number]
+                    bounds.setdefault(name, values[number].ends)
         return bounds
 
     @functools.cached_property

@@ -17,11 +17,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import row_sums
 from hydra_tf.bounds.convolution import Convolution
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.nonlinear import Enclosure
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
@@ -84,15 +86,15 @@ class WindowedNetwork:
         shapes: Shape of each value.
         boxes: Intervals of windows where a backward pass ends, with the batch
             axis `batch * places`.
-        relaxations: Of each activation, by the number of the value that it
-            computes.
+        relaxations: Of each operation that is not linear, by the number of the
+            value that it computes.
     """
 
     graph: Graph
     output: int
     shapes: tuple[tuple[int, ...], ...]
     boxes: dict[int, Interval]
-    relaxations: dict[int, Relaxation]
+    relaxations: dict[int, Relaxation | Enclosure]
 
 
 def find_windows(
@@ -184,6 +186,8 @@ def _window_before(node: Node, window: Window) -> Window | None:
         return window if operation.axis in (-1, 3) else None
     if isinstance(operation, LeakyReLU | WeightedSum):
         return window
+    if isinstance(operation, Nonlinear) and operation.by_entry:
+        return window
     return None
 
 
@@ -198,7 +202,7 @@ def on_windows(
     start: int,
     windows: Mapping[int, Window],
     values: Sequence[Interval],
-    relaxations: Mapping[int, Relaxation],
+    relaxations: Mapping[int, Relaxation | Enclosure],
 ) -> WindowedNetwork:
     """Returns the network up to a feature map on windows.
 
@@ -207,7 +211,8 @@ def on_windows(
         start: Number of the map.
         windows: What `find_windows` returned for it.
         values: Interval of each value.
-        relaxations: Of each activation before the map, by its value.
+        relaxations: Of each operation before the map that is not linear, by the
+            number of the value that it computes.
     """
     return _WindowedBuilder(graph, start, windows, values, relaxations).result()
 
@@ -239,7 +244,7 @@ class _WindowedBuilder:
         self._nodes: list[Node] = []
         self._shapes: list[tuple[int, ...]] = [()]
         self._boxes: dict[int, Interval] = {}
-        self._relaxations: dict[int, Relaxation] = {}
+        self._relaxations: dict[int, Relaxation | Enclosure] = {}
         self._numbers: dict[int, int] = {}
         if 0 in windows:
             self._numbers[0] = 0
@@ -281,7 +286,7 @@ class _WindowedBuilder:
         self._append(
             dataclasses.replace(node, operation=operation), inputs, shape
         )
-        if isinstance(operation, LeakyReLU):
+        if isinstance(operation, LeakyReLU | Nonlinear):
             # Slopes and intercepts are 0 outside the map, as the output is.
             # Of its own window: that of what it reads may be larger.
             maps = [-1, *self._values[node.output].shape]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.boxes import Interval
 
 LOWER = tf.constant([[0.0, -2.0], [1.0, 3.0]], tf.float64)
 BY_ENDS = Interval(LOWER, LOWER + 4)

@@ -1,4 +1,4 @@
-"""Rules of layers that scale and shift every entry.
+"""Rules of normalisation, and of layers that scale and shift every entry.
 
 Factors are computed in float64: rounded to float32 they would be wrong by more
 than bounds in float64 are.
@@ -6,14 +6,19 @@ than bounds in float64 are.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
+from hydra_tf.bounds.normalize import Normalize
+from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import Scale
+from hydra_tf.bounds.rules.axes import on_last_axis
+from hydra_tf.bounds.rules.axes import without_batch
 from hydra_tf.bounds.rules.registration import register_rule
 from hydra_tf.bounds.rules.registration import unsupported
 
@@ -32,6 +37,53 @@ def _batch_normalization(layer: Any, shapes: list[tuple]) -> Operation:
     along = [1] * rank
     along[axis] = shapes[0][axis]
     return Scale(tf.reshape(scale, along), tf.reshape(shift, along))
+
+
+@register_rule(keras.layers.LayerNormalization)
+def _layer_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
+    if layer.rms_scaling:
+        raise unsupported(layer.name, layer, "it has rms_scaling=True")
+    (shape,) = shapes
+    axes = without_batch(layer.axis, len(shape))
+    if -1 in axes:
+        raise unsupported(layer.name, layer, "it mixes the rows of a batch")
+    size = math.prod(shape[axis] for axis in axes)
+    normalize = Normalize(layer.epsilon, centered=True)
+    operations = on_last_axis([_centering(size), normalize], axes, shape)
+    if layer.scale or layer.center:
+        along = [side if i in axes else 1 for i, side in enumerate(shape)]
+        ones = tf.ones(along, tf.float64)
+        scale = ones if layer.gamma is None else _float64(layer.gamma)
+        shift = 0 * ones if layer.beta is None else _float64(layer.beta)
+        operations.append(
+            Scale(tf.reshape(scale, along), tf.reshape(shift, along))
+        )
+    return operations
+
+
+@register_rule(keras.layers.RMSNormalization)
+def _rms_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
+    (shape,) = shapes
+    axes = without_batch(layer.axis, len(shape))
+    if axes != [len(shape) - 1]:
+        raise unsupported(layer.name, layer, f"its axis is {layer.axis}")
+    return [Normalize(layer.epsilon), Scale(_float64(layer.scale))]
+
+
+def _centering(size: int) -> Linear:
+    """Returns what takes the mean off the entries along the last axis."""
+    # Of an entry its own share, and that of each other one.
+    shares = tf.constant([1 - 1 / size, -1 / size], tf.float64)
+
+    def function(x: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+        others = tf.reduce_sum(x, -1, keepdims=True) - x
+        return shares[0] * x + shares[1] * others
+
+    return Linear(
+        function,
+        kernel=shares,
+        transpose=lambda rows, shares, _: function(rows, shares),
+    )
 
 
 @register_rule(keras.layers.Rescaling)

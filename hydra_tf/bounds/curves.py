@@ -1,0 +1,199 @@
+"""Functions of each entry: GELU, SiLU, tanh and the like, between two lines.
+
+Between its inflections a function is convex or concave, so that its distance
+from a line is least and largest at one point, which bisection finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf.bounds.boxes import Interval
+from hydra_tf.bounds.nonlinear import Enclosure
+from hydra_tf.bounds.nonlinear import Nonlinear
+from hydra_tf.bounds.nonlinear import Slopes
+
+# Where the slopes of lines are tried, from the lower to the upper end.
+_PLACES = np.linspace(-1, 1, 9)
+# Steps of bisection. What is left of an interval enters the bounds, squared.
+_NUM_STEPS = 12
+# Share of its centre that an interval's width has to have for a chord.
+_MIN_WIDTH = 1e-3
+
+
+class Activation(Nonlinear):
+    """A continuous function of each entry by itself.
+
+    Args:
+        function: The function, on tensors of any shape and float dtype.
+        inflections: Where it changes between convex and concave, or has a kink,
+            in increasing order.
+        minimum_at: Where it stops falling and begins to rise; by default it
+            never falls.
+
+    Example:
+
+    >>> sigmoid = Activation(tf.sigmoid, inflections=(0.0,))
+    >>> sigmoid(tf.constant([0.0])).numpy().tolist()
+    [0.5]
+    """
+
+    by_entry = True
+
+    def __init__(
+        self,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        inflections: Sequence[float] = (),
+        minimum_at: float | None = None,
+    ):
+        self._function = function
+        self._inflections = tuple(inflections)
+        self._minimum_at = minimum_at
+
+    def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
+        (x,) = inputs
+        return self._function(x)
+
+    def interval(self, *boxes: Interval) -> Interval:
+        (x,) = boxes
+        ends = self(x.lower), self(x.upper)
+        if self._minimum_at is None:
+            return Interval(*ends)
+        lowest = _within(self._minimum_at, x.lower, x.upper)
+        return Interval(self(lowest), tf.maximum(*ends))
+
+    def enclose(self, *boxes: Interval) -> Enclosure:
+        """Returns lines that are close to the function at the centre.
+
+        On average over the interval they are as close as lines can be.
+        """
+        (x,) = boxes
+        slopes = tf.stop_gradient(self._choose_slopes(*x.ends))
+        lowest, highest = self._distances(slopes, *x.ends)
+        limits = self.interval(x)
+        below, lower = _finite(slopes[0], lowest[0], x.center, limits.lower)
+        above, upper = _finite(slopes[1], highest[1], x.center, limits.upper)
+        return Enclosure((below,), lower, (above,), upper)
+
+    def transpose(
+        self,
+        rows: tf.Tensor,
+        slopes: Slopes,
+        shapes: Sequence[tuple[int, ...]],
+    ) -> tuple[tf.Tensor, ...]:
+        return (rows * tf.reshape(slopes[0], [-1, 1, *rows.shape[2:]]),)
+
+    def _choose_slopes(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+        """Returns the slopes of the lines below and above, stacked.
+
+        Of the function's own slopes at some places and that of the chord, those
+        whose lines are best at the centre. Any would be sound.
+        """
+        center, radius = 0.5 * (lower + upper), 0.5 * (upper - lower)
+        points = tf.stack([center + place * radius for place in _PLACES])
+        values, slopes = self._with_slope(points)
+        has_chord = radius > _MIN_WIDTH * (1 + tf.abs(center))
+        width = tf.where(has_chord, upper - lower, tf.ones_like(lower))
+        middle = len(_PLACES) // 2
+        chord = tf.where(
+            has_chord, (values[-1] - values[0]) / width, slopes[middle]
+        )
+        below = above = chord
+        lowest = highest = None
+        for slope in [chord, *tf.unstack(slopes)]:
+            distances = values - slope * (points - center)
+            low = tf.reduce_min(distances, 0)
+            high = tf.reduce_max(distances, 0)
+            if lowest is not None:
+                below = tf.where(low > lowest, slope, below)
+                above = tf.where(high < highest, slope, above)
+                low, high = tf.maximum(low, lowest), tf.minimum(high, highest)
+            lowest, highest = low, high
+        return tf.stack([below, above])
+
+    def _distances(
+        self, slopes: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns bounds on `function(x) - slope * x` over an interval.
+
+        Args:
+            slopes: Tensor `(lines, *shape)`.
+            lower: Lower end of the interval, `shape`.
+            upper: Its upper end.
+        """
+
+        def distance(x: tf.Tensor) -> tf.Tensor:
+            return self(x) - slopes * x
+
+        ends = tf.stack([distance(lower), distance(upper)])
+        edges = tf.stack(
+            [
+                lower,
+                *(_within(x, lower, upper) for x in self._inflections),
+                upper,
+            ]
+        )
+        # (pieces, lines, *shape)
+        edges = tf.stop_gradient(edges)[:, tf.newaxis] + 0 * slopes
+        first, last = edges[:-1], edges[1:]
+        third = (last - first) / 3
+        is_convex = (
+            self._with_slope(first + third)[1]
+            <= self._with_slope(last - third)[1]
+        )
+        for _ in range(_NUM_STEPS):
+            middle = 0.5 * (first + last)
+            slope = self._with_slope(middle)[1]
+            is_before = tf.where(is_convex, slope < slopes, slope > slopes)
+            first = tf.where(is_before, middle, first)
+            last = tf.where(is_before, last, middle)
+        # What is left of the piece is on one side of the tangent there.
+        middle = 0.5 * (first + last)
+        value, slope = self._with_slope(middle)
+        value -= slopes * middle
+        reach = tf.abs(slope - slopes) * 0.5 * (last - first)
+        lowest = tf.where(is_convex, value - reach, value)
+        highest = tf.where(is_convex, value, value + reach)
+        kinks = distance(edges)
+        lowest = tf.reduce_min(tf.concat([lowest, kinks], 0), 0)
+        highest = tf.reduce_max(tf.concat([highest, kinks], 0), 0)
+        is_inside = tf.reduce_any((first > edges[:-1]) & (last < edges[1:]), 0)
+        return (
+            _at(is_inside, lowest, tf.reduce_min(ends, 0)),
+            _at(is_inside, highest, tf.reduce_max(ends, 0)),
+        )
+
+    def _with_slope(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = self(x)
+        return value, tape.gradient(value, x)
+
+
+def _within(x: float, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+    """Returns the points of intervals that are closest to a number."""
+    return tf.minimum(tf.maximum(tf.constant(x, lower.dtype), lower), upper)
+
+
+def _at(is_inside: tf.Tensor, extreme: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    """Returns an extreme with the gradients to the ends of the interval.
+
+    One inside does not move when they do.
+    """
+    extreme = tf.stop_gradient(extreme)
+    return tf.where(is_inside, extreme, end + tf.stop_gradient(extreme - end))
+
+
+def _finite(
+    slope: tf.Tensor, constant: tf.Tensor, center: tf.Tensor, limit: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a line, the constant one where numbers are too large."""
+    usable = tf.math.is_finite(slope * center + constant)
+    return (
+        tf.where(usable, slope, tf.zeros_like(slope)),
+        tf.where(usable, constant, limit),
+    )
