@@ -30,10 +30,11 @@ class Activation(Nonlinear):
 
     Args:
         function: The function, on tensors of any shape and float dtype.
-        inflections: Where it changes between convex and concave, or has a kink,
-            in increasing order.
+        inflections: Where it changes between convex and concave, in increasing
+            order. A straight piece counts as either one.
         minimum_at: Where it stops falling and begins to rise; by default it
             never falls.
+        begins_convex: Whether it is convex before the first inflection.
 
     Example:
 
@@ -47,12 +48,15 @@ class Activation(Nonlinear):
     def __init__(
         self,
         function: Callable[[tf.Tensor], tf.Tensor],
+        *,
         inflections: Sequence[float] = (),
         minimum_at: float | None = None,
+        begins_convex: bool = True,
     ):
         self._function = function
         self._inflections = tuple(inflections)
         self._minimum_at = minimum_at
+        self._begins_convex = begins_convex
 
     def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
         (x,) = inputs
@@ -72,7 +76,7 @@ class Activation(Nonlinear):
         On average over the interval they are as close as lines can be.
         """
         (x,) = boxes
-        slopes = tf.stop_gradient(self._choose_slopes(*x.ends))
+        slopes = self._choose_slopes(*x.ends)
         lowest, highest = self._distances(slopes, *x.ends)
         limits = self.interval(x)
         below, lower = _finite(slopes[0], lowest[0], x.center, limits.lower)
@@ -96,6 +100,8 @@ class Activation(Nonlinear):
         center, radius = 0.5 * (lower + upper), 0.5 * (upper - lower)
         points = tf.stack([center + place * radius for place in _PLACES])
         values, slopes = self._with_slope(points)
+        # Gradients go through the chord, as for a ReLU.
+        slopes = tf.stop_gradient(slopes)
         has_chord = radius > _MIN_WIDTH * (1 + tf.abs(center))
         width = tf.where(has_chord, upper - lower, tf.ones_like(lower))
         middle = len(_PLACES) // 2
@@ -129,7 +135,6 @@ class Activation(Nonlinear):
         def distance(x: tf.Tensor) -> tf.Tensor:
             return self(x) - slopes * x
 
-        ends = tf.stack([distance(lower), distance(upper)])
         edges = tf.stack(
             [
                 lower,
@@ -138,12 +143,12 @@ class Activation(Nonlinear):
             ]
         )
         # (pieces, lines, *shape)
-        edges = tf.stop_gradient(edges)[:, tf.newaxis] + 0 * slopes
-        first, last = edges[:-1], edges[1:]
-        third = (last - first) / 3
-        is_convex = (
-            self._with_slope(first + third)[1]
-            <= self._with_slope(last - third)[1]
+        edges = edges[:, tf.newaxis] + tf.zeros_like(slopes)
+        starts, ends = edges[:-1], edges[1:]
+        first, last = tf.stop_gradient(starts), tf.stop_gradient(ends)
+        is_convex = tf.reshape(
+            [self._begins_convex ^ bool(i % 2) for i in range(first.shape[0])],
+            [-1] + [1] * (len(first.shape) - 1),
         )
         for _ in range(_NUM_STEPS):
             middle = 0.5 * (first + last)
@@ -151,21 +156,23 @@ class Activation(Nonlinear):
             is_before = tf.where(is_convex, slope < slopes, slope > slopes)
             first = tf.where(is_before, middle, first)
             last = tf.where(is_before, last, middle)
-        # What is left of the piece is on one side of the tangent there.
         middle = 0.5 * (first + last)
         value, slope = self._with_slope(middle)
         value -= slopes * middle
+        # What is left of the piece is on one side of the tangent there.
         reach = tf.abs(slope - slopes) * 0.5 * (last - first)
+        # An extreme at an end moves with that; one inside does not.
+        turn = tf.where(first > starts, middle, starts)
+        turn = distance(tf.where(last < ends, turn, ends))
         lowest = tf.where(is_convex, value - reach, value)
         highest = tf.where(is_convex, value, value + reach)
-        kinks = distance(edges)
-        lowest = tf.reduce_min(tf.concat([lowest, kinks], 0), 0)
-        highest = tf.reduce_max(tf.concat([highest, kinks], 0), 0)
-        is_inside = tf.reduce_any((first > edges[:-1]) & (last < edges[1:]), 0)
-        return (
-            _at(is_inside, lowest, tf.reduce_min(ends, 0)),
-            _at(is_inside, highest, tf.reduce_max(ends, 0)),
+        lowest, highest = (
+            tf.concat(
+                [turn + tf.stop_gradient(each - turn), distance(edges)], 0
+            )
+            for each in (lowest, highest)
         )
+        return tf.reduce_min(lowest, 0), tf.reduce_max(highest, 0)
 
     def _with_slope(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -177,15 +184,6 @@ class Activation(Nonlinear):
 def _within(x: float, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
     """Returns the points of intervals that are closest to a number."""
     return tf.minimum(tf.maximum(tf.constant(x, lower.dtype), lower), upper)
-
-
-def _at(is_inside: tf.Tensor, extreme: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """Returns an extreme with the gradients to the ends of the interval.
-
-    One inside does not move when they do.
-    """
-    extreme = tf.stop_gradient(extreme)
-    return tf.where(is_inside, extreme, end + tf.stop_gradient(extreme - end))
 
 
 def _finite(

@@ -22,27 +22,36 @@ from hydra_tf.bounds.rules.registration import unsupported
 
 _RELU = LeakyReLU()
 
-# What one function has in common wherever it comes from: where it changes
-# between convex and concave or has a kink, and where its minimum is, if it
-# falls at all. Zeros of the second and of the first derivative.
+# What `Activation` has to know of a function. Inflections are zeros of its
+# second derivative, or kinks; minima are zeros of the first one.
 _GELU: dict[str, Any] = {
     "inflections": (-math.sqrt(2), math.sqrt(2)),
     "minimum_at": -0.7517915246935646,
+    "begins_convex": False,
 }
 _GELU_BY_TANH: dict[str, Any] = {
     "inflections": (-1.4185040087908285, 1.4185040087908285),
     "minimum_at": -0.7524614220710163,
+    "begins_convex": False,
 }
 _SILU: dict[str, Any] = {
     "inflections": (-2.3993572805154675, 2.3993572805154675),
     "minimum_at": -1.278464542761074,
+    "begins_convex": False,
 }
-_HARD_SILU: dict[str, Any] = {"inflections": (-3.0, 3.0), "minimum_at": -1.5}
+_HARD_SILU: dict[str, Any] = {
+    "inflections": (-3.0, 3.0),
+    "minimum_at": -1.5,
+    "begins_convex": False,
+}
 _MISH: dict[str, Any] = {
     "inflections": (-2.2563763963607935, 1.4905711794854282),
     "minimum_at": -1.1924312145154952,
+    "begins_convex": False,
 }
 _AT_ZERO: dict[str, Any] = {"inflections": (0.0,)}
+_CONCAVE: dict[str, Any] = {"begins_convex": False}
+_TANH_SHRINK = _AT_ZERO | _CONCAVE
 
 # relu, leaky_relu, softmax and linear are treated below.
 _CURVES: dict[Callable[..., Any], dict[str, Any]] = {
@@ -53,7 +62,7 @@ _CURVES: dict[Callable[..., Any], dict[str, Any]] = {
     keras.activations.hard_sigmoid: {"inflections": (-3.0, 3.0)},
     keras.activations.hard_silu: _HARD_SILU,
     keras.activations.hard_tanh: {"inflections": (-1.0, 1.0)},
-    keras.activations.log_sigmoid: {},
+    keras.activations.log_sigmoid: _CONCAVE,
     keras.activations.mish: _MISH,
     keras.activations.relu6: {"inflections": (0.0, 6.0)},
     keras.activations.selu: _AT_ZERO,
@@ -63,7 +72,7 @@ _CURVES: dict[Callable[..., Any], dict[str, Any]] = {
     keras.activations.softsign: _AT_ZERO,
     keras.activations.squareplus: {},
     keras.activations.tanh: _AT_ZERO,
-    keras.activations.tanh_shrink: _AT_ZERO,
+    keras.activations.tanh_shrink: _TANH_SHRINK,
     keras.ops.gelu: _GELU_BY_TANH,
     keras.ops.sigmoid: _AT_ZERO,
     keras.ops.silu: _SILU,
@@ -82,7 +91,7 @@ _CURVE_OPERATIONS: dict[str, dict[str, Any]] = {
     "HardSigmoid": {"inflections": (-3.0, 3.0)},
     "HardSilu": _HARD_SILU,
     "HardTanh": {"inflections": (-1.0, 1.0)},
-    "LogSigmoid": {},
+    "LogSigmoid": _CONCAVE,
     "Relu6": {"inflections": (0.0, 6.0)},
     "Selu": _AT_ZERO,
     "Sigmoid": _AT_ZERO,
@@ -90,7 +99,7 @@ _CURVE_OPERATIONS: dict[str, dict[str, Any]] = {
     "Softplus": {},
     "Softsign": _AT_ZERO,
     "Tanh": _AT_ZERO,
-    "TanhShrink": _AT_ZERO,
+    "TanhShrink": _TANH_SHRINK,
 }
 
 
