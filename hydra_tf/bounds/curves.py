@@ -20,7 +20,7 @@ from hydra_tf.bounds.nonlinear import Slopes
 # Where the slopes of lines are tried, from the lower to the upper end.
 _PLACES = np.linspace(-1, 1, 9)
 # Steps of bisection. What is left of an interval enters the bounds, squared.
-_NUM_STEPS = 12
+_NUM_STEPS = 8
 # Share of its centre that an interval's width has to have for a chord.
 _MIN_WIDTH = 1e-3
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from hydra_tf.bounds.normalize import Normalize
 from hydra_tf.bounds.operations import Linear
@@ -19,6 +18,7 @@ from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import Scale
 from hydra_tf.bounds.rules.axes import on_last_axis
 from hydra_tf.bounds.rules.axes import without_batch
+from hydra_tf.bounds.rules.kernels import as_float64
 from hydra_tf.bounds.rules.registration import register_rule
 from hydra_tf.bounds.rules.registration import unsupported
 
@@ -26,12 +26,12 @@ from hydra_tf.bounds.rules.registration import unsupported
 @register_rule(keras.layers.BatchNormalization)
 def _batch_normalization(layer: Any, shapes: list[tuple]) -> Operation:
     """Batch normalisation in inference mode: its running statistics."""
-    scale = tf.math.rsqrt(_float64(layer.moving_variance) + layer.epsilon)
+    scale = tf.math.rsqrt(as_float64(layer.moving_variance) + layer.epsilon)
     if layer.scale:
-        scale *= _float64(layer.gamma)
-    shift = -_float64(layer.moving_mean) * scale
+        scale *= as_float64(layer.gamma)
+    shift = -as_float64(layer.moving_mean) * scale
     if layer.center:
-        shift += _float64(layer.beta)
+        shift += as_float64(layer.beta)
     rank = len(shapes[0])
     axis = layer.axis % (rank + 1) - 1  # Without the batch.
     along = [1] * rank
@@ -53,8 +53,8 @@ def _layer_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
     if layer.scale or layer.center:
         along = [side if i in axes else 1 for i, side in enumerate(shape)]
         ones = tf.ones(along, tf.float64)
-        scale = ones if layer.gamma is None else _float64(layer.gamma)
-        shift = 0 * ones if layer.beta is None else _float64(layer.beta)
+        scale = ones if layer.gamma is None else as_float64(layer.gamma)
+        shift = 0 * ones if layer.beta is None else as_float64(layer.beta)
         operations.append(
             Scale(tf.reshape(scale, along), tf.reshape(shift, along))
         )
@@ -67,7 +67,7 @@ def _rms_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
     axes = without_batch(layer.axis, len(shape))
     if axes != [len(shape) - 1]:
         raise unsupported(layer.name, layer, f"its axis is {layer.axis}")
-    return [Normalize(layer.epsilon), Scale(_float64(layer.scale))]
+    return [Normalize(layer.epsilon), Scale(as_float64(layer.scale))]
 
 
 def _centering(size: int) -> Linear:
@@ -88,7 +88,7 @@ def _centering(size: int) -> Linear:
 
 @register_rule(keras.layers.Rescaling)
 def _rescaling(layer: Any) -> Operation:
-    scale, offset = _float64(layer.scale), _float64(layer.offset)
+    scale, offset = as_float64(layer.scale), as_float64(layer.offset)
     if scale.shape.rank and keras.config.image_data_format() != "channels_last":
         raise unsupported(
             layer.name, layer, "its factors are those of channels that go first"
@@ -98,18 +98,10 @@ def _rescaling(layer: Any) -> Operation:
 
 @register_rule(keras.layers.Normalization)
 def _normalization(layer: Any) -> Operation:
-    mean = _float64(layer.mean)[0]
+    mean = as_float64(layer.mean)[0]
     deviation = tf.maximum(
-        tf.sqrt(_float64(layer.variance)[0]), keras.backend.epsilon()
+        tf.sqrt(as_float64(layer.variance)[0]), keras.backend.epsilon()
     )
     if layer.invert:
         return Scale(deviation, mean)
     return Scale(1 / deviation, -mean / deviation)
-
-
-def _float64(value: Any) -> tf.Tensor:
-    """Returns what a layer that computes in float64 takes a value for.
-
-    That is a Python number as Keras rounds it, to float32.
-    """
-    return ops.cast(value, "float64")
