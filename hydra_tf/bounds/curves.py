@@ -16,6 +16,7 @@ from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.nonlinear import Enclosure
 from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.nonlinear import Slopes
+from hydra_tf.errors import InputError
 
 # Where the slopes of lines are tried, from the lower to the upper end.
 _PLACES = np.linspace(-1, 1, 9)
@@ -53,8 +54,18 @@ class Activation(Nonlinear):
         minimum_at: float | None = None,
         begins_convex: bool = True,
     ):
+        if not callable(function):
+            raise InputError(
+                "`function` must be a callable on tensors, such as tf.tanh. "
+                f"Received: {function!r}"
+            )
         self._function = function
-        self._inflections = tuple(inflections)
+        self._inflections = tuple(map(float, inflections))
+        if list(self._inflections) != sorted(set(self._inflections)):
+            raise InputError(
+                "`inflections` must be numbers in increasing order. "
+                f"Received: {tuple(inflections)}"
+            )
         self._minimum_at = minimum_at
         self._begins_convex = begins_convex
 

@@ -14,6 +14,7 @@ from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.nonlinear import Enclosure
 from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.nonlinear import Slopes
+from hydra_tf.errors import InputError
 
 
 class Normalize(Nonlinear):
@@ -25,6 +26,11 @@ class Normalize(Nonlinear):
     """
 
     def __init__(self, stabilizer: float, *, centered: bool = False):
+        if not stabilizer > 0:
+            raise InputError(
+                "`stabilizer` must be above 0, else the quotient has no "
+                f"limits. Received: {stabilizer}"
+            )
         self._stabilizer = stabilizer
         self._centered = centered
 

@@ -226,3 +226,17 @@ class Applied:
     operation: Operation
     inputs: Sequence[int | Applied]
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operation, OPERATIONS):
+            raise InputError(
+                "`operation` must be one of hydra_tf.bounds, such as Linear. "
+                f"Received: {self.operation!r}"
+            )
+        if not self.inputs or not all(
+            isinstance(each, int | Applied) for each in self.inputs
+        ):
+            raise InputError(
+                "`inputs` must be numbers of the layer's inputs, from 0, or "
+                f"what is Applied. Received: {self.inputs!r}"
+            )

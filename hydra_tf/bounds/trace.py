@@ -217,6 +217,12 @@ class _Tracer:
 
         def number_of(source: int | Applied) -> int:
             if not isinstance(source, Applied):
+                if not 0 <= source < len(numbers):
+                    raise InputError(
+                        f"the bounds rule of layer '{call.name}' reads input "
+                        f"{source}, which it has not: it has {len(numbers)}, "
+                        "counted from 0"
+                    )
                 return numbers[source]
             if source not in done:
                 inputs = tuple(map(number_of, source.inputs))

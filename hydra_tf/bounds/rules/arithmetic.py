@@ -78,9 +78,7 @@ def _product(operation: Any, shapes: list[tuple]) -> Operation:
     return Product()
 
 
-def _constants(
-    operation: Any, shapes: list[tuple], call: Call
-) -> list[tf.Tensor | None]:
+def _constants(operation: Any, shapes: list[tuple], call: Call) -> list[Any]:
     """Returns both operands of an operation, `None` for what is no constant."""
     signature = inspect.signature(operation.call)
     operands = signature.bind(*call.args, **call.kwargs).arguments.values()

@@ -48,7 +48,7 @@ def _layer_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
     if -1 in axes:
         raise unsupported(layer.name, layer, "it mixes the rows of a batch")
     size = math.prod(shape[axis] for axis in axes)
-    normalize = Normalize(layer.epsilon, centered=True)
+    normalize = _normalize(layer, centered=True)
     operations = on_last_axis([_centering(size), normalize], axes, shape)
     if layer.scale or layer.center:
         along = [side if i in axes else 1 for i, side in enumerate(shape)]
@@ -67,7 +67,18 @@ def _rms_normalization(layer: Any, shapes: list[tuple]) -> list[Operation]:
     axes = without_batch(layer.axis, len(shape))
     if axes != [len(shape) - 1]:
         raise unsupported(layer.name, layer, f"its axis is {layer.axis}")
-    return [Normalize(layer.epsilon), Scale(as_float64(layer.scale))]
+    return [
+        _normalize(layer, centered=False),
+        Scale(as_float64(layer.scale)),
+    ]
+
+
+def _normalize(layer: Any, *, centered: bool) -> Normalize:
+    if layer.epsilon <= 0:
+        raise unsupported(
+            layer.name, layer, f"its epsilon is {layer.epsilon}, not above 0"
+        )
+    return Normalize(layer.epsilon, centered=centered)
 
 
 def _centering(size: int) -> Linear:
