@@ -21,7 +21,7 @@ CASES = [
     (IMAGE, layers.Dense(2)),
     (SERIES, layers.EinsumDense("abc,cd->abd", (6, 4), bias_axes="d")),
     (SERIES, layers.EinsumDense("abc,bde->ade", (2, 3), bias_axes="de")),
-    (IMAGE, layers.EinsumDense("...c,cd->...d", (4,))),
+    (SERIES, layers.EinsumDense("...c,cd->...d", 4)),
     (IMAGE, layers.Conv2D(4, (3, 2), (2, 1))),
     (IMAGE, layers.Conv2D(4, 2, (2, 3), padding="same")),
     (IMAGE, layers.Conv2D(6, 2, padding="same", groups=3)),

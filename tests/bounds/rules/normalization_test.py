@@ -136,7 +136,7 @@ def test_crown_is_tighter_than_intervals():
             layers.LayerNormalization(epsilon=0.0, name="odd"),
             "'odd' .*epsilon is 0.0, not above 0",
         ),
-        (layers.RMSNormalization(axis=1, name="odd"), "'odd' .*axis is 1"),
+        (layers.RMSNormalization(axis=1, name="odd"), r"'odd' .*axis is \[1\]"),
     ],
 )
 def test_normalisation_that_has_no_bounds_is_said(layer, message):
