@@ -20,8 +20,8 @@ from hydra_tf.errors import InputError
 
 # Where the slopes of lines are tried, from the lower to the upper end.
 _PLACES = np.linspace(-1, 1, 9)
-# Steps of bisection. What is left of an interval enters the bounds, squared.
-_NUM_STEPS = 8
+# Steps of bisection; lines are sound and a little farther away with few.
+_NUM_STEPS = 12
 # Share of its centre that an interval's width has to have for a chord.
 _MIN_WIDTH = 1e-3
 
@@ -111,8 +111,6 @@ class Activation(Nonlinear):
         center, radius = 0.5 * (lower + upper), 0.5 * (upper - lower)
         points = tf.stack([center + place * radius for place in _PLACES])
         values, slopes = self._with_slope(points)
-        # Gradients go through the chord, as for a ReLU.
-        slopes = tf.stop_gradient(slopes)
         has_chord = radius > _MIN_WIDTH * (1 + tf.abs(center))
         width = tf.where(has_chord, upper - lower, tf.ones_like(lower))
         middle = len(_PLACES) // 2
@@ -161,22 +159,28 @@ class Activation(Nonlinear):
             [self._begins_convex ^ bool(i % 2) for i in range(first.shape[0])],
             [-1] + [1] * (len(first.shape) - 1),
         )
+        # How much steeper than the line the function is at both ends.
+        before, after = (self._with_slope(x)[1] - slopes for x in (first, last))
         for _ in range(_NUM_STEPS):
             middle = 0.5 * (first + last)
-            slope = self._with_slope(middle)[1]
-            is_before = tf.where(is_convex, slope < slopes, slope > slopes)
+            steeper = self._with_slope(middle)[1] - slopes
+            is_before = tf.where(is_convex, steeper < 0, steeper > 0)
             first = tf.where(is_before, middle, first)
             last = tf.where(is_before, last, middle)
-        middle = 0.5 * (first + last)
+            before = tf.where(is_before, steeper, before)
+            after = tf.where(is_before, after, steeper)
+        middle = first + _share(before, after) * (last - first)
         value, slope = self._with_slope(middle)
         value -= slopes * middle
         # What is left of the piece is on one side of the tangent there.
-        reach = tf.abs(slope - slopes) * 0.5 * (last - first)
+        tangent = value + (slope - slopes) * tf.stack(
+            [first - middle, last - middle]
+        )
         # An extreme at an end moves with that; one inside does not.
         turn = tf.where(first > starts, middle, starts)
         turn = distance(tf.where(last < ends, turn, ends))
-        lowest = tf.where(is_convex, value - reach, value)
-        highest = tf.where(is_convex, value, value + reach)
+        lowest = tf.where(is_convex, tf.reduce_min(tangent, 0), value)
+        highest = tf.where(is_convex, value, tf.reduce_max(tangent, 0))
         lowest, highest = (
             tf.concat(
                 [turn + tf.stop_gradient(each - turn), distance(edges)], 0
@@ -190,6 +194,20 @@ class Activation(Nonlinear):
             tape.watch(x)
             value = self(x)
         return value, tape.gradient(value, x)
+
+
+def _share(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+    """Returns how far along an arc of a parabola has the slope of a line.
+
+    Args:
+        before: How much steeper than the line it is where it begins.
+        after: The same where it ends.
+    """
+    before, after = tf.abs(before), tf.abs(after)
+    total = before + after
+    share = before / tf.where(total > 0, total, tf.ones_like(total))
+    # The slopes at the ends may be those beyond a kink.
+    return tf.clip_by_value(share, 1e-3, 1 - 1e-3)
 
 
 def _within(x: float, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:

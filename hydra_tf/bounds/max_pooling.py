@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -13,7 +15,19 @@ from hydra_tf.bounds.coefficients import reshape
 from hydra_tf.bounds.nonlinear import Enclosure
 from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.nonlinear import Slopes
-from hydra_tf.bounds.operations import Linear
+
+
+@dataclasses.dataclass(frozen=True)
+class Sliding:
+    """Windows that slide over a map without leaving it.
+
+    Attributes:
+        lengths: Of a window, along each side of the map.
+        strides: From one window to the next.
+    """
+
+    lengths: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 class MaxPooling(Nonlinear):
@@ -23,24 +37,37 @@ class MaxPooling(Nonlinear):
         function: What computes it.
         windows: Integers `(windows, entries)`: the places of each window,
             counted row by row. A place may be there more than once.
+        sliding: How the windows lie, if they slide without padding.
     """
 
     def __init__(
-        self, function: Callable[[tf.Tensor], tf.Tensor], windows: np.ndarray
+        self,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        windows: np.ndarray,
+        sliding: Sliding | None = None,
     ):
         self._function = function
         self._windows = windows
-        self._gather = Linear(self._gathered)
+        self.sliding = sliding
 
     def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
         (x,) = inputs
         return self._function(x)
 
-    def _gathered(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns `(rows, windows, entries, channels)`."""
-        size = x.shape[1:-1].num_elements()
-        flat = tf.reshape(x, [-1, size, x.shape[-1]])
-        return tf.gather(flat, self._windows, axis=1)
+    def on_windows(
+        self, size: Sequence[int], places: Sequence[int]
+    ) -> MaxPooling:
+        """Returns the same of a part of a map.
+
+        Args:
+            size: Of the part, along its sides.
+            places: How many windows it has.
+        """
+        if self.sliding is None:
+            raise ValueError("these windows do not slide")
+        lengths, strides = self.sliding.lengths, self.sliding.strides
+        windows = sliding_windows(size, lengths, strides, [0, 0], places)
+        return MaxPooling(self._function, windows, self.sliding)
 
     def interval(self, *boxes: Interval) -> Interval:
         (x,) = boxes
@@ -77,11 +104,38 @@ class MaxPooling(Nonlinear):
         slopes: Slopes,
         shapes: Sequence[tuple[int, ...]],
     ) -> tuple[tf.Tensor, ...]:
-        windows = reshape(rows, (len(self._windows), 1, rows.shape[-1]))
-        windows *= slopes[0][:, tf.newaxis]
-        merged = tf.reshape(windows, [-1, *windows.shape[2:]])
-        result = self._gather.transpose(merged, shapes[0])
-        return (reshape(result, shapes[0], like=windows),)
+        count, entries = self._windows.shape
+        channels = rows.shape[-1]
+        windows = reshape(rows, (count, 1, channels))
+        windows *= tf.reshape(slopes[0], [-1, 1, count, entries, channels])
+        merged = tf.reshape(windows, [-1, count * entries, channels])
+        return (
+            reshape(self._scatter(merged, shapes[0]), shapes[0], like=windows),
+        )
+
+    def _gather(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns `(rows, windows, entries, channels)`."""
+        size = x.shape[1:-1].num_elements()
+        flat = tf.reshape(x, [-1, size, x.shape[-1]])
+        return tf.gather(flat, self._windows, axis=1)
+
+    def _scatter(self, x: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+        """Returns the sums of what windows have of each place.
+
+        Args:
+            x: Tensor `(rows, windows * entries, channels)`.
+            shape: Shape of the map.
+        """
+        places = self._windows.ravel()
+        order = np.argsort(places, kind="stable")
+        counts = np.bincount(places, minlength=math.prod(shape[:-1]))
+        # For each place the entries of windows that are it; a zero fills up.
+        sources = np.full((len(counts), counts.max()), len(places))
+        firsts = np.cumsum(counts) - counts
+        ranks = np.arange(len(places)) - firsts[places[order]]
+        sources[places[order], ranks] = order
+        padded = tf.pad(x, [[0, 0], [0, 1], [0, 0]])
+        return tf.reduce_sum(tf.gather(padded, sources, axis=1), 2)
 
 
 def sliding_windows(

@@ -22,6 +22,7 @@ from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import row_sums
 from hydra_tf.bounds.convolution import Convolution
+from hydra_tf.bounds.max_pooling import MaxPooling
 from hydra_tf.bounds.nonlinear import Enclosure
 from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import Concatenation
@@ -186,6 +187,21 @@ def _window_before(node: Node, window: Window) -> Window | None:
         return window if operation.axis in (-1, 3) else None
     if isinstance(operation, LeakyReLU | WeightedSum):
         return window
+    if isinstance(operation, MaxPooling) and operation.sliding is not None:
+        rows, columns = (
+            Side(
+                side.stride * stride,
+                side.start * stride,
+                (side.size - 1) * stride + length,
+            )
+            for side, stride, length in zip(
+                window,
+                operation.sliding.strides,
+                operation.sliding.lengths,
+                strict=True,
+            )
+        )
+        return rows, columns
     if isinstance(operation, Nonlinear) and operation.by_entry:
         return window
     return None
@@ -283,17 +299,18 @@ class _WindowedBuilder:
         )
         if isinstance(operation, Convolution):
             operation = _on_window(operation, self._shapes[inputs[0]], shape)
+        elif isinstance(operation, MaxPooling):
+            operation = operation.on_windows(
+                self._shapes[inputs[0]][:2], shape[:2]
+            )
         self._append(
             dataclasses.replace(node, operation=operation), inputs, shape
         )
         if isinstance(operation, LeakyReLU | Nonlinear):
             # Slopes and intercepts are 0 outside the map, as the output is.
             # Of its own window: that of what it reads may be larger.
-            maps = [-1, *self._values[node.output].shape]
             self._relaxations[self._last] = relaxations[node.output].map(
-                lambda lines: self._extract(
-                    tf.reshape(lines, maps), node.output
-                )
+                lambda lines: self._extract(lines, node.output)
             )
         elif self._leaves(node.output):
             # Behind the edge there are the zeros of the next padding, and not
@@ -369,13 +386,21 @@ class _WindowedBuilder:
         )
 
     def _extract(self, maps: tf.Tensor, number: int) -> tf.Tensor:
-        """Returns the windows of maps, `(batch * places, entries)`."""
+        """Returns the windows of maps, `(batch * places, entries)`.
+
+        Args:
+            maps: Tensor `(batch, ...)`, some numbers for each place.
+            number: Of the value whose maps and windows these are.
+        """
         rows, columns = self._windows[number]
+        sides = self._values[number].shape[:2]
+        depth = maps.shape[1:].num_elements() // math.prod(sides)
+        maps = tf.reshape(maps, [-1, *sides, depth])
         windows = _slide(maps, 1, rows, self._places[0])
         windows = _slide(windows, 3, columns, self._places[1])
         # (batch, place, row, place, column, channel)
         windows = tf.transpose(windows, [0, 1, 3, 2, 4, 5])
-        return tf.reshape(windows, [-1, math.prod(self._shape(number))])
+        return tf.reshape(windows, [-1, rows.size * columns.size * depth])
 
 
 def _slide(maps: tf.Tensor, axis: int, side: Side, places: int) -> tf.Tensor:

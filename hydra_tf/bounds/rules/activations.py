@@ -52,6 +52,8 @@ _MISH: dict[str, Any] = {
 _AT_ZERO: dict[str, Any] = {"inflections": (0.0,)}
 _CONCAVE: dict[str, Any] = {"begins_convex": False}
 _TANH_SHRINK = _AT_ZERO | _CONCAVE
+# TensorFlow's own has no second derivative, which gradients of bounds take.
+_SOFTSIGN = _AT_ZERO | {"function": lambda x: x / (1 + tf.abs(x))}
 
 # relu, leaky_relu, softmax and linear are treated below.
 _CURVES: dict[Callable[..., Any], dict[str, Any]] = {
@@ -69,7 +71,7 @@ _CURVES: dict[Callable[..., Any], dict[str, Any]] = {
     keras.activations.sigmoid: _AT_ZERO,
     keras.activations.silu: _SILU,
     keras.activations.softplus: {},
-    keras.activations.softsign: _AT_ZERO,
+    keras.activations.softsign: _SOFTSIGN,
     keras.activations.squareplus: {},
     keras.activations.tanh: _AT_ZERO,
     keras.activations.tanh_shrink: _TANH_SHRINK,
@@ -97,7 +99,7 @@ _CURVE_OPERATIONS: dict[str, dict[str, Any]] = {
     "Sigmoid": _AT_ZERO,
     "Silu": _SILU,
     "Softplus": {},
-    "Softsign": _AT_ZERO,
+    "Softsign": _SOFTSIGN,
     "Tanh": _AT_ZERO,
     "TanhShrink": _TANH_SHRINK,
 }
@@ -126,7 +128,7 @@ def activation(layer: Any) -> list[Operation]:
         return [LeakyReLU(0.2)]  # Keras' default.
     curve = _curve_of(function)
     if curve is not None:
-        return [Activation(function, **curve)]
+        return [Activation(**{"function": function} | curve)]
     name = getattr(function, "__name__", repr(function))
     raise unsupported(layer.name, layer, f"its activation is '{name}'")
 
@@ -206,7 +208,7 @@ def _curve_operation(operation: Any) -> Operation:
     if alpha < 0:
         raise unsupported(operation.name, operation, "its alpha is < 0")
     curve = _CURVE_OPERATIONS[type(operation).__name__]
-    return Activation(operation.call, **curve)
+    return Activation(**{"function": operation.call} | curve)
 
 
 @register_named_rule("Gelu")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hydra_tf.bounds.max_pooling import MaxPooling
+from hydra_tf.bounds.max_pooling import Sliding
 from hydra_tf.bounds.max_pooling import sliding_windows
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
@@ -33,18 +34,17 @@ def _maximum(layer: Any, shapes: list[tuple]) -> Operation:
         return Monotone(layer.call)
     size = shapes[0][:-1]
     places = layer.compute_output_shape((None, *shapes[0]))[1:-1]
-    before = [0] * len(size)
-    if layer.padding == "same":
-        before = [
-            max((count - 1) * stride + length - side, 0) // 2
-            for count, stride, length, side in zip(
-                places, layer.strides, layer.pool_size, size, strict=True
-            )
-        ]
-    windows = sliding_windows(
-        size, layer.pool_size, layer.strides, before, places
-    )
-    return MaxPooling(layer.call, windows)
+    lengths, strides = tuple(layer.pool_size), tuple(layer.strides)
+    padding = [
+        max((count - 1) * stride + length - side, 0)
+        for count, stride, length, side in zip(
+            places, strides, lengths, size, strict=True
+        )
+    ]
+    before = [total // 2 for total in padding]
+    windows = sliding_windows(size, lengths, strides, before, places)
+    sliding = None if any(padding) else Sliding(lengths, strides)
+    return MaxPooling(layer.call, windows, sliding)
 
 
 @register_rule(keras.layers.GlobalMaxPooling1D, keras.layers.GlobalMaxPooling2D)
