@@ -12,11 +12,7 @@ from hydra_tf.bounds import neurons
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.neurons import LayerBounds
 from hydra_tf.bounds.neurons import Relax
-from hydra_tf.bounds.nonlinear import Enclosure
-from hydra_tf.bounds.nonlinear import Nonlinear
-from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.propagation import BoundPropagation
-from hydra_tf.bounds.relaxation import Relaxation
 
 
 class Method(abc.ABC):
@@ -78,12 +74,4 @@ class BackwardMethod(Method):
     def layers(self, propagation: BoundPropagation) -> LayerBounds:
         if self.refines:
             return propagation.refined(self.relax)
-        values = propagation.intervals
-        relaxations: dict[int, Relaxation | Enclosure] = {}
-        for node in propagation.graph.nodes:
-            inputs = [values[number] for number in node.inputs]
-            if isinstance(node.operation, LeakyReLU):
-                relaxations[node.output] = self.relax(node.operation, *inputs)
-            elif isinstance(node.operation, Nonlinear):
-                relaxations[node.output] = node.operation.enclose(*inputs)
-        return LayerBounds(values, relaxations)
+        return propagation.relaxed(self.relax)

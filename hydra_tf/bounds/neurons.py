@@ -59,6 +59,26 @@ class LayerBounds:
         )
 
 
+def relaxed(
+    graph: Graph, intervals: Sequence[Interval], relax: Relax
+) -> LayerBounds:
+    """Returns intervals with what encloses the network's operations over them.
+
+    Args:
+        graph: The network.
+        intervals: Interval of each value.
+        relax: Returns the lines around an activation.
+    """
+    relaxations: dict[int, Relaxation | Enclosure] = {}
+    for node in graph.nodes:
+        inputs = [intervals[number] for number in node.inputs]
+        if isinstance(node.operation, LeakyReLU):
+            relaxations[node.output] = relax(node.operation, *inputs)
+        elif isinstance(node.operation, Nonlinear):
+            relaxations[node.output] = node.operation.enclose(*inputs)
+    return LayerBounds(intervals, relaxations)
+
+
 def refine(
     graph: Graph, intervals: Sequence[Interval], relax: Relax
 ) -> LayerBounds:

@@ -85,6 +85,7 @@ class BoundPropagation:
     def __init__(self, model: Any, lower: Any, upper: Any):
         self.graph: Graph = trace(model)
         self.box = Interval(*check_box(self.graph, lower, upper))
+        self._relaxed: dict[Relax, LayerBounds] = {}
         self._refined: dict[Relax, LayerBounds] = {}
 
     @_as_written
@@ -159,6 +160,18 @@ class BoundPropagation:
     def intervals(self) -> list[Interval]:
         """Interval of every value."""
         return propagate(self.graph, self.box)
+
+    def relaxed(self, relax: Relax) -> LayerBounds:
+        """Returns intervals with the lines around activations over them.
+
+        Args:
+            relax: Returns the lines around an activation.
+        """
+        if relax not in self._relaxed:
+            self._relaxed[relax] = neurons.relaxed(
+                self.graph, self.intervals, relax
+            )
+        return self._relaxed[relax]
 
     def refined(self, relax: Relax) -> LayerBounds:
         """Returns bounds on activations' inputs by passes of their own.
