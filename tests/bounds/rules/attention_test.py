@@ -35,10 +35,9 @@ def by_name(x):
         lambda x: layers.MultiHeadAttention(
             2, 3, value_dim=2, use_bias=False, dropout=0.5, output_shape=5
         )(x, layers.Cropping1D((0, 1))(x)),
-        lambda x: layers.MultiHeadAttention(1, 3)(
+        lambda x: layers.GroupQueryAttention(3, 4, 1)(
             x, x, use_causal_mask=False, return_attention_scores=False
         ),
-        lambda x: layers.GroupQueryAttention(3, 4, 2)(x, x),
         by_name,
     ],
 )
@@ -88,20 +87,17 @@ def small_vision_transformer(activation="gelu"):
 def test_a_small_vision_transformer_is_certified():
     keras.utils.set_random_seed(0)
     model = small_vision_transformer()
-    images = np.random.default_rng(1).random((4, 8, 8, 1))
+    images = np.random.default_rng(1).random((2, 8, 8, 1))
     labels = np.argmax(model(images), -1)
-    for epsilon, proved in ((1e-3, 1.0), (0.5, 0.0)):
-        certified = ht.bounds.certified(
-            model, images, labels, epsilon, method="crown"
-        )
-        assert np.mean(certified) == proved
-    margins = [
-        ht.bounds.margins(model, images, labels, 1e-3, method)
-        for method in ("crown", "best", "crown_ibp", "ibp")
-    ]
-    for tighter, looser in zip(margins, margins[1:], strict=False):
-        assert np.mean(tighter) >= np.mean(looser) - 1e-9
-    assert np.mean(margins[0]) > np.mean(margins[-1]) + 0.1
+    crown, crown_ibp, ibp = (
+        np.asarray(ht.bounds.margins(model, images, labels, 1e-3, method))
+        for method in ("crown", "crown_ibp", "ibp")
+    )
+    assert np.all(crown > 0)
+    assert np.mean(crown) > np.mean(crown_ibp) + 0.1
+    assert np.mean(crown_ibp) >= np.mean(ibp) - 1e-9
+    far = ht.bounds.certified(model, images[:1], labels[:1], 0.5, "crown")
+    assert not np.any(far)
 
 
 def test_training_reaches_the_weights_of_a_vision_transformer():
