@@ -115,6 +115,25 @@ def operation_of(tensor: keras.KerasTensor) -> Any:
     return tensor._keras_history.operation
 
 
+def attention_projections(
+    layer: keras.layers.Layer,
+) -> tuple[keras.layers.Layer, ...]:
+    """Returns the dense layers of an attention layer.
+
+    Args:
+        layer: A built `MultiHeadAttention` or `GroupQueryAttention`.
+
+    Returns:
+        Those of query, key and value, and the one behind the heads.
+    """
+    return (
+        layer._query_dense,
+        layer._key_dense,
+        layer._value_dense,
+        layer._output_dense,
+    )
+
+
 def takes_training(operation: Any) -> bool:
     """Whether the call of a layer or operation takes `training`."""
     return getattr(operation, "_call_has_training_arg", False)

@@ -68,6 +68,8 @@ OPTIONAL = {
 # Modules without a test of their own, and the test that covers them: parts of
 # one algorithm, and what only a whole run shows.
 TESTED_BY = {
+    "bounds/nonlinear": "bounds/curves",
+    "bounds/rules/axes": "bounds/rules/normalization",
     "bounds/rules/convolutions": "bounds/rules/layers",
     "bounds/rules/dense": "bounds/rules/layers",
     "bounds/rules/kernels": "bounds/rules/layers",
