@@ -78,13 +78,17 @@ _EPOCHS = {"digits": (40, 20, 40), "cifar10": (8, 4, 8)}
 _RECIPES = {
     "hydra": "PGD THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "hydra, cheap": "CHEAP THREE --method=hydra --prune_learning_rate=0.3 "
+    "hydra_cheap": "CHEAP THREE --method=hydra --prune_learning_rate=0.3 "
     "--finetune_learning_rate=0.1",
-    "lwm, cheap": "CHEAP TWO --method=lwm --allocation=erk "
+    "lwm_cheap": "CHEAP TWO --method=lwm --allocation=erk "
     "--finetune_learning_rate=0.1",
     "live_paths": "PGD ONE --method=live_paths --prune_learning_rate=0.3 "
     "--lr_schedule=one_cycle",
-    "live_paths, cheap": "CHEAP ONE --method=live_paths "
+    "live_paths_cheap": "CHEAP ONE --method=live_paths "
+    "--prune_learning_rate=0.3 --lr_schedule=one_cycle",
+    "natural_first": "PGD NATURAL --method=live_paths "
+    "--prune_learning_rate=0.3 --lr_schedule=one_cycle",
+    "natural_first_cheap": "CHEAP NATURAL --method=live_paths "
     "--prune_learning_rate=0.3 --lr_schedule=one_cycle",
 }
 
@@ -132,6 +136,8 @@ def _expanded(text: str) -> list[str]:
         "THREE": _epochs(pretrain, prune, finetune),
         "TWO": _epochs(pretrain, 0, prune + finetune),
         "ONE": _epochs(0, pretrain + prune + finetune, 0),
+        "NATURAL": "--pretrain_objective=natural --pretrain_learning_rate=0.05 "
+        + _epochs(pretrain // 4, (pretrain + prune + finetune) // 2, 0),
     }.items():
         text = text.replace(name, meaning)
     return shlex.split(text)

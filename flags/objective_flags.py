@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -35,6 +36,18 @@ _OBJECTIVE = define(
         "follows it.",
     )
 )
+_PRETRAIN_OBJECTIVE = define(
+    OpenChoice(
+        name="pretrain_objective",
+        default=None,
+        choices=OBJECTIVES.names,
+        others=is_own,
+        or_else="package.module:Class",
+        help="What pretraining minimises, if not --objective; its settings are "
+        "those of the same flags. A few epochs of natural before robust ones "
+        "cost little and end a fresh network's time at chance.",
+    )
+)
 _SETTINGS = define_family(OBJECTIVES)
 _OWN_SETTINGS = flags.DEFINE_string(
     "objective_settings",
@@ -58,16 +71,44 @@ def objective_from_flags() -> Objective:
             the objective knows the other threat model only.
         InputError: If there is no such objective, or it has no such setting.
     """
+    objective = _create(_OBJECTIVE, _own_settings)
+    measured = attack_from_flags(objective)
+    check_radius("epsilon", measured["epsilon"], measured["threat_model"])
+    return objective
+
+
+def pretrain_objective_from_flags() -> Objective | None:
+    """Returns the objective of pretraining, `None` for that of the run.
+
+    Raises:
+        flags.ValidationError: As `objective_from_flags`.
+        InputError: As `objective_from_flags`.
+    """
+    if _PRETRAIN_OBJECTIVE.value in (None, _OBJECTIVE.value):
+        return None
+    return _create(_PRETRAIN_OBJECTIVE)
+
+
+def _create(
+    flag: flags.FlagHolder,
+    further: Callable[[ObjectiveEntry], dict[str, Any]] = lambda entry: {},
+) -> Objective:
+    """Returns the objective that a flag names, with the settings of others.
+
+    Args:
+        flag: The flag.
+        further: Returns the arguments that have no flag.
+    """
     from hydra_tf import objectives
 
     try:
-        entry = OBJECTIVES.entry(_OBJECTIVE.value)
+        entry = OBJECTIVES.entry(flag.value)
     except InputError as error:
-        raise InputError(f"--objective: {error}") from error
+        raise InputError(f"--{flag.name}: {error}") from error
     threat_model = _SETTINGS["threat_model"].value or THREAT_MODEL.default
     if entry.needs_bounds and threat_model != "linf":
         raise flags.ValidationError(
-            f"flag --objective={entry.name}: needs --threat_model=linf, not "
+            f"flag --{flag.name}={entry.name}: needs --threat_model=linf, not "
             f"{threat_model}; its bounds are of boxes"
         )
     arguments = {
@@ -78,16 +119,13 @@ def objective_from_flags() -> Objective:
     }
     for name in {"epsilon", "step_size"} & arguments.keys():
         check_radius(name, arguments[name], threat_model)
-    own = _own_settings(entry)
+    own = further(entry)
     for name in own.keys() & arguments.keys():
         raise InputError(
             f"--objective_settings={_OWN_SETTINGS.value}: {name!r} is given by "
             f"--{entry.setting(name).flag_name}, too; give it once"
         )
-    objective = objectives.create(entry.name, **arguments, **own)
-    measured = attack_from_flags(objective)
-    check_radius("epsilon", measured["epsilon"], measured["threat_model"])
-    return objective
+    return objectives.create(entry.name, **arguments, **own)
 
 
 def attack_from_flags(objective: Objective) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -22,21 +23,23 @@ if TYPE_CHECKING:
     from hydra_tf.registry.objectives import ObjectiveEntry
 
 
-def of_objective(
-    entry: ObjectiveEntry, evaluation: EvaluationSettings
+def of_objectives(
+    entries: Collection[ObjectiveEntry], evaluation: EvaluationSettings
 ) -> list[str]:
     """Returns the flags of other objectives, and of radii that ramp up.
 
     Args:
-        entry: The objective.
+        entries: The objectives of the run's phases.
         evaluation: What may read them in its place.
     """
-    read = {setting.flag_name for setting in entry.settings}
+    read = {
+        setting.flag_name for entry in entries for setting in entry.settings
+    }
     read |= {"epsilon", "threat_model"}
     if evaluation.smoothing is not None:
         read.add("sigma")
     unread = [name for name in objective_flags.NAMES if name not in read]
-    if not entry.needs_bounds:
+    if not any(entry.needs_bounds for entry in entries):
         unread += schedule_flags.NAMES
     return list(_given(unread))
 

@@ -152,14 +152,10 @@ def of_study(study: Study) -> dict[str, Method]:
             tried={**finetune, **rules, **weights},
         ),
         course("robust_bird", "RobustBird"),
-        # In the paper they start from fresh weights, where networks without
-        # batch norm stay at chance.
+        # In the paper it starts from fresh weights, where networks without
+        # batch norm stay at chance. FlyingBird+ is the same where no images
+        # validate, as here.
         course("flying_bird", "FlyingBird", tried={"drop_share": (0.5, 0.3)}),
-        course(
-            "flying_bird_plus",
-            "FlyingBird+",
-            tried={"drop_share": (0.5, 0.3)},
-        ),
         course("gradual", "gradual magnitude"),
         course("feedback", "dynamic masks with feedback"),
         course(

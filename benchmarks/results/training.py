@@ -189,7 +189,7 @@ def _pruned(
         finetune_epochs=finetune_epochs,
         seed=cell.seed,
         weight_decay=study.weight_decay,
-        steps_per_execution=_steps_per_call(train, method.library_name),
+        steps_per_execution=_steps_per_call(train),
         folder=_folder(cell, study, place, "pruned"),
         **settings,
     ).network
@@ -226,10 +226,8 @@ def _pruned_by_tfmot(
     )
 
 
-def _steps_per_call(train: Any, method: str = "") -> int:
+def _steps_per_call(train: Any) -> int:
     """Returns how many steps a call takes: a divisor of those of an epoch."""
-    if method == "feedback":
-        return 1  # Its masks are renewed more often than others'.
     steps = train.steps_per_epoch
     return max(n for n in range(1, 33) if steps % n == 0)
 

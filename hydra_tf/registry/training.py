@@ -191,7 +191,7 @@ STEPS_PER_EXECUTION = Count(
     default=1,
     lower=1,
     help="Training steps per call into TensorFlow, a divisor of the steps of "
-    "an epoch.",
+    "an epoch. Fewer where masks are renewed more often.",
 )
 JIT_COMPILE = Choice(
     name="jit_compile",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -96,22 +95,6 @@ class Execution:
             raise InputError(
                 f"`steps_per_execution`={self.steps_per_execution} must divide "
                 f"{steps}, the steps of an epoch; the next below is {best}"
-            )
-
-    def check_updates(self, course: Course) -> None:
-        """Raises `InputError` if a call would hold several updates of masks.
-
-        Args:
-            course: What renews them between calls.
-        """
-        steps = course.update_steps
-        least = min((b - a for a, b in itertools.pairwise(steps)), default=0)
-        if self.steps_per_execution > least > 0:
-            raise InputError(
-                f"`steps_per_execution`={self.steps_per_execution}: "
-                f"{course.pruning.method} renews its masks {len(steps)} times, "
-                f"every {least} steps at the most often; pass at most that, or "
-                "a lower `mask_updates`"
             )
 
 
@@ -226,9 +209,25 @@ class PhaseTraining:
             steps_per_epoch=self._data.steps_per_epoch,
             seed=phase.seed,
         )
-        self._execution.check_updates(course)
         own_code.call(course.begin)
         return course
+
+    def _steps_per_call(self) -> int:
+        """Returns `steps_per_execution`, or as many as keep updates apart.
+
+        A course renews its masks between calls.
+        """
+        most = self._execution.steps_per_execution
+        if self._course is None:
+            return most
+        updates, steps = self._course.update_steps, self._data.steps_per_epoch
+        return next(
+            number
+            for number in range(most, 0, -1)
+            if steps % number == 0
+            and len({math.ceil(each / number) for each in updates})
+            == len(updates)
+        )
 
     def _model(self, network: keras.Model) -> RobustModel:
         """Returns the compiled model, its optimiser built."""
@@ -258,7 +257,7 @@ class PhaseTraining:
             optimizer=phase.optimizer.make(
                 phase.name, phase.epochs, self._data.steps_per_epoch
             ),
-            steps_per_execution=self._execution.steps_per_execution,
+            steps_per_execution=self._steps_per_call(),
             jit_compile=_JIT_COMPILE[self._execution.jit_compile],
         )
         model.optimizer.build(model.trainable_variables)

@@ -43,6 +43,35 @@ def test_bounds_are_of_boxes():
         parse("--objective=ibp", "--threat_model=l2")
 
 
+def test_pretraining_may_have_an_objective_of_its_own():
+    parsed = parse(
+        "--objective=madry",
+        "--pretrain_objective=trades",
+        "--epsilon=0.2",
+        "--beta=3",
+        "--warm_start",
+    )
+    trades = parsed.objective_of("pretrain", 5)
+    assert (type(trades).__name__, trades.beta) == ("TRADES", 3)
+    assert trades.epsilon == 0.2
+    assert type(parsed.objective_of("prune", 5)).__name__ == "Madry"
+    assert parsed.objective_record("pretrain", 5)["objective"] == "trades"
+    assert parsed.objective_record("finetune", 5)["objective"] == "madry"
+    assert not parsed.attacks_of("pretrain").warm_start
+    assert parsed.attacks_of("prune").warm_start
+
+
+def test_bounds_are_needed_by_the_phases_that_train_on_them():
+    parsed = parse("--objective=natural", "--pretrain_objective=ibp")
+    assert parsed.bounds_needed_by(["prune"]) is None
+    found = parsed.bounds_needed_by(["pretrain", "prune"])
+    assert found == "--pretrain_objective=ibp"
+    with pytest.raises(
+        flags.ValidationError, match="--pretrain_objective=ibp: needs"
+    ):
+        parse("--pretrain_objective=ibp", "--threat_model=l2")
+
+
 def test_settings_of_the_verifiable_objectives_arrive():
     built, _ = objective("--objective=crown_ibp", "--crown_weight=0.5")
     assert built.crown_weight == 0.5

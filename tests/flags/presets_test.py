@@ -102,7 +102,7 @@ def test_verifiable_recipes_have_their_settings(dataset, model, objective):
     assert parsed.model.model == model
     assert parsed.pruning.method == "hydra"
     assert densities(name) == [0.1, 0.05, 0.01]
-    assert parsed.objective_entry.name == objective
+    assert parsed.objective_entry("prune").name == objective
     assert parsed.objective.epsilon == parsed.evaluation.epsilon == 2 / 255
     assert parsed.optimizers["prune"].optimizer == "adam"
     pretrain = parsed.epochs["pretrain"]
@@ -197,7 +197,7 @@ def test_recipes_of_harp_have_their_settings(dataset, model, objective, flag):
     # There is another ResNet-50, for small images.
     suffix = "_imagenet" if dataset == "imagenet" else ""
     assert parsed.model.model == model + suffix
-    assert parsed.objective_entry.name == flag
+    assert parsed.objective_entry("prune").name == flag
     assert parsed.pruning.granularity == "weight"
     assert parsed.pruning.resource == "weights"
     assert densities(name) == [0.01, 0.001]

@@ -12,6 +12,7 @@ from trainers.training import settings
     [
         ("--beta=3", ""),
         ("--objective=madry --beta=3", "--beta"),
+        ("--objective=madry --beta=3 --pretrain_objective=trades", ""),
         ("--objective=madry --epsilon=0.1 --threat_model=l2", ""),
         ("--objective=madry --schedule_length=3 --ramp=smoothed", "both"),
         ("--objective=ibp --schedule_length=3", ""),

@@ -238,6 +238,10 @@ COMMANDS = {
         "pipeline --model=digits_model --compare=lmw",
         ["--compare=lmw", "lwm"],
     ),
+    "flags_unknown_objective_to_pretrain_with": (
+        "pipeline --model=digits_model --pretrain_objective=tradse",
+        ["--pretrain_objective=tradse", "'trades'"],
+    ),
     "flags_unknown_flag": (
         "pipeline --model=digits_model --densty=0.1",
         ["densty", "density"],

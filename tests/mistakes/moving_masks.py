@@ -71,17 +71,6 @@ PYTHON = {
         lambda given: prune(given, mask_updates=0),
         ["`mask_updates`", "0"],
     ),
-    "moving_masks_several_updates_in_a_call": (
-        lambda given: ht.prune(
-            given.network(),
-            given.dataset().repeat(4),
-            given.objective(),
-            method="feedback",
-            prune_epochs=1,
-            steps_per_execution=2,
-        ),
-        ["`steps_per_execution`=2", "feedback", "`mask_updates`"],
-    ),
     "moving_masks_ramp_beyond_the_updates": (
         lambda given: prune(given, density_ramp=0.9),
         ["`density_ramp=0.9`", "`update_share=0.8`"],

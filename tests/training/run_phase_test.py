@@ -331,6 +331,32 @@ def test_stopped_course_resumes_to_the_same_weights(method, train, tmp_path):
     assert ht.sparsity_report(resumed).density == densities[3]
 
 
+def test_masks_are_renewed_in_time_whatever_a_call_holds(train):
+    updates = []
+
+    class Watching(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            updates.append(self.model.steps_per_execution)
+
+    def pruned(method, steps, **settings):
+        pruning = ht.Pruning(method=method, density=0.1, **settings)
+        return run(
+            pruning.start(model(), epochs=2),
+            "prune",
+            train,
+            epochs=2,
+            pruning=pruning,
+            steps_per_execution=steps,
+            callbacks=[Watching()],
+        )
+
+    steps = train.steps_per_epoch
+    # At every step, and once in each of two epochs.
+    assert_equal(pruned("feedback", 1), pruned("feedback", steps))
+    pruned("gradual", steps)
+    assert updates == [1, 1, steps]
+
+
 def test_best_epoch_of_a_course_is_one_of_the_final_density(parts, tmp_path):
     network = run_course(parts[0], tmp_path, validation=parts[1], select="best")
     last = ht.training.PhaseCheckpoints(tmp_path, "prune").read_history()[-1]

@@ -16,6 +16,7 @@ from trainers.model_card import results_section
 from trainers.model_card import shrink_section
 from trainers.model_card import sparsity_section
 from trainers.model_card.entries import as_mapping
+from trainers.model_card.entries import ends_with_prune
 from trainers.model_card.entries import result as result_of
 from trainers.model_card.entries import section
 from trainers.model_card.entries import without_none
@@ -32,9 +33,13 @@ _THREE_PHASES = (
     "Three phases under one training objective: the dense network is "
     "pretrained, the weights to keep are chosen, and those are fine-tuned."
 )
-_ONE_SCHEDULE = (
-    "One schedule from a fresh network: under one training objective, it is "
-    "chosen which weights stay."
+_WHILE_TRAINING = (
+    "The weights to keep are chosen in training, which is not followed by "
+    "fine-tuning."
+)
+_PRETRAINED = (
+    "Three phases: the dense network is pretrained under an objective of its "
+    "own, the weights to keep are chosen, and those are fine-tuned."
 )
 
 
@@ -148,6 +153,14 @@ def _learning_rates(metrics: Mapping[str, Any]) -> str:
     )
 
 
+def _phases(metrics: Mapping[str, Any]) -> str:
+    if ends_with_prune(metrics):
+        return _WHILE_TRAINING
+    if section(metrics, "run").get("pretrain_objective"):
+        return _PRETRAINED
+    return _THREE_PHASES
+
+
 def _making(metrics: Mapping[str, Any]) -> str:
     run, data = section(metrics, "run"), section(metrics, "dataset")
     rows = []
@@ -168,12 +181,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
         return ""
     parts = ["## How it was made"]
     if rows:
-        parts.append(
-            _ONE_SCHEDULE
-            if run.get("binary") == "pipeline"
-            and list(section(metrics, "phases")) == ["prune"]
-            else _THREE_PHASES
-        )
+        parts.append(_phases(metrics))
         parts.append(text.markdown_table(["setting", "value"], rows))
     if data:
         words = [f"`{data.get('name', 'unnamed')}`"]

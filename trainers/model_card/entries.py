@@ -25,6 +25,13 @@ def result(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((phase for phase in phases.values() if phase), {})
 
 
+def ends_with_prune(metrics: Mapping[str, Any]) -> bool:
+    """Whether a pipeline's result is what its prune phase made."""
+    if section(metrics, "run").get("binary") != "pipeline":
+        return False
+    return result(metrics) is section(metrics, "phases").get("prune")
+
+
 def without_none(value: Any) -> Any:
     """Returns nested mappings and sequences without the entries `None`."""
     if isinstance(value, Mapping):

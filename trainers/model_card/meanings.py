@@ -13,6 +13,7 @@ from hydra_tf.registry.table import Entry
 
 _OF_SETTINGS: dict[str, Iterable[Entry]] = {
     "objective": OBJECTIVES,
+    "pretrain_objective": OBJECTIVES,
     "method": METHODS,
 }
 THREAT_MODELS = {"linf": "L-infinity", "l2": "L2"}
@@ -23,14 +24,14 @@ _PHASES = {
 }
 
 
-def of_phase(name: str, *, is_last: bool) -> str:
+def of_phase(name: str, *, is_result: bool) -> str:
     """Returns what the network after a phase is.
 
     Args:
         name: The phase.
-        is_last: Whether the run ends with it.
+        is_result: Whether the prune phase makes the result.
     """
-    if is_last and name == "prune":
+    if is_result and name == "prune":
         return "prune (the result)"
     return _PHASES.get(name, name)
 

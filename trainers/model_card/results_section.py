@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf import text
-from hydra_tf.phases import PHASES
 from trainers.model_card import meanings
 from trainers.model_card.entries import as_mapping
+from trainers.model_card.entries import ends_with_prune
 from trainers.model_card.entries import result as result_of
 from trainers.model_card.entries import section
 from trainers.run import records
@@ -41,13 +41,12 @@ def write(metrics: Mapping[str, Any]) -> str:
         )
         for key in ("robust_accuracy", "certified_accuracy")
     )
-    whole = section(metrics, "run").get("binary") == "pipeline"
-    last = next((each for each in reversed(PHASES) if each in phases), "")
+    is_result = ends_with_prune(metrics)
     rows = []
     for name, phase in phases.items():
         rows.append(
             [
-                meanings.of_phase(name, is_last=whole and name == last),
+                meanings.of_phase(name, is_result=is_result),
                 *results.accuracies(phase, attacks, proofs),
                 text.number(phase.get("num_examples")),
                 text.number(phase.get("epochs")),

@@ -125,6 +125,8 @@ def run(
     for name, count in epochs.items():
         # The ramps of all the phases.
         record |= settings.objective_record(name, count)
+    if epochs.get("pretrain") and settings.pretrain_objective is not None:
+        record["pretrain_objective"] = settings.objective_entry("pretrain").name
     return {
         **record,
         **choice,

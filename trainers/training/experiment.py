@@ -177,7 +177,10 @@ class Experiment:
             if any(epochs.values()):
                 check_trains(self._first_network)
             own_parts.check(
-                self._first_network, self.info.image_shape, self.settings
+                self._first_network,
+                self.info.image_shape,
+                self.settings,
+                epochs,
             )
         return phases
 
@@ -207,7 +210,9 @@ class Experiment:
         self._first_network = None
 
     def _make_first_network(self) -> keras.Model:
-        return starting.make_network(self.settings, self.source_path, self.info)
+        return starting.make_network(
+            self.settings, self.epochs, self.source_path, self.info
+        )
 
     def start_pruning(
         self, network: keras.Model, epochs: int, method: str | None = None
@@ -393,7 +398,7 @@ class Experiment:
             select=settings.validation.select,
             patience=settings.validation.patience,
             validation_attack=validation_attack,
-            attacks=settings.attacks,
+            attacks=settings.attacks_of(name),
             settings=settings.record(name, epochs) | dict(start or {}),
         )
 
@@ -403,7 +408,8 @@ class Experiment:
             text = f"{phase}: nothing to train"
         else:
             text = (
-                f"{phase}: {epochs} epochs of {settings.objective_entry.name} "
+                f"{phase}: {epochs} epochs of "
+                f"{settings.objective_entry(phase).name} "
                 f"on {self.train_data.num_examples} images of "
                 f"{settings.data.dataset}"
             )

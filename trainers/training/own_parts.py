@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,10 @@ from trainers.training.settings import Settings
 
 
 def check(
-    network: keras.Model, image_shape: Sequence[int], settings: Settings
+    network: keras.Model,
+    image_shape: Sequence[int],
+    settings: Settings,
+    phases: Iterable[str],
 ) -> None:
     """Calls the objective and the attacks that are a user's own, on two images.
 
@@ -26,12 +30,17 @@ def check(
         network: The network, of whatever weights.
         image_shape: Shape of an image.
         settings: What the flags say.
+        phases: The phases of the run.
 
     Raises:
         InputError: If a user's code raises, or returns what cannot be used.
     """
-    if is_own(settings.objective_entry.name):
-        robust = training.RobustModel(network, settings.objective)
+    objectives = {
+        settings.objective_entry(phase).name: settings.objective_in(phase)
+        for phase in phases
+    }
+    for name in filter(is_own, objectives):
+        robust = training.RobustModel(network, objectives[name])
         robust.compile(run_eagerly=True)
         own_code.call(robust.test_on_batch, *_batch(network, image_shape))
     check_attacks(network, image_shape, settings.evaluation)

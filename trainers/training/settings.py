@@ -7,6 +7,7 @@ and each of its phases.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from typing import Any
@@ -41,6 +42,7 @@ class Settings:
         data: Which images, and how many at a time.
         model: Which network.
         objective: What training minimises, without the ramps of `ramps`.
+        pretrain_objective: The same for pretraining, if another.
         ramps: How the radius of the objective grows in each phase.
         attack: Radius, threat model and noise of the objective.
         evaluation: How a network is measured.
@@ -59,6 +61,7 @@ class Settings:
     data: data_flags.DataSettings
     model: model_flags.ModelSettings
     objective: Objective
+    pretrain_objective: Objective | None
     ramps: schedule_flags.Ramps
     attack: dict[str, Any]
     evaluation: EvaluationSettings
@@ -73,37 +76,62 @@ class Settings:
     execution: Execution
     run: run_flags.RunSettings
 
-    @property
-    def objective_entry(self) -> ObjectiveEntry:
-        """The row of the objective."""
-        return OBJECTIVES.entry_of(type(self.objective))
+    def bounds_needed_by(self, phases: Iterable[str]) -> str | None:
+        """Returns the flag for which every layer must have bounds, if any.
 
-    @property
-    def bounds_needed_by(self) -> str | None:
-        """The flag for which every layer must have bounds, if there is one."""
-        if self.objective_entry.needs_bounds:
-            return f"--objective={self.objective_entry.name}"
+        Args:
+            phases: The phases of the run.
+        """
+        for phase in phases:
+            entry = self.objective_entry(phase)
+            if entry.needs_bounds:
+                return f"--{self._objective_flag(phase)}={entry.name}"
         if self.evaluation.bounds:
             return f"--eval_certify={','.join(self.evaluation.bounds)}"
         return None
 
+    def objective_entry(self, phase: str) -> ObjectiveEntry:
+        """Returns the row of a phase's objective."""
+        return OBJECTIVES.entry_of(type(self.objective_in(phase)))
+
+    def objective_in(self, phase: str) -> Objective:
+        """Returns the objective of a phase, without its ramp."""
+        return getattr(self, self._objective_flag(phase))
+
+    def _objective_flag(self, phase: str) -> str:
+        """Returns the name of the flag that gives a phase's objective."""
+        if phase == "pretrain" and self.pretrain_objective is not None:
+            return "pretrain_objective"
+        return "objective"
+
     def objective_of(self, phase: str, epochs: int) -> Objective:
         """Returns the objective of a phase, with the ramp of its radius."""
-        ramp = self.ramps.of_phase(self.objective, phase, epochs)
-        return self.objective.with_ramp(*ramp)
+        objective = self.objective_in(phase)
+        ramp = self.ramps.of_phase(objective, phase, epochs)
+        return objective.with_ramp(*ramp)
+
+    def attacks_of(self, phase: str) -> AttackSettings:
+        """Returns how the attacks of a phase are made cheaper.
+
+        The flags are for `--objective`; another of pretraining may not attack.
+        """
+        if self._objective_flag(phase) == "objective":
+            return self.attacks
+        return type(self.attacks)()
 
     def objective_record(self, phase: str, epochs: int) -> dict[str, Any]:
         """Returns what determines the objective of a phase, by flag name."""
         import keras
 
-        entry, config = self.objective_entry, self.objective.get_config()
+        objective = self.objective_in(phase)
+        entry, config = self.objective_entry(phase), objective.get_config()
         record = {"objective": entry.name}
         for setting in entry.settings:
             if setting.flag_name is not None:
                 record[setting.flag_name] = keras.saving.serialize_keras_object(
                     config[setting.name]
                 )
-        return record | self.ramps.record(self.objective, phase, epochs)
+        return record | self.ramps.record(objective, phase, epochs)
 
     def record(self, phase: str, epochs: int) -> dict[str, Any]:
         """Returns what determines a phase besides its `Phase`, by flag name.
@@ -119,13 +147,14 @@ class Settings:
             record |= self.objective_record(phase, epochs)
         return record
 
-    def unread(self, phases: Iterable[str]) -> list[str]:
+    def unread(self, phases: Collection[str]) -> list[str]:
         """Returns a line about flags that were given and have no effect.
 
         Args:
             phases: The phases of the run.
         """
-        names = unread.of_objective(self.objective_entry, self.evaluation)
+        entries = [self.objective_entry(phase) for phase in phases]
+        names = unread.of_objectives(entries, self.evaluation)
         names += unread.of_evaluation(self.evaluation)
         if "prune" in phases:
             names += unread.of_pruning(self.pruning)
@@ -139,12 +168,14 @@ def from_flags() -> Settings:
     """Returns the settings that the parsed flags stand for."""
     run = run_flags.run_from_flags()
     objective = objective_flags.objective_from_flags()
+    pretrain_objective = objective_flags.pretrain_objective_from_flags()
     attack = objective_flags.attack_from_flags(objective)
     seed = training_flags.seed_from_flags()
     return Settings(
         data=data_flags.data_from_flags(),
         model=model_flags.model_from_flags(),
         objective=objective,
+        pretrain_objective=pretrain_objective,
         ramps=schedule_flags.ramps_from_flags(),
         attack=attack,
         evaluation=evaluation_flags.evaluation_from_flags(

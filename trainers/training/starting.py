@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pathlib
 import warnings
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -50,12 +51,16 @@ def find_source(settings: Settings, phase: str | None) -> pathlib.Path | None:
 
 
 def make_network(
-    settings: Settings, path: pathlib.Path | None, info: DatasetInfo
+    settings: Settings,
+    phases: Iterable[str],
+    path: pathlib.Path | None,
+    info: DatasetInfo,
 ) -> keras.Model:
     """Returns the network of `--source`, or of `--model` with fresh weights.
 
     Args:
         settings: What the flags say.
+        phases: The phases of the run.
         path: What `find_source` returned.
         info: The data set.
 
@@ -67,7 +72,7 @@ def make_network(
         settings.model.model,
         info,
         settings.seed,
-        settings.bounds_needed_by,
+        settings.bounds_needed_by(phases),
     )
 
 

@@ -102,12 +102,21 @@ def block(card, language, containing):
     return found
 
 
-def test_a_run_of_one_phase_ends_with_it():
-    phases = {"prune": METRICS["phases"]["prune"]}
+@pytest.mark.parametrize("names", [["prune"], ["pretrain", "prune"]])
+def test_pipeline_without_finetuning_ends_with_pruning(names):
+    phases = {name: METRICS["phases"][name] for name in names}
     run = {**METRICS["run"], "binary": "pipeline"}
     card = model_card({**METRICS, "run": run, "phases": phases})
     assert "| prune (the result) | 92.5 % |" in card
-    assert "One schedule from a fresh network" in card
+    assert "not followed by fine-tuning" in card
+    assert "Three phases" not in card
+
+
+def test_objective_of_pretraining_is_told():
+    run = {**METRICS["run"], "pretrain_objective": "natural"}
+    card = model_card({**METRICS, "run": run})
+    assert "pretrained under an objective of its own" in card
+    assert "| pretrain objective | `natural`: " in card
 
 
 def test_states_what_was_measured_and_how():
