@@ -208,6 +208,8 @@ def test_layers_inside_are_built_by_a_symbolic_call(names):
         shapes = {"shapes_dict": {f"{each}_shape": (None, 3) for each in names}}
     keras_internals.build_by_call(layer, shapes)
     assert layer.inner.kernel.shape == (3, 2)
+
+
 def test_moving_averages_of_an_optimizer():
     kernel, bias = keras.Variable([1.0]), keras.Variable([2.0])
     optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
