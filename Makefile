@@ -33,7 +33,7 @@ help:  ## List the targets.
 demo_dir = $(lastword runs/digits_demo \
 	$(patsubst --output_dir=%,%,$(filter --output_dir=%,$(ARGS))))
 
-demo: $(runtime)  ## Pretrain, prune and finetune on the digits, and report.
+demo: $(runtime)  ## Train and prune a robust network on the digits, and report.
 	$(python) -m trainers.pipeline --preset=digits_demo $(ARGS)
 	$(python) -m trainers.report --runs=$(demo_dir)
 

@@ -69,7 +69,7 @@ _PGD = {
 }
 # Fewer and longer steps.
 _CHEAP = {
-    "digits": "--objective=madry --step_size=0.07 --num_steps=3",
+    "digits": "--objective=madry --step_size=0.05 --num_steps=5",
     "cifar10": "--objective=fgsm",
 }
 _EPOCHS = {"digits": (40, 20, 40), "cifar10": (8, 4, 8)}
@@ -137,7 +137,7 @@ def _expanded(text: str) -> list[str]:
         "TWO": _epochs(pretrain, 0, prune + finetune),
         "ONE": _epochs(0, pretrain + prune + finetune, 0),
         "NATURAL": "--pretrain_objective=natural --pretrain_learning_rate=0.05 "
-        + _epochs(pretrain // 4, (pretrain + prune + finetune) // 2, 0),
+        + _epochs(pretrain // 2, (pretrain + prune + finetune) // 2, 0),
     }.items():
         text = text.replace(name, meaning)
     return shlex.split(text)

@@ -34,8 +34,6 @@ class Plan:
         methods: The methods.
         densities: Their densities.
         seeds: The seeds.
-        unselected: Whether a final cell of a method without selection has the
-            first values of its settings.
     """
 
     study: str
@@ -46,7 +44,6 @@ class Plan:
     methods: Sequence[Method]
     densities: Sequence[float]
     seeds: Sequence[int]
-    unselected: bool = False
 
     def ready(self, rows: Iterable[Row]) -> list[Cell]:
         """Returns the cells that can be trained now, in this order.
@@ -138,28 +135,28 @@ class Plan:
     def _chosen(self, method: Method, density: float, rows: list[Row]) -> str:
         """Returns the settings that were best on held-out images.
 
-        Those of the nearest density if none were tried at this one.
+        Those with another network if none were tried with this one, those of
+        the nearest density if none were tried at this one.
         """
         epochs = "+".join(map(str, method.phases(self.epochs)))
-        tried = [
-            row
-            for row in rows
-            if (row.network, row.objective, row.purpose)
-            == (self.network, self.objective, "selection")
-            and (row.method, row.epochs) == (method.name, epochs)
-        ]
-        if tried:
-            nearest = min(
-                {row.density for row in tried},
-                key=lambda each: max(each / density, density / each),
+        tried: dict[tuple[str, float], list[Row]] = {}
+        for row in rows:
+            if (
+                row.objective == self.objective
+                and row.purpose == "selection"
+                and (row.method, row.epochs) == (method.name, epochs)
+            ):
+                tried.setdefault((row.network, row.density), []).append(row)
+
+        def distance(place: tuple[str, float]) -> tuple[bool, float]:
+            network, each = place
+            return network != self.network, max(each / density, density / each)
+
+        if not tried:
+            raise InputError(
+                f"no settings were selected for {method.name}: give --select"
             )
-            return best_settings(row for row in tried if row.density == nearest)
-        if self.unselected:
-            return as_settings({k: v[0] for k, v in method.tried.items()})
-        raise InputError(
-            f"no settings were selected for {method.name} with {self.network}: "
-            "give --select first, or --unselected to take the first of each"
-        )
+        return best_settings(tried[min(tried, key=distance)])
 
 
 def best_settings(rows: Iterable[Row]) -> str:

@@ -2,14 +2,15 @@
 
     python -m benchmarks.results.run --study=digits --select
     python -m benchmarks.results.run --study=digits --final
-    python -m benchmarks.results.run --study=cifar10 --final --unselected \
+    python -m benchmarks.results.run --study=cifar10 --final \
         --network=cifar_model_large --seeds=0 --data_dir=DIR
 
 `--select` tries the settings of every method on held-out training images,
 `--final` measures the best of them on the test images; with both, the second
-follows the first. Every cell's figures are appended to
-`benchmarks/results/<study>.tsv`. Stop it as you like: the same command goes on.
-Pretrained networks and unfinished cells are kept in `--work`.
+follows the first. What was not selected with a network or at a density has the
+settings of another network, or of the nearest density. Every cell's figures are
+appended to `benchmarks/results/<study>.tsv`. Stop it as you like: the same
+command goes on. Pretrained networks and unfinished cells are kept in `--work`.
 
 A process trains several cells with one thread: two processes of one thread
 finish more than one of two (by a tenth to a sixth, `cifar_model_large`).
@@ -56,13 +57,6 @@ _FINAL = flags.DEFINE_bool(
     "final",
     False,
     "Whether to measure the best on the test images.",
-    flag_values=_FLAGS,
-)
-_UNSELECTED = flags.DEFINE_bool(
-    "unselected",
-    False,
-    "Whether --final takes the first values of settings for methods that were "
-    "not selected.",
     flag_values=_FLAGS,
 )
 _NETWORK = flags.DEFINE_string(
@@ -195,7 +189,6 @@ def _plan(purpose: str) -> Plan:
         methods=chosen,
         densities=densities,
         seeds=_numbers(_SEEDS, int),
-        unselected=_UNSELECTED.value,
     )
 
 

@@ -37,14 +37,14 @@ PAGE = rows.FOLDER.parent.parent / "docs" / "results.md"
 _PART = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NONE = "Not measured yet.\n"
 
-# Behind a method whose settings were not chosen at that density.
+# Behind a method whose settings were not chosen there.
 _OTHER_DENSITY = " (1)"
-_NOT_CHOSEN = " (2)"
+_OTHER_NETWORK = " (2)"
 _NOTES = {
     _OTHER_DENSITY: "(1) With the settings that were chosen at the nearest "
     "density.",
-    _NOT_CHOSEN: "(2) With settings that were not chosen: the first of those "
-    "in `benchmarks/results/methods.py`.",
+    _OTHER_NETWORK: "(2) With the settings that were chosen with another "
+    "network.",
 }
 
 
@@ -222,7 +222,7 @@ class _Tables:
         }
         if row.density in tried:
             return ""
-        return _OTHER_DENSITY if tried else _NOT_CHOSEN
+        return _OTHER_DENSITY if tried else _OTHER_NETWORK
 
     @property
     def _settings(self) -> str:

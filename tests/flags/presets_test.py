@@ -67,9 +67,9 @@ def test_published_recipes_are_all_there():
         family = name.rpartition("/")[0]
         counts[family] = counts.get(family, 0) + 1
     assert counts == {
-        # digits_demo, _certified, _harp, _scratch_ticket and _sweep, and
+        # digits_demo, _certified, _fast, _harp, _scratch_ticket and _sweep, and
         # cifar10_smoke.
-        "": 6,
+        "": 7,
         # 8 pairs of data set and network, CROWN-IBP and MixTrain.
         "certified": 16,
         "compact": 1,

@@ -77,7 +77,7 @@ def sentences(setup: Setup) -> list[str]:
         first, *others = groups
         sentence = (
             f"With {style.density(target)} of the weights, {first.variant} "
-            f"keeps {first.robust(attack)} robust accuracy under {attack}"
+            f"has {first.robust(attack)} robust accuracy under {attack}"
             f"{_seeds(first, attack)}"
         )
         if others:

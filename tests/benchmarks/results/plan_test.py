@@ -78,11 +78,26 @@ def test_nearest_density_gives_the_settings_of_others():
     assert (cell.density, cell.arguments["allocation"]) == (0.01, "lamp")
 
 
-def test_final_cells_need_a_selection_or_go_without():
+def test_final_cells_need_a_selection():
     with pytest.raises(InputError, match="--select"):
         plan(purpose="final").ready([])
-    cells = plan(purpose="final", unselected=True).ready([])
-    assert cells[-1].arguments["finetune_learning_rate"] == 0.1
+
+
+def test_another_network_gives_its_settings():
+    rows, _ = run(plan(network="small"))
+    (*_, cell) = plan(purpose="final").ready(rows)
+    assert cell.network == "digits_model"
+    assert cell.arguments["allocation"] == "lamp"
+    # Its own selection is preferred, whatever the density.
+    own = [row for row in run(plan(densities=[0.5]))[0] if row.seed == 0]
+    worse = [
+        dataclasses.replace(row, robust='{"all": 0.9}')
+        if row.arguments.get("allocation") == "erk"
+        else row
+        for row in own
+    ]
+    (*_, cell) = plan(purpose="final").ready(rows + worse)
+    assert cell.arguments["allocation"] == "erk"
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)

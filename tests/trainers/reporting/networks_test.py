@@ -30,7 +30,7 @@ def test_seeds_are_one_group_with_mean_and_deviation(tmp_path):
     # The seed of lwm's pretraining is one of hydra's.
     assert len(setup.dense.networks) == 2
     assert summary.sentences(setup)[0] == (
-        "With 10 % of the weights, hydra keeps 55.0 ± 7.1 % robust accuracy "
+        "With 10 % of the weights, hydra has 55.0 ± 7.1 % robust accuracy "
         "under pgd (2 seeds), 15.0 points more than lwm (40.0 %)."
     )
 

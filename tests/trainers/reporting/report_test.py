@@ -185,7 +185,7 @@ def test_page_needs_nothing_but_itself(report, page):
 
 def test_page_says_what_is_seen_and_what_is_missing(page):
     text = page.replace("\N{NO-BREAK SPACE}", " ")
-    assert "With 10 % of the weights, hydra keeps 61.0 ± 1.4 %" in text
+    assert "With 10 % of the weights, hydra has 61.0 ± 1.4 %" in text
     assert "stopped &lt;run&gt;" in text and "<run>" not in text
     assert "after pretrain" in text
     assert "lwm_0.1_0: checkpoints/prune.keras is not there" in text
