@@ -51,4 +51,4 @@ def test_rows_and_values_are_chosen():
 def test_weighted_mean_divides_by_the_number_of_rows():
     values = tf.constant([1.0, 2.0, 6.0])
     assert float(weighted_mean(values)) == 3
-    assert float(weighted_mean(values, np.array([2, 0, 0.5]))) == 5 / 3
+    assert float(weighted_mean(values, np.array([3, 0, 0.5]))) == 2
