@@ -16,6 +16,7 @@ from hydra_tf import torch_checkpoints
 from hydra_tf import training
 from hydra_tf.errors import InputError
 from hydra_tf.export import export_saved_model
+from hydra_tf.layers import register_maskable
 from hydra_tf.ops import kept_count
 from hydra_tf.ops import n_of_m_mask
 from hydra_tf.ops import topk_mask
@@ -76,6 +77,7 @@ __all__ = [
     "ops",
     "prune",
     "pruning",
+    "register_maskable",
     "register_masked_twin",
     "schedules",
     "set_density",

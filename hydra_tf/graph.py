@@ -128,14 +128,34 @@ class Walk:
     outputs: tuple[Value, ...]
 
 
+def shows_layers(model: Any) -> bool:
+    """Whether a model is Functional or Sequential, or a subclass of these."""
+    return isinstance(model, keras.Sequential) or (
+        isinstance(model, keras.Model) and hasattr(model, "operations")
+    )
+
+
+def is_only_graph(model: Any) -> bool:
+    """Whether a model is nothing but its graph.
+
+    Not a Functional model whose class has a constructor that makes the graph.
+    """
+    return shows_layers(model) and package_of(type(model).__init__) == "keras"
+
+
+def class_of(operation: Any) -> type:
+    """Returns the class that says what a layer or operation computes.
+
+    Of a masked layer its plain class.
+    """
+    cls = type(operation)
+    return vars(cls).get("plain_class", cls)
+
+
 def is_graph(model: Any) -> bool:
     """Whether a model computes what its layers show, and nothing else."""
     return (
-        isinstance(model, keras.Model)
-        and (
-            isinstance(model, keras.Sequential)
-            or hasattr(model, "operations")  # Functional
-        )
+        shows_layers(model)
         and package_of(type(model).call) == "keras"
         and package_of(type(model).__call__) == "keras"
     )

@@ -33,6 +33,7 @@ def check_images(
     shape: tuple[int | None, ...] | None = None,
     takes_clip: bool = False,
     may_be_empty: bool = False,
+    takes_integers: bool = False,
 ) -> None:
     """Raises `InputError` unless images are what a network takes.
 
@@ -44,8 +45,9 @@ def check_images(
             so are sizes that are `None`.
         takes_clip: Whether the caller has an argument `clip` to offer.
         may_be_empty: Whether a batch of no images is one.
+        takes_integers: Whether pixels may be integers.
     """
-    _check_dtype(x, name, clip)
+    _check_dtype(x, name, clip, takes_integers)
     _check_shape(x, name, shape, may_be_empty)
     values = _values(x)
     if values is None or not values.size:
@@ -155,6 +157,80 @@ def check_labels(
         )
 
 
+def is_distribution(y: Any) -> bool:
+    """Whether labels have the shape of one-hot or soft ones.
+
+    Args:
+        y: Labels, an array or a tensor.
+    """
+    shape = _shape(y)
+    return shape is not None and len(shape) == 2 and shape[1] != 1
+
+
+def check_distributions(
+    y: Any,
+    name: str = "y",
+    *,
+    num_images: int | None = None,
+    num_classes: int | None = None,
+    one_hot_for: str | None = None,
+) -> None:
+    """Raises `InputError` unless labels are distributions over the classes.
+
+    Args:
+        y: One-hot or soft labels, an array or a tensor of two axes.
+        name: What the message calls them.
+        num_images: Number of images, `None` if it is not known.
+        num_classes: Number of classes, `None` if it is not known.
+        one_hot_for: What takes one class per image, so that labels must be
+            one-hot; `None` where they may be soft.
+    """
+    dtype, shape = _dtype(y), _shape(y) or (None, None)
+    if dtype is None or not (dtype.is_floating or dtype.is_integer):
+        raise InputError(
+            f"`{name}` must hold the probability of each class as numbers. "
+            f"Received: {_kind(y)}"
+        )
+    if num_classes is not None and shape[1] not in (None, num_classes):
+        raise InputError(
+            f"`{name}` must hold class indices, shape (batch,), or one "
+            f"probability per class, shape (batch, {num_classes}), as the "
+            f"network has {num_classes} logits. Received: shape={shape}"
+        )
+    if num_images is not None and shape[0] not in (None, num_images):
+        raise InputError(
+            f"`{name}` must hold one label for each image. Received: "
+            f"{shape[0]} labels, {num_images} images"
+        )
+    values = _values(y)
+    if values is None or not values.size:
+        return
+    values = values.astype(np.float64)
+    sums = values.sum(axis=-1)
+    # Written so that nan is wrong.
+    wrong = ~((values >= 0).all(axis=-1) & (abs(sums - 1) <= _ROUNDING))
+    if wrong.any():
+        raise InputError(
+            f"`{name}` must hold class indices, or rows of probabilities >= 0 "
+            f"that sum to 1. Received: the row {_row(values[wrong][0])}"
+        )
+    soft = values.max(axis=-1) < 1 - _ROUNDING
+    if one_hot_for is not None and soft.any():
+        raise InputError(
+            f"`{name}` must hold one class per image for {one_hot_for}, which "
+            "is not defined for soft labels (`soft_labels` is False): class "
+            "indices or one-hot rows, or another objective, such as TRADES. "
+            "Received: the row "
+            f"{_row(values[soft][0])}"
+        )
+
+
+def _row(values: np.ndarray) -> str:
+    """Returns the first values of a row, short enough for a line."""
+    shown = [f"{value:g}" for value in values[:4]]
+    return "[" + ", ".join(shown + ["..."] * (len(values) > 4)) + "]"
+
+
 def check_logits(shape: Any, name: str = "model") -> None:
     """Raises `InputError` unless outputs are logits of two classes or more.
 
@@ -205,8 +281,12 @@ def _one_shape(network: Any, attribute: str) -> tuple[int | None, ...] | None:
     return shape[1:]
 
 
-def _check_dtype(x: Any, name: str, clip: tuple[Any, Any] | None) -> None:
+def _check_dtype(
+    x: Any, name: str, clip: tuple[Any, Any] | None, takes_integers: bool
+) -> None:
     dtype = _dtype(x)
+    if takes_integers and dtype is not None and dtype.is_integer:
+        return
     if dtype is None or not dtype.is_floating:
         pixels = dtype is not None and dtype.is_integer
         is_unit = clip is not None and tuple(clip) == (0.0, 1.0)

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras.src import backend
+from keras.src.backend.common import global_state
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell
 
 
 def flatten_layers(
@@ -57,9 +60,78 @@ def own_trainable_variables(
     return list(layer._trainable_variables)
 
 
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the variables that files hold of a layer.
+
+    Without those of layers and of random generators inside it.
+    """
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def generator_states(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the states of a layer's own random generators."""
+    return [generator.state for generator in layer._seed_generators]
+
+
+def in_layer_call() -> bool:
+    """Whether any layer is being called, in this thread."""
+    return global_state.get_global_attribute("current_call_ctx") is not None
+
+
+def set_autocast(variable: keras.Variable, value: bool) -> bool:
+    """Says if layers of mixed precision cast a variable when they read it.
+
+    Returns:
+        What was said before.
+    """
+    before = variable._autocast
+    variable._autocast = value
+    return before
+
+
+def build_by_call(layer: keras.layers.Layer, shapes: Any) -> None:
+    """Lets the layers inside a layer build themselves, by a symbolic call.
+
+    Args:
+        layer: The layer, whose own `build` does not build them.
+        shapes: What its `get_build_config` returns.
+    """
+    if "shapes_dict" in shapes:
+        tensors = {
+            name.removesuffix("_shape"): keras.KerasTensor(tuple(shape))
+            for name, shape in shapes["shapes_dict"].items()
+            if shape is not None
+        }
+        backend.compute_output_spec(layer.call, **tensors)
+        return
+    tensors = keras.tree.map_shape_structure(
+        keras.KerasTensor, shapes["input_shape"]
+    )
+    backend.compute_output_spec(layer.call, tensors)
+
+
 def operation_of(tensor: keras.KerasTensor) -> Any:
     """Returns the layer or operation that a symbolic tensor comes from."""
     return tensor._keras_history.operation
+
+
+def attention_projections(
+    layer: keras.layers.Layer,
+) -> tuple[keras.layers.Layer, ...]:
+    """Returns the dense layers of an attention layer.
+
+    Args:
+        layer: A built `MultiHeadAttention` or `GroupQueryAttention`.
+
+    Returns:
+        Those of query, key and value, and the one behind the heads.
+    """
+    return (
+        layer._query_dense,
+        layer._key_dense,
+        layer._value_dense,
+        layer._output_dense,
+    )
 
 
 def takes_training(operation: Any) -> bool:
@@ -104,6 +176,32 @@ def slot_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
         variable: The variable, or its part on one device.
     """
     return optimizer._get_variable_index(variable)
+
+
+def moving_average(
+    optimizer: keras.optimizers.Optimizer, variable: Any
+) -> keras.Variable | None:
+    """Returns the average that an optimiser keeps of a variable (`use_ema`).
+
+    Args:
+        optimizer: A built optimiser.
+        variable: A variable that it trains.
+
+    Returns:
+        The average, `None` where there is none.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    for each in getattr(optimizer, "optimizers", [optimizer]):
+        pairs = zip(
+            each._trainable_variables,
+            getattr(each, "_model_variables_moving_average", []),
+            # There are none without `use_ema`.
+            strict=False,
+        )
+        for trained, average in pairs:
+            if trained is variable:
+                return average
+    return None
 
 
 class WatchedVariable(keras.Variable):

@@ -68,6 +68,8 @@ OPTIONAL = {
 # Modules without a test of their own, and the test that covers them: parts of
 # one algorithm, and what only a whole run shows.
 TESTED_BY = {
+    "bounds/nonlinear": "bounds/curves",
+    "bounds/rules/axes": "bounds/rules/normalization",
     "bounds/rules/convolutions": "bounds/rules/layers",
     "bounds/rules/dense": "bounds/rules/layers",
     "bounds/rules/kernels": "bounds/rules/layers",
@@ -76,9 +78,18 @@ TESTED_BY = {
     "bounds/rules/shapes": "bounds/soundness",
     "data/stored": "data/sources",
     "evaluation/sanity_checks": "evaluation/sanity",
+    "layers/einsum_dense": "pruning/any_layer",
+    "layers/embedding": "pruning/any_layer",
     "layers/kernel_scope": "layers/reuse",
+    "layers/mask_view": "layers/masked_layer",
+    "layers/maskable": "pruning/any_layer",
+    "layers/masked_attribute": "pruning/any_layer",
+    "layers/masking": "pruning/any_layer",
+    "layers/recurrent": "pruning/any_layer",
     "pruning/channels/costs": "pruning/channels/groups",
     "pruning/channels/rules": "pruning/channels/flow",
+    "pruning/choice": "pruning/exclude",
+    "pruning/copying": "pruning/subclassed",
     "pruning/shrinking/liveness": "pruning/shrinking/shrink",
     "pruning/shrinking/rebuild": "pruning/shrinking/shrink",
     "training/arguments": "training/robust_model",

@@ -155,3 +155,72 @@ def test_watched_variable_calls_back(tmp_path):
     assert calls == [[3.0, 4.0], [1.0, 2.0]]
     variable.value.assign([5.0, 6.0])
     assert len(calls) == 2
+
+
+def test_variables_of_a_layer_alone():
+    layer = keras.layers.LSTMCell(2, dropout=0.5)
+    layer.build((None, 3))
+    names = ["kernel", "recurrent_kernel", "bias"]
+    assert [v.name for v in keras_internals.own_variables(layer)] == names
+    (state,) = keras_internals.generator_states(layer)
+    assert "seed_generator" in state.path
+    outer = keras.layers.RNN(layer)
+    assert keras_internals.own_variables(outer) == []
+
+
+def test_layer_calls_are_known_as_such():
+    seen = []
+
+    class Watching(keras.layers.Layer):
+        def call(self, inputs):
+            seen.append(keras_internals.in_layer_call())
+            return inputs
+
+    assert not keras_internals.in_layer_call()
+    Watching()(np.ones((1, 2)))
+    assert seen == [True]
+    assert not keras_internals.in_layer_call()
+
+
+def test_variables_that_are_not_cast():
+    layer = keras.layers.Dense(2, dtype="mixed_bfloat16")
+    layer.build((None, 3))
+    assert keras_internals.set_autocast(layer.kernel, False)
+    # Keras computes in the wider of the two.
+    assert layer(np.ones((1, 3), "float32")).dtype == tf.float32
+    assert not keras_internals.set_autocast(layer.kernel, True)
+    assert layer(np.ones((1, 3), "float32")).dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("names", [None, ("a", "b")])
+def test_layers_inside_are_built_by_a_symbolic_call(names):
+    class Holder(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(2)
+
+        def call(self, a, b=None):
+            return self.inner(a if b is None else a + b)
+
+    layer = Holder()
+    shapes = {"input_shape": (None, 3)}
+    if names:
+        shapes = {"shapes_dict": {f"{each}_shape": (None, 3) for each in names}}
+    keras_internals.build_by_call(layer, shapes)
+    assert layer.inner.kernel.shape == (3, 2)
+
+
+def test_moving_averages_of_an_optimizer():
+    kernel, bias = keras.Variable([1.0]), keras.Variable([2.0])
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+    optimizer.build([kernel, bias])
+    optimizer.apply([tf.constant([1.0])] * 2)
+    for variable in (kernel, bias):
+        average = keras_internals.moving_average(optimizer, variable)
+        assert average.shape == (1,)
+    assert average.numpy() == bias.numpy() == 1.5  # After a single step.
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    assert keras_internals.moving_average(scaled, bias) is average
+    without = keras.optimizers.SGD(0.5)
+    without.build([kernel])
+    assert keras_internals.moving_average(without, kernel) is None

@@ -10,7 +10,10 @@ import tensorflow as tf
 from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.losses import class_labels
+from hydra_tf.attacks.units import check_image_dtype
+from hydra_tf.attacks.units import warn_of_units
 from hydra_tf.errors import InputError
+from hydra_tf.graph import is_graph
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.attacks import NUM_STEPS
 from hydra_tf.registry.attacks import STEP_SIZE
@@ -38,6 +41,8 @@ def check_attack_settings(
     THREAT_MODEL.check(threat_model)
     CLIP.check(clip)
     EPSILON.check_within(epsilon, threat_model, clip)
+    if not any(map(tf.is_tensor, (epsilon, *(clip or ())))):
+        warn_of_units(clip, epsilon)
     _STEP_SIZE.check_within(step_size, threat_model, clip)
     _NUM_STEPS.check(num_steps)
 
@@ -61,7 +66,11 @@ def checked_images(
 
 
 def checked_labels(
-    y: Any, x: tf.Tensor, model: Any, num_classes: int | None = None
+    y: Any,
+    x: tf.Tensor,
+    model: Any,
+    num_classes: int | None = None,
+    soft: bool = False,
 ) -> tf.Tensor:
     """Returns integer labels of shape `(batch,)`.
 
@@ -70,8 +79,17 @@ def checked_labels(
         x: Their images.
         model: What is attacked, where its number of logits can be known.
         num_classes: That number, where it is known already.
+        soft: Whether they may be distributions over the classes, which are
+            returned as float32 of shape `(batch, classes)`.
     """
     y = inputs.as_array(y)
+    if soft and inputs.is_distribution(y):
+        inputs.check_distributions(
+            y,
+            num_images=inputs.num_images_of(x),
+            num_classes=num_classes or inputs.num_classes_of(model),
+        )
+        return tf.cast(y, tf.float32)
     inputs.check_labels(
         y,
         num_images=inputs.num_images_of(x),
@@ -88,6 +106,8 @@ def check_model(model: Any) -> None:
             f"logits. Received: {model!r}"
         )
     check_ends_in_logits(model, "`model`")
+    if is_graph(model) and model.built:
+        check_image_dtype(model.inputs[0].dtype)
 
 
 def check_has_squares(shape: tuple[int | None, ...]) -> None:

@@ -15,11 +15,20 @@ from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
 from hydra_tf.graph import is_graph
+from hydra_tf.graph import package_of
 from hydra_tf.keras_internals import operation_of
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.resumable import digest
 
 Model = Callable[..., Any]
+
+# Layers that may stand behind the one that makes the outputs.
+_SAME = (
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.Reshape,
+)
 
 _SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
 
@@ -67,7 +76,7 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
     """
-    _check_form(model, name)
+    _check_form(model, name, "input", "output")
     check_has_no_softmax(model, name)
 
 
@@ -100,12 +109,23 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
         )
 
 
-def _check_form(model: Any, name: str) -> None:
+def check_has_one_output(model: Any, name: str = "model") -> None:
+    """Raises `InputError` for a network of several outputs.
+
+    Args:
+        model: Keras model; what is no Functional or Sequential model passes.
+        name: What the message calls it.
+    """
+    _check_form(model, name, "output")
+
+
+def _check_form(model: Any, name: str, *ends: str) -> None:
     """Raises `InputError` for several inputs or outputs, and wrong names."""
     if not is_graph(model) or not model.built:
         return
     check_names(model)
-    for what, tensors in (("input", model.inputs), ("output", model.outputs)):
+    for what in ends:
+        tensors = getattr(model, f"{what}s")
         # Those of a Functional model as they are passed and returned.
         structure = getattr(model, what, tensors[0])
         if len(tensors) != 1 or keras.tree.is_nested(structure):
@@ -117,14 +137,41 @@ def _check_form(model: Any, name: str) -> None:
             )
 
 
+def shows_its_end(model: Any) -> bool:
+    """Whether what a network's outputs come from is a layer that is known.
+
+    Args:
+        model: Keras model.
+    """
+    last = _last(model)
+    return (
+        is_graph(model)
+        and not isinstance(last, keras.layers.Lambda)
+        and package_of(type(last).call) in ("keras", "hydra_tf")
+    )
+
+
 def _last(model: Any) -> Any:
     """Returns the layer or operation that a network's output comes from."""
     while is_graph(model) and model.built:
         model = operation_of(model.outputs[0])
+        while _passes_on(model):
+            model = operation_of(model.input)
     # One that does not show its graph.
     while getattr(model, "layers", None):
         model = model.layers[-1]
     return model
+
+
+def _passes_on(layer: Any) -> bool:
+    """Whether a layer returns its input, which is known, in another form."""
+    if isinstance(layer, keras.layers.Activation):
+        is_same = layer.activation is keras.activations.linear
+    else:
+        is_same = isinstance(layer, _SAME)
+    return is_same and isinstance(
+        getattr(layer, "input", None), keras.KerasTensor
+    )
 
 
 def as_logits_function(model: Model) -> Callable[[tf.Tensor], tf.Tensor]:

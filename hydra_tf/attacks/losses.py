@@ -44,6 +44,18 @@ def class_labels(y: tf.Tensor) -> tf.Tensor:
     return y if y.dtype in (tf.int32, tf.int64) else tf.cast(y, tf.int64)
 
 
+def most_likely(y: tf.Tensor) -> tf.Tensor:
+    """Returns the int32 classes of labels, of soft ones the likeliest.
+
+    Args:
+        y: Integers of shape `(batch,)` or `(batch, 1)`, or floats of shape
+            `(batch, classes)`.
+    """
+    if inputs.is_distribution(y):
+        return tf.argmax(y, axis=-1, output_type=tf.int32)
+    return tf.cast(class_labels(y), tf.int32)
+
+
 def misclassified(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Returns whether each image is classified as another class.
 
@@ -59,8 +71,15 @@ def cross_entropy(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
     Args:
         logits: Float32 tensor of shape `(batch, classes)`.
-        y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`; or a distribution
+            over the classes for each image, `(batch, classes)`, by which the
+            classes are weighted.
     """
+    y = tf.convert_to_tensor(y)
+    if inputs.is_distribution(y):
+        return tf.nn.softmax_cross_entropy_with_logits(
+            labels=tf.cast(y, logits.dtype), logits=logits
+        )
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=class_labels(y), logits=logits
     )
@@ -224,7 +243,8 @@ def attack_loss(
 
     Args:
         loss: `"ce"`, `"kl"` or `"margin"`.
-        y: Integer labels, shape `(batch,)`; unused by `"kl"`.
+        y: Labels, shape `(batch,)`, by `"ce"` also `(batch, classes)`; unused
+            by `"kl"`.
         natural_logits: Float32 logits of the unperturbed images; used by
             `"kl"` only.
     """

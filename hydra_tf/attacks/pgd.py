@@ -24,6 +24,7 @@ from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import computing_kernels_once
 from hydra_tf.attacks.losses import attack_loss
 from hydra_tf.attacks.losses import misclassified
+from hydra_tf.attacks.losses import most_likely
 from hydra_tf.attacks.restarts import restart_seed
 from hydra_tf.attacks.restarts import worst_of_restarts
 from hydra_tf.errors import InputError
@@ -65,8 +66,9 @@ def pgd(
     Args:
         model: Keras model, or any callable from images to logits.
         x: Float images of shape `(batch, ...)`, within `clip`.
-        y: Integer labels, shape `(batch,)` or `(batch, 1)`. None stands for
-            the model's own predictions on `x`.
+        y: Integer labels, shape `(batch,)` or `(batch, 1)`; for the losses
+            `"ce"` and `"kl"` also one-hot or soft ones, `(batch, classes)`.
+            None stands for the model's own predictions on `x`.
         epsilon: Float >= 0, radius of the ball; for Linf within the range of
             the images.
         step_size: Float >= 0, length of a step in the norm of the ball.
@@ -131,7 +133,7 @@ def pgd(
         natural_logits = tf.cast(natural_logits, tf.float32)
     if y is None:
         y = tf.argmax(natural_logits, axis=-1)
-    y = checked_labels(y, x, model)
+    y = checked_labels(y, x, model, soft=loss != "margin")
     loss_of = attack_loss(loss, y, natural_logits)
     ball = Ball.around(images, epsilon, threat_model, clip)
     seed = noise.as_seed(seed)
@@ -209,7 +211,7 @@ def _climb(
 
 def _outcome(logits, y, loss_of) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns whether each image is misclassified, and its loss."""
-    return misclassified(logits, y), loss_of(logits)
+    return misclassified(logits, most_likely(y)), loss_of(logits)
 
 
 def _check_restarts(num_restarts: int, random_start: bool) -> None:

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import flat
 from hydra_tf.bounds.coefficients import reshape
 from hydra_tf.bounds.coefficients import row_sums
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.nonlinear import Enclosure
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import Concatenation
-from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import WeightedSum
 from hydra_tf.bounds.relaxation import Relaxation
@@ -34,7 +35,7 @@ def bound(
     rows: tf.Tensor,
     shapes: Sequence[tuple[int, ...]],
     boxes: Mapping[int, Interval],
-    relaxations: Mapping[int, Relaxation],
+    relaxations: Mapping[int, Relaxation | Enclosure],
     *,
     stop: int = 0,
     upper: bool = True,
@@ -48,8 +49,8 @@ def bound(
         shapes: Shape of each value, without the batch.
         boxes: Intervals of the values where the pass ends: the network's
             input, and the outputs of operations only known to be monotone.
-        relaxations: Of each activation before `start`, by the number of the
-            value that it computes.
+        relaxations: Of each operation before `start` that is not linear, by the
+            number of the value that it computes.
         stop: Number of the value where the pass ends: only operations
             after it are passed.
         upper: Whether upper bounds are wanted, too.
@@ -70,6 +71,7 @@ def bound(
         if coefficients is None:
             continue
         operation = node.operation
+        relaxation = relaxations.get(node.output)
         before_shapes = [shapes[number] for number in node.inputs]
         if isinstance(operation, Linear):
             if operation.bias is not None and node.output not in added:
@@ -87,14 +89,21 @@ def bound(
             before = [_scaled(coefficients, w) for w in operation.weights]
         elif isinstance(operation, Concatenation):
             before = _split(coefficients, operation.axis, before_shapes)
-        elif isinstance(operation, LeakyReLU):
+        elif isinstance(operation, Nonlinear) and isinstance(
+            relaxation, Enclosure
+        ):
+            before, constant = relaxation.apply(
+                operation, coefficients, before_shapes
+            )
+            constants.append(constant)
+        elif isinstance(relaxation, Relaxation):
             # The bias before it is added here, which saves a pass over rows.
             bias = _own_bias(graph, node.inputs[0], stop)
             if bias is None:
                 bias = tf.zeros([], rows.dtype)
             else:
                 added.add(node.inputs[0])
-            replaced, constant = relaxations[node.output].apply(
+            replaced, constant = relaxation.apply(
                 coefficients.map(flat),
                 _flat_bias(bias, rows, before_shapes[0]),
             )

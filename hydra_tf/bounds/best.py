@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.crown import CROWN
 from hydra_tf.bounds.ibp import IBP
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.methods import Method
 from hydra_tf.bounds.neurons import LayerBounds
 from hydra_tf.bounds.propagation import BoundPropagation

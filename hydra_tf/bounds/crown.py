@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds import xla
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import row_sums
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.methods import BackwardMethod
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.propagation import Bounds

@@ -12,7 +12,6 @@ from hydra_tf.bounds import neurons
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.neurons import LayerBounds
 from hydra_tf.bounds.neurons import Relax
-from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.propagation import BoundPropagation
 
 
@@ -75,10 +74,4 @@ class BackwardMethod(Method):
     def layers(self, propagation: BoundPropagation) -> LayerBounds:
         if self.refines:
             return propagation.refined(self.relax)
-        values = propagation.intervals
-        relaxations = {
-            node.output: self.relax(node.operation, values[node.inputs[0]])
-            for node in propagation.graph.nodes
-            if isinstance(node.operation, LeakyReLU)
-        }
-        return LayerBounds(values, relaxations)
+        return propagation.relaxed(self.relax)

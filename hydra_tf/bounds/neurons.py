@@ -11,7 +11,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from hydra_tf.bounds import backward
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.boxes import Interval
+from hydra_tf.bounds.intervals import apply
+from hydra_tf.bounds.nonlinear import Enclosure
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.receptive_fields import Window
@@ -34,16 +37,16 @@ Relax = Callable[[LeakyReLU, Interval], Relaxation]
 
 @dataclasses.dataclass(frozen=True)
 class LayerBounds:
-    """Bounds on the values of a network, and lines around its activations.
+    """Bounds on a network's values, and lines around what is not linear.
 
     Attributes:
         values: Interval of each value.
-        relaxations: Of each activation, by the number of the value that it
-            computes (several may read one value).
+        relaxations: Of each operation that is not linear, by the number of the
+            value that it computes (several may read one value).
     """
 
     values: Sequence[Interval]
-    relaxations: Mapping[int, Relaxation]
+    relaxations: Mapping[int, Relaxation | Enclosure]
 
     def of_image(self, image: tf.Tensor) -> LayerBounds:
         """Returns those of one image of the batch, a batch of one."""
@@ -54,6 +57,26 @@ class LayerBounds:
                 for number, each in self.relaxations.items()
             },
         )
+
+
+def relaxed(
+    graph: Graph, intervals: Sequence[Interval], relax: Relax
+) -> LayerBounds:
+    """Returns intervals with what encloses the network's operations over them.
+
+    Args:
+        graph: The network.
+        intervals: Interval of each value.
+        relax: Returns the lines around an activation.
+    """
+    relaxations: dict[int, Relaxation | Enclosure] = {}
+    for node in graph.nodes:
+        inputs = [intervals[number] for number in node.inputs]
+        if isinstance(node.operation, LeakyReLU):
+            relaxations[node.output] = relax(node.operation, *inputs)
+        elif isinstance(node.operation, Nonlinear):
+            relaxations[node.output] = node.operation.enclose(*inputs)
+    return LayerBounds(intervals, relaxations)
 
 
 def refine(
@@ -67,25 +90,41 @@ def refine(
         relax: Returns the lines around an activation.
     """
     values = list(intervals)
-    relaxations: dict[int, Relaxation] = {}
+    relaxations: dict[int, Relaxation | Enclosure] = {}
     layers = LayerBounds(values, relaxations)
     bounded = set(graph.exact_values)
     finished: list[tf.Tensor] = []
+    # Whether anything but the passes reads intervals.
+    has_limits = any(
+        isinstance(node.operation, Monotone | Nonlinear) for node in graph.nodes
+    )
     for node in graph.nodes:
-        if not isinstance(node.operation, LeakyReLU | Monotone):
-            continue
-        before = node.inputs[0]
-        if before not in bounded:
-            # One after the other: what passes prepare is large.
-            with tf.control_dependencies(finished):
-                values[before] = bound_value(graph, before, layers)
-            finished = [values[before].lower]
-            bounded.add(before)
-        if isinstance(node.operation, Monotone):
-            ends = map(node.operation, values[before].ends)
-            values[node.output] = Interval(*ends)
-        else:
-            relaxations[node.output] = relax(node.operation, values[before])
+        operation = node.operation
+        if isinstance(operation, LeakyReLU | Monotone | Nonlinear):
+            for before in node.inputs:
+                if before in bounded:
+                    continue
+                # One after the other: what passes prepare is large.
+                with tf.control_dependencies(finished):
+                    box = bound_value(graph, before, layers)
+                if isinstance(operation, Nonlinear):
+                    # Far from linear, intervals may be the tighter ones.
+                    box = box.intersected(values[before])
+                values[before] = box
+                finished = [box.lower]
+                bounded.add(before)
+        inputs = [values[number] for number in node.inputs]
+        if has_limits and any(
+            value is not intervals[number]
+            for value, number in zip(inputs, node.inputs, strict=True)
+        ):
+            values[node.output] = apply(operation, inputs)
+        if isinstance(operation, LeakyReLU):
+            relaxations[node.output] = relax(operation, inputs[0])
+        elif isinstance(operation, Nonlinear):
+            relaxations[node.output] = operation.enclose(*inputs)
+            if operation.by_entry:
+                bounded.add(node.output)
     return layers
 
 
@@ -144,7 +183,7 @@ def _bound_entries(
     number: int,
     shapes: Sequence[tuple[int, ...]],
     boxes: Mapping[int, Interval],
-    relaxations: Mapping[int, Relaxation],
+    relaxations: Mapping[int, Relaxation | Enclosure],
     batch: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns lower and upper bounds `(batch, entries)`."""

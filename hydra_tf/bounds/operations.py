@@ -8,6 +8,7 @@ bounds.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.errors import InputError
 
 # (rows, kernel) -> rows, or rows -> rows where there is no kernel.
@@ -154,11 +156,10 @@ class Monotone:
 
     Intervals pass exactly. CROWN and symbolic intervals continue from the
     interval of the outputs, which is sound, but forgets how these depend on the
-    network's input.
+    network's input: `Activation` keeps that for a function of each entry.
 
     Args:
-        function: Callable on rows: an elementwise function such as `tf.tanh`,
-            or one such as max pooling.
+        function: Callable on rows, such as a cumulative sum.
     """
 
     def __init__(self, function: Callable[[tf.Tensor], tf.Tensor]):
@@ -198,5 +199,44 @@ class Concatenation:
         return tf.concat(inputs, self.axis)
 
 
-Operation = Linear | LeakyReLU | Monotone | WeightedSum | Concatenation
-OPERATIONS = (Linear, LeakyReLU, Monotone, WeightedSum, Concatenation)
+Operation = (
+    Linear | LeakyReLU | Monotone | WeightedSum | Concatenation | Nonlinear
+)
+OPERATIONS = (
+    Linear,
+    LeakyReLU,
+    Monotone,
+    WeightedSum,
+    Concatenation,
+    Nonlinear,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Applied:
+    """An operation with what it reads, of a layer that computes no sequence.
+
+    Attributes:
+        operation: What is computed.
+        inputs: For each input of the operation the number of an input of the
+            layer, or what computes it.
+        name: What it is called within the layer; none for the layer's result.
+    """
+
+    operation: Operation
+    inputs: Sequence[int | Applied]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operation, OPERATIONS):
+            raise InputError(
+                "`operation` must be one of hydra_tf.bounds, such as Linear. "
+                f"Received: {self.operation!r}"
+            )
+        if not self.inputs or not all(
+            isinstance(each, int | Applied) for each in self.inputs
+        ):
+            raise InputError(
+                "`inputs` must be numbers of the layer's inputs, from 0, or "
+                f"what is Applied. Received: {self.inputs!r}"
+            )

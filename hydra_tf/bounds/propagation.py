@@ -8,13 +8,14 @@ from typing import Any
 import tensorflow as tf
 
 from hydra_tf.bounds import neurons
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.checks import check_box
 from hydra_tf.bounds.checks import check_spec
 from hydra_tf.bounds.coefficients import Ends
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.intervals import propagate
 from hydra_tf.bounds.neurons import LayerBounds
 from hydra_tf.bounds.neurons import Relax
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.precision import full_precision
@@ -84,6 +85,7 @@ class BoundPropagation:
     def __init__(self, model: Any, lower: Any, upper: Any):
         self.graph: Graph = trace(model)
         self.box = Interval(*check_box(self.graph, lower, upper))
+        self._relaxed: dict[Relax, LayerBounds] = {}
         self._refined: dict[Relax, LayerBounds] = {}
 
     @_as_written
@@ -146,17 +148,30 @@ class BoundPropagation:
         values = bound.layers(self).values
         bounds: dict[str, Ends] = {}
         for node in self.graph.nodes:
-            if isinstance(node.operation, LeakyReLU | Monotone):
-                number = node.inputs[0]
-                # A convolution with a ReLU inside and max pooling behind it
-                # computes inputs of two: the first is meant.
-                bounds.setdefault(self.graph.names[number], values[number].ends)
+            if isinstance(node.operation, LeakyReLU | Monotone | Nonlinear):
+                for number in node.inputs:
+                    # A convolution with a ReLU inside and max pooling behind
+                    # it computes inputs of two: the first is meant.
+                    name = self.graph.names[number]
+                    bounds.setdefault(name, values[number].ends)
         return bounds
 
     @functools.cached_property
     def intervals(self) -> list[Interval]:
         """Interval of every value."""
         return propagate(self.graph, self.box)
+
+    def relaxed(self, relax: Relax) -> LayerBounds:
+        """Returns intervals with the lines around activations over them.
+
+        Args:
+            relax: Returns the lines around an activation.
+        """
+        if relax not in self._relaxed:
+            self._relaxed[relax] = neurons.relaxed(
+                self.graph, self.intervals, relax
+            )
+        return self._relaxed[relax]
 
     def refined(self, relax: Relax) -> LayerBounds:
         """Returns bounds on activations' inputs by passes of their own.

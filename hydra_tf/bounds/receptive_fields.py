@@ -17,11 +17,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
 from hydra_tf.bounds.coefficients import row_sums
 from hydra_tf.bounds.convolution import Convolution
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.max_pooling import MaxPooling
+from hydra_tf.bounds.nonlinear import Enclosure
+from hydra_tf.bounds.nonlinear import Nonlinear
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.operations import Linear
@@ -84,15 +87,15 @@ class WindowedNetwork:
         shapes: Shape of each value.
         boxes: Intervals of windows where a backward pass ends, with the batch
             axis `batch * places`.
-        relaxations: Of each activation, by the number of the value that it
-            computes.
+        relaxations: Of each operation that is not linear, by the number of the
+            value that it computes.
     """
 
     graph: Graph
     output: int
     shapes: tuple[tuple[int, ...], ...]
     boxes: dict[int, Interval]
-    relaxations: dict[int, Relaxation]
+    relaxations: dict[int, Relaxation | Enclosure]
 
 
 def find_windows(
@@ -184,6 +187,23 @@ def _window_before(node: Node, window: Window) -> Window | None:
         return window if operation.axis in (-1, 3) else None
     if isinstance(operation, LeakyReLU | WeightedSum):
         return window
+    if isinstance(operation, MaxPooling) and operation.sliding is not None:
+        rows, columns = (
+            Side(
+                side.stride * stride,
+                side.start * stride,
+                (side.size - 1) * stride + length,
+            )
+            for side, stride, length in zip(
+                window,
+                operation.sliding.strides,
+                operation.sliding.lengths,
+                strict=True,
+            )
+        )
+        return rows, columns
+    if isinstance(operation, Nonlinear) and operation.by_entry:
+        return window
     return None
 
 
@@ -198,7 +218,7 @@ def on_windows(
     start: int,
     windows: Mapping[int, Window],
     values: Sequence[Interval],
-    relaxations: Mapping[int, Relaxation],
+    relaxations: Mapping[int, Relaxation | Enclosure],
 ) -> WindowedNetwork:
     """Returns the network up to a feature map on windows.
 
@@ -207,7 +227,8 @@ def on_windows(
         start: Number of the map.
         windows: What `find_windows` returned for it.
         values: Interval of each value.
-        relaxations: Of each activation before the map, by its value.
+        relaxations: Of each operation before the map that is not linear, by the
+            number of the value that it computes.
     """
     return _WindowedBuilder(graph, start, windows, values, relaxations).result()
 
@@ -239,7 +260,7 @@ class _WindowedBuilder:
         self._nodes: list[Node] = []
         self._shapes: list[tuple[int, ...]] = [()]
         self._boxes: dict[int, Interval] = {}
-        self._relaxations: dict[int, Relaxation] = {}
+        self._relaxations: dict[int, Relaxation | Enclosure] = {}
         self._numbers: dict[int, int] = {}
         if 0 in windows:
             self._numbers[0] = 0
@@ -278,17 +299,18 @@ class _WindowedBuilder:
         )
         if isinstance(operation, Convolution):
             operation = _on_window(operation, self._shapes[inputs[0]], shape)
+        elif isinstance(operation, MaxPooling):
+            operation = operation.on_windows(
+                self._shapes[inputs[0]][:2], shape[:2]
+            )
         self._append(
             dataclasses.replace(node, operation=operation), inputs, shape
         )
-        if isinstance(operation, LeakyReLU):
+        if isinstance(operation, LeakyReLU | Nonlinear):
             # Slopes and intercepts are 0 outside the map, as the output is.
             # Of its own window: that of what it reads may be larger.
-            maps = [-1, *self._values[node.output].shape]
             self._relaxations[self._last] = relaxations[node.output].map(
-                lambda lines: self._extract(
-                    tf.reshape(lines, maps), node.output
-                )
+                lambda lines: self._extract(lines, node.output)
             )
         elif self._leaves(node.output):
             # Behind the edge there are the zeros of the next padding, and not
@@ -364,13 +386,21 @@ class _WindowedBuilder:
         )
 
     def _extract(self, maps: tf.Tensor, number: int) -> tf.Tensor:
-        """Returns the windows of maps, `(batch * places, entries)`."""
+        """Returns the windows of maps, `(batch * places, entries)`.
+
+        Args:
+            maps: Tensor `(batch, ...)`, some numbers for each place.
+            number: Of the value whose maps and windows these are.
+        """
         rows, columns = self._windows[number]
+        sides = self._values[number].shape[:2]
+        depth = maps.shape[1:].num_elements() // math.prod(sides)
+        maps = tf.reshape(maps, [-1, *sides, depth])
         windows = _slide(maps, 1, rows, self._places[0])
         windows = _slide(windows, 3, columns, self._places[1])
         # (batch, place, row, place, column, channel)
         windows = tf.transpose(windows, [0, 1, 3, 2, 4, 5])
-        return tf.reshape(windows, [-1, math.prod(self._shape(number))])
+        return tf.reshape(windows, [-1, rows.size * columns.size * depth])
 
 
 def _slide(maps: tf.Tensor, axis: int, side: Side, places: int) -> tf.Tensor:

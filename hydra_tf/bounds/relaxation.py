@@ -20,9 +20,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from hydra_tf.bounds import xla
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.coefficients import Ends
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.operations import LeakyReLU
 
 # Least width of an interval that a slope is computed from.

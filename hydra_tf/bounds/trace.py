@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import functools
 import inspect
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,13 @@ import keras
 from hydra_tf.attacks.logits import check_has_no_softmax
 from hydra_tf.bounds.convolution import Convolution
 from hydra_tf.bounds.convolution import ZeroPadding
+from hydra_tf.bounds.operations import Applied
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Monotone
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.products import Product
 from hydra_tf.bounds.rules.registration import as_operations
 from hydra_tf.bounds.rules.registration import find_rule
 from hydra_tf.bounds.rules.registration import unsupported
@@ -208,57 +211,81 @@ class _Tracer:
 
     def record(self, call: Call) -> None:
         """Adds the operations of one call."""
-        name, operation = call.name, call.operation
-        for key, value in call.settings.items():
-            if key != "training" or value:
-                raise unsupported(
-                    name, operation, f"it is called with {key}={value!r}"
-                )
-        if call.constants:
-            raise unsupported(name, operation, "it reads a constant")
-        shapes: list[tuple] = [shape[1:] for shape in call.input_shapes]
-        operations = _apply_rule(name, operation, shapes)
-        _check_inputs(name, operation, operations, shapes)
+        result = _apply_rule(call)
         numbers = tuple(map(self.number_of, call.inputs))
-        for each in operations:
-            before = self.nodes[numbers[0] - 1] if numbers[0] else None
-            if (
-                isinstance(each, Convolution)
-                and before is not None
-                and isinstance(before.operation, ZeroPadding)
-            ):
-                # One operation is faster than two, and where this is all that
-                # reads the padded image, it is not made.
-                each = each.padded(before.operation.padding)
-                numbers = before.inputs
-            number = len(self.nodes) + 1
-            self.nodes.append(Node(name, each, numbers, number))
-            numbers = (number,)
+        done: dict[Applied, int] = {}
+
+        def number_of(source: int | Applied) -> int:
+            if not isinstance(source, Applied):
+                if not 0 <= source < len(numbers):
+                    raise InputError(
+                        f"the bounds rule of layer '{call.name}' reads input "
+                        f"{source}, which it has not: it has {len(numbers)}, "
+                        "counted from 0"
+                    )
+                return numbers[source]
+            if source not in done:
+                inputs = tuple(map(number_of, source.inputs))
+                name = "/".join(filter(None, (call.name, source.name)))
+                done[source] = self._add(name, source.operation, inputs)
+            return done[source]
+
+        number = number_of(result)
         for output in call.outputs:
-            self._numbers[output.number] = numbers[0]
+            self._numbers[output.number] = number
+
+    def _add(self, name: str, operation: Any, inputs: tuple[int, ...]) -> int:
+        """Adds a node; returns the number of the value that it computes."""
+        before = self.nodes[inputs[0] - 1] if inputs[0] else None
+        if (
+            isinstance(operation, Convolution)
+            and before is not None
+            and isinstance(before.operation, ZeroPadding)
+        ):
+            # One operation is faster than two, and where this is all that
+            # reads the padded image, it is not made.
+            operation = operation.padded(before.operation.padding)
+            inputs = before.inputs
+        number = len(self.nodes) + 1
+        self.nodes.append(Node(name, operation, inputs, number))
+        return number
 
 
-def _check_inputs(
-    name: str,
-    operation: Any,
-    operations: Sequence[Operation],
-    shapes: list[tuple[int, ...]],
-) -> None:
-    """Raises `InputError` unless operations suit the inputs of a layer."""
+def _apply_rule(call: Call) -> int | Applied:
+    """Returns what a call computes: the result of a rule."""
+    name, operation = call.name, call.operation
+    rule = find_rule(operation)
+    if rule is None:
+        raise unsupported(name, operation)
+    shapes: list[tuple] = [shape[1:] for shape in call.input_shapes]
+    arguments = (operation, shapes, call)
+    num_arguments = len(inspect.signature(rule).parameters)
+    _check_settings(
+        call, {"training"} if num_arguments > 2 else set(call.settings)
+    )
+    if call.constants and num_arguments < 3:
+        raise unsupported(name, operation, "it reads a constant")
+    result = rule(*arguments[:num_arguments])
+    if isinstance(result, Applied):
+        return result
+    operations = as_operations(f"layer '{name}'", result)
     first = operations[0] if operations else None
     if isinstance(first, WeightedSum):
         if len(set(shapes)) > 1:
             raise unsupported(name, operation, f"it broadcasts {shapes}")
-    elif not isinstance(first, Concatenation) and len(shapes) != 1:
+    elif not isinstance(first, Concatenation | Product) and len(shapes) != 1:
         raise unsupported(name, operation, "it has several inputs")
+    applied: int | Applied = 0
+    for each in operations:
+        inputs = range(len(shapes)) if each is first else [applied]
+        applied = Applied(each, tuple(inputs))
+    return applied
 
 
-def _apply_rule(
-    name: str, operation: Any, shapes: list[tuple[int, ...]]
-) -> list[Operation]:
-    rule = find_rule(operation)
-    if rule is None:
-        raise unsupported(name, operation)
-    takes_shapes = len(inspect.signature(rule).parameters) > 1
-    result = rule(operation, shapes) if takes_shapes else rule(operation)
-    return as_operations(f"layer '{name}'", result)
+def _check_settings(call: Call, names: Collection[str]) -> None:
+    """Raises `InputError` if a call is none of inference, without options."""
+    for key, value in call.settings.items():
+        if key in names and (key != "training" or value):
+            raise unsupported(
+                call.name, call.operation, f"it is called with {key}={value!r}"
+            )

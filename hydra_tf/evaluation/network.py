@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -12,6 +13,8 @@ from hydra_tf import pruning
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.logits import num_classes_of
 from hydra_tf.attacks.losses import class_labels
+from hydra_tf.attacks.units import hold_bytes
+from hydra_tf.attacks.units import takes_bytes
 from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
@@ -53,6 +56,7 @@ def checked_data(
             for each.
     """
     images, labels = inputs.as_array(images), inputs.as_array(labels)
+    _check_units(images, model)
     shape = inputs.image_shape_of(model)
     inputs.check_images(images, "images", shape=shape)
     num_classes = None if model is None else num_classes_of(model, images)
@@ -61,3 +65,18 @@ def checked_data(
     )
     images = np.asarray(images).astype(np.float32, copy=False)
     return images, class_labels(labels).numpy().astype(np.int32)
+
+
+def _check_units(images: Any, model: Any) -> None:
+    """Raises `InputError`, or warns, if a model takes no images in [0, 1]."""
+    if not takes_bytes(model):
+        return
+    message = (
+        "`model` takes pixels of 0..255, which it scales down itself, and is "
+        "measured on images in [0, 1]: put a layer in front of it, "
+        "keras.Sequential([keras.layers.Rescaling(255.0), model]), and divide "
+        "images by 255"
+    )
+    if hold_bytes(images):
+        raise InputError(message)
+    warnings.warn(message, UserWarning, stacklevel=3)

@@ -198,6 +198,8 @@ def _example_shape(
             f"`model` must have a single input. Received inputs: {known}"
         )
     if input_shape is None:
+        # A subclassed model knows what it was built with.
+        known = known or (model.get_build_config() or {}).get("input_shape")
         if known is None:
             raise InputError(
                 "`input_shape` must be given, as (height, width, channels), "

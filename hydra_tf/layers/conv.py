@@ -1,9 +1,8 @@
-"""The masked convolutions in one and two dimensions."""
+"""The masked convolutions in one, two and three dimensions."""
 
 from __future__ import annotations
 
 import keras
-from keras import ops
 
 from hydra_tf.layers.masked_layer import MaskedLayer
 
@@ -37,25 +36,6 @@ class MaskedConv1D(MaskedLayer, keras.layers.Conv1D):
 
     plain_class = keras.layers.Conv1D
 
-    def call(self, inputs):
-        padding = self.padding
-        if padding == "causal":
-            before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            widths = [[0, 0], [0, 0], [0, 0]]
-            axis = 1 if self.data_format == "channels_last" else 2
-            widths[axis] = [before, 0]
-            inputs = ops.pad(inputs, widths)
-            padding = "valid"
-        outputs = ops.conv(
-            inputs,
-            self.kernel_for_call(),
-            strides=list(self.strides),
-            padding=padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
-        return self._add_bias_and_activate(outputs)
-
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
 class MaskedConv2D(MaskedLayer, keras.layers.Conv2D):
@@ -87,6 +67,13 @@ class MaskedConv2D(MaskedLayer, keras.layers.Conv2D):
 
     plain_class = keras.layers.Conv2D
 
-    def call(self, inputs):
-        outputs = self.convolution_op(inputs, self.kernel_for_call())
-        return self._add_bias_and_activate(outputs)
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedConv3D(MaskedLayer, keras.layers.Conv3D):
+    """3D convolution that keeps only its highest-scored weights.
+
+    Takes the arguments of `keras.layers.Conv3D`, and `density`,
+    `scores_initializer` and `phase` as `hydra_tf.layers.MaskedConv2D` does.
+    """
+
+    plain_class = keras.layers.Conv3D

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-from keras import ops
 
 from hydra_tf.layers.masked_layer import MaskedLayer
 
@@ -44,11 +43,3 @@ class MaskedDense(MaskedLayer, keras.layers.Dense):
     """
 
     plain_class = keras.layers.Dense
-
-    def call(self, inputs, training=None):
-        outputs = ops.matmul(inputs, self.kernel_for_call())
-        if self.bias is not None:
-            outputs = ops.add(outputs, self.bias)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return outputs

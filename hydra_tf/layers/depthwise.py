@@ -1,13 +1,9 @@
-"""The masked depthwise convolution."""
+"""The masked depthwise and separable convolutions."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
-from keras import ops
 
-from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.masked_layer import MaskedLayer
 
 
@@ -39,17 +35,37 @@ class MaskedDepthwiseConv2D(MaskedLayer, keras.layers.DepthwiseConv2D):
 
     plain_class = keras.layers.DepthwiseConv2D
 
-    @classmethod
-    def kernel_axes(cls, shape: Any) -> KernelAxes:
-        return KernelAxes(tuple(shape), inputs=(-2,), outputs=(-2, -1))
 
-    def call(self, inputs):
-        outputs = ops.depthwise_conv(
-            inputs,
-            self.kernel_for_call(),
-            strides=self.strides,
-            padding=self.padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
-        return self._add_bias_and_activate(outputs)
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedDepthwiseConv1D(MaskedLayer, keras.layers.DepthwiseConv1D):
+    """Depthwise 1D convolution that keeps only its highest-scored weights.
+
+    Takes the arguments of `keras.layers.DepthwiseConv1D`, and `density`,
+    `scores_initializer` and `phase` as `MaskedDepthwiseConv2D` does.
+    """
+
+    plain_class = keras.layers.DepthwiseConv1D
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedSeparableConv1D(MaskedLayer, keras.layers.SeparableConv1D):
+    """Separable 1D convolution that keeps only its highest-scored weights.
+
+    Its depthwise and its pointwise kernel have scores and a density each.
+    Takes the arguments of `keras.layers.SeparableConv1D`, and `density`,
+    `scores_initializer` and `phase` as `MaskedDepthwiseConv2D` does.
+    """
+
+    plain_class = keras.layers.SeparableConv1D
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedSeparableConv2D(MaskedLayer, keras.layers.SeparableConv2D):
+    """Separable 2D convolution that keeps only its highest-scored weights.
+
+    Its depthwise and its pointwise kernel have scores and a density each.
+    Takes the arguments of `keras.layers.SeparableConv2D`, and `density`,
+    `scores_initializer` and `phase` as `MaskedDepthwiseConv2D` does.
+    """
+
+    plain_class = keras.layers.SeparableConv2D

@@ -41,6 +41,14 @@ class KernelAxes:
         return self.count(self.inputs)
 
     @property
+    def num_inputs_in_blocks(self) -> int:
+        """Number of input channels that N:M cuts into blocks of M.
+
+        Along the last of their axes, if they lie along several.
+        """
+        return self.shape[self.inputs[-1]]
+
+    @property
     def num_outputs(self) -> int:
         """Number of output channels."""
         return self.count(self.outputs)

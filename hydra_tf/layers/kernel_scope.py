@@ -1,17 +1,41 @@
-"""Effective kernels that several calls of a layer share."""
+"""What reading a masked weight gives: when it is effective, and shared."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from hydra_tf.keras_internals import in_layer_call
+
 # Replicas of a strategy are traced in threads of their own.
 _scopes = threading.local()
+
+
+def is_computing() -> bool:
+    """Whether masked weights are read to compute with them."""
+    # Recurrent layers read those of their cell.
+    return getattr(_scopes, "depth", 0) > 0 or in_layer_call()
+
+
+def computing(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a layer's `call`, in which its masked weights are effective."""
+
+    @functools.wraps(call)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        _scopes.depth = getattr(_scopes, "depth", 0) + 1
+        try:
+            return call(*args, **kwargs)
+        finally:
+            _scopes.depth -= 1
+
+    return wrapper
 
 
 def shared_kernel(layer: Any) -> tf.Tensor | None:

@@ -1,45 +1,57 @@
-"""What all masked layers share: scores, density, phase and effective kernel."""
+"""What all masked layers share: masks of their weights, and a phase."""
 
 from __future__ import annotations
 
 import dataclasses
-import operator
+import functools
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras import ops
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import package_of
+from hydra_tf.keras_internals import own_trainable_variables
+from hydra_tf.keras_internals import own_variables
+from hydra_tf.keras_internals import set_autocast
 from hydra_tf.layers import kernel_scope
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.mask_settings import SCALED
 from hydra_tf.layers.mask_settings import MaskSettings
-from hydra_tf.layers.mask_settings import check_fixed_density
-from hydra_tf.layers.masked_weight import ConstantMask
+from hydra_tf.layers.mask_view import MaskView
+from hydra_tf.layers.mask_view import WeightOfLayer
+from hydra_tf.layers.maskable import axes_of_weights
+from hydra_tf.layers.maskable import weights_of_class
+from hydra_tf.layers.masked_attribute import MaskedAttribute
 from hydra_tf.layers.masked_weight import MaskedWeight
-from hydra_tf.layers.scores import Scoring
 from hydra_tf.layers.stored_weights import load_weights
 from hydra_tf.layers.stored_weights import save_weights
-from hydra_tf.ops.counts import check_density
 from hydra_tf.phases import check_phase
 from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import is_n_of_m
 
-# The arguments that a masked layer has beyond its plain class.
+# The arguments that every masked layer has beyond its plain class.
 MASK_ARGUMENTS = (
     *(field.name for field in dataclasses.fields(MaskSettings)),
     "phase",
 )
 
 
-class MaskedLayer:
-    """Mix-in that masks the kernel of a Keras layer.
+class MaskedLayer(MaskView):
+    """Mix-in that masks weights of a Keras layer.
 
     A concrete layer derives from this class first, then from the Keras layer
-    whose kernel it masks, computes its `call` with `effective_kernel`, and
-    says in `plain_class` which Keras layer it becomes when the masks are
-    stripped.
+    whose weights it masks, and says in `plain_class` which Keras layer it
+    becomes when the masks are stripped. Within its `call`, which is that of
+    the Keras layer, `layer.kernel` is `kernel * mask`; elsewhere it is the
+    variable.
+
+    A layer with several masked weights (a recurrent cell: `kernel` and
+    `recurrent_kernel`) has scores, a density and a mask for each:
+    `hydra_tf.masked_layers` and `layer.view_of(name)` give what a layer with
+    one has itself.
 
     What trains depends on the phase:
 
@@ -92,9 +104,11 @@ class MaskedLayer:
             this layer's mask depends on as well.
         learns: What trains of a learned density: `"both"` (rate and scores),
             `"scores"` or `"rates"`.
+        masks: Of several masked weights: those arguments by the name of the
+            weight, where they differ; others are left plain then.
 
     Attributes:
-        kernel: Float variable, the layer's weights.
+        kernel: Float variable, the layer's weights (outside of calls).
         scores: Float variable, see above for its shape.
         density: Float scalar variable; `float(layer.density)` reads the number
             that was assigned, and how many are kept is exact whatever the
@@ -111,21 +125,26 @@ class MaskedLayer:
     """
 
     plain_class: type[keras.layers.Layer]
-    _masked_kernel: MaskedWeight | None = None
 
     # Whether the layers of a model that share its scores do so now.
     is_connected = False
 
+    # Names of the weights that are masked; none until built.
+    _masked_names: tuple[str, ...] = ()
+
     # What the Keras layer brings.
-    activation: Any
-    bias: Any
     built: bool
-    compute_dtype: str
-    data_format: str
-    kernel: Any
-    name: str
-    rank: int
-    use_bias: bool
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "plain_class" in vars(cls):
+            for name in weights_of_class(cls.plain_class) or ("kernel",):
+                setattr(cls, name, MaskedAttribute(name, cls.plain_class))
+            if issubclass(cls, keras.layers.Layer):
+                cls.build = _building(cls.build)  # type: ignore[attr-defined]
+        if "plain_class" in vars(cls) or "call" in vars(cls):
+            call = getattr(cls, "call", None)
+            cls.call = kernel_scope.computing(call)  # type: ignore
 
     def __init__(
         self,
@@ -139,6 +158,7 @@ class MaskedLayer:
         min_density: float | None = None,
         other_min_density: float | None = None,
         learns: str = "both",
+        masks: Mapping[str, Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         check_phase(phase)
@@ -155,34 +175,68 @@ class MaskedLayer:
         super().__init__(*args, **kwargs)
         if getattr(self, "lora_rank", None):
             raise InputError("a masked layer cannot have `lora_rank`")
+        self.begin_masks(settings, masks, phase)
+
+    def begin_masks(
+        self,
+        settings: MaskSettings,
+        masks: Mapping[str, Mapping[str, Any]] | None,
+        phase: str | None,
+    ) -> None:
+        """Takes up what `make_masks` needs, once the weights are there.
+
+        Args:
+            settings: Those of all weights.
+            masks: See the class.
+            phase: See the class.
+        """
+        self.unbuilt = settings
         self._settings = settings
+        # Plain data, which neither Keras nor TensorFlow has to track.
+        vars(self)["_masks"] = masks
         self._phase = phase
-        self.built_input_shape: tuple[int | None, ...] | None = None
 
     # --- weights -----------------------------------------------------------
 
-    @classmethod
-    def kernel_axes(cls, shape: Any) -> KernelAxes:
-        """Returns where the channels lie in a kernel of that shape."""
-        return KernelAxes(tuple(shape))
+    @property
+    def built_input_shape(self) -> tuple[int | None, ...] | None:
+        """The shape that the layer was built with, if it was with one."""
+        config = self.get_build_config() or {}  # type: ignore[attr-defined]
+        shape = config.get("input_shape")
+        return None if shape is None else tuple(shape)
 
-    def build(self, input_shape: Any) -> None:
-        super().build(input_shape)  # type: ignore[misc]
-        self.built_input_shape = tuple(input_shape)
-        self._masked_kernel = MaskedWeight(
-            self.kernel,
-            self.kernel_axes(self.kernel.shape),
-            self._settings,
-            layer_name=self.name,
-            groups=getattr(self, "groups", 1),
-        )
-        self._apply_phase()
-
-    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        if kwargs.get("name") == "kernel":
+    def make_masks(self) -> None:
+        """Gives the weights, which are there now, their scores."""
+        axes = axes_of_weights(self) or {
+            "kernel": KernelAxes(self.kernel.shape)
+        }
+        several = len(axes) > 1
+        settings = self.unbuilt or self._settings
+        masks = vars(self)["_masks"]
+        if masks is None:
+            masks = dict.fromkeys(axes, {})
+            if several and is_n_of_m(settings.granularity):
+                # Their outputs read a single channel.
+                masks = {name: {} for name in axes if not axes[name].depthwise}
+        self._masked_names = tuple(masks)
+        for name, given in masks.items():
+            variable = variable_of(self, name)
             # Cast after the mask is applied: see `effective_kernel`.
-            kwargs["autocast"] = False
-        return super().add_weight(*args, **kwargs)  # type: ignore[misc]
+            autocasts = vars(self).setdefault("_autocasts", {})
+            autocasts[name] = set_autocast(variable, False)
+            weight = MaskedWeight(
+                variable,
+                axes[name],
+                MaskSettings(**{**settings.to_config(), **given}),
+                layer_name=self.name,
+                groups=getattr(self, "groups", 1),
+                prefix=f"{name}_" if several else "",
+            )
+            setattr(self, f"_masked_{name}", weight)
+            if name != "kernel" or several:
+                vars(self)[f"_view_{name}"] = WeightOfLayer(self, name, weight)
+        self.unbuilt = None
+        self.apply_phase()
 
     # Layers may share scores, and a rate comes and goes: so the variables are
     # looked up and not tracked by Keras.
@@ -196,19 +250,56 @@ class MaskedLayer:
         return super().weights + self._mask_variables()  # type: ignore[misc]
 
     def _mask_variables(self) -> list[keras.Variable]:
-        return (
-            [] if self._masked_kernel is None else self._masked_kernel.variables
-        )
+        return [
+            variable
+            for weight in self.masked_weights.values()
+            for variable in weight.variables
+        ]
+
+    @property
+    def masked_weights(self) -> dict[str, MaskedWeight]:
+        """The masked weights by name, empty until the layer is built."""
+        return {
+            name: vars(self)[f"_masked_{name}"] for name in self._masked_names
+        }
 
     @property
     def masked_kernel(self) -> MaskedWeight:
-        """The kernel with its scores, which makes the mask."""
-        if self._masked_kernel is None:
+        """The kernel with its scores, which makes the mask.
+
+        Of a layer with one masked weight, whatever its name is.
+        """
+        weights = self.masked_weights
+        if not weights:
             raise AttributeError(
                 "You must build the layer before accessing `mask`, its scores "
                 "and what follows from them."
             )
-        return self._masked_kernel
+        if len(weights) > 1:
+            raise AttributeError(
+                f"layer '{self.name}' has several masked weights: "
+                f"layer.view_of('{next(iter(weights))}') has what belongs to "
+                "one of them"
+            )
+        return next(iter(weights.values()))
+
+    def view_of(self, name: str) -> Any:
+        """Returns the mask of one weight, `None` if it is not masked.
+
+        Args:
+            name: Name of the weight, for instance `"recurrent_kernel"`.
+
+        Returns:
+            An object with `kernel` (the variable), `scores`, `density`,
+            `mask`, `effective_kernel`.
+        """
+        if name not in self._masked_names:
+            return None
+        return vars(self).get(f"_view_{name}", self)
+
+    def all_views(self) -> list[Any]:
+        """Returns what `view_of` gives of all masked weights."""
+        return [self.view_of(name) for name in self._masked_names]
 
     # --- phase -------------------------------------------------------------
 
@@ -221,7 +312,7 @@ class MaskedLayer:
     def phase(self, value: str | None) -> None:
         check_phase(value)
         self._phase = value
-        self._apply_phase()
+        self.apply_phase()
 
     @property
     def trainable(self) -> bool:
@@ -231,211 +322,30 @@ class MaskedLayer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         keras.layers.Layer.trainable.fset(self, value)  # type: ignore[attr-defined]
-        self._apply_phase()
+        self.apply_phase()
 
-    def _apply_phase(self) -> None:
-        if self._masked_kernel is None:
+    def apply_phase(self) -> None:
+        """Lets what trains in the layer's phase train, and nothing else."""
+        weights = self.masked_weights.values()
+        if not weights:
             return
-        # Scores of layers that a model shares must not go separate ways: they
-        # wait for `hydra_tf.connect_channels`.
-        waits = (
-            self.masked_kernel.own.group is not None and not self.is_connected
-        )
-        self.scoring.let_train(
-            self,
-            self.trainable
-            and self._phase in (None, "prune")
-            and self.prunable
-            and not waits,
-        )
-        self.kernel.trainable = self.trainable and self._phase != "prune"
-        if getattr(self, "bias", None) is not None:
-            self.bias.trainable = self.kernel.trainable
+        for weight in weights:
+            # Scores of layers that a model shares must not go separate ways:
+            # they wait for `hydra_tf.connect_channels`.
+            waits = weight.own.group is not None and not self.is_connected
+            weight.scoring.let_train(
+                weight,
+                self.trainable
+                and self._phase in (None, "prune")
+                and weight.prunable
+                and not waits,
+            )
+        for variable in own_trainable_variables(self):
+            variable.trainable = self.trainable and self._phase != "prune"
         if self._phase == "finetune":
-            for scoring in self._masked_kernel.scorings:
-                scoring.follow()
-
-    # --- mask and effective kernel -----------------------------------------
-
-    @property
-    def mask(self) -> tf.Tensor:
-        """Float32 zeros and ones, of the kernel's shape.
-
-        Differentiable with respect to the scores (straight-through) where
-        the phase trains them.
-        """
-        return self.masked_kernel.mask(self._phase)
-
-    @property
-    def stored_mask(self) -> ConstantMask:
-        """The mask of the finetune phase, a tensor where one is needed."""
-        return ConstantMask(self.masked_kernel)
-
-    @property
-    def score_mask(self) -> tf.Tensor:
-        """Which of the scores stay: float32 zeros and ones of their shape."""
-        return self.scoring.mask()
-
-    @property
-    def effective_kernel(self) -> tf.Tensor:
-        """`kernel * mask`, in the layer's compute dtype.
-
-        (Of a network with masked channels, while scores train: with the mask
-        of the channels that the layer reads.)
-        """
-        return tf.cast(self.exact_kernel, self.compute_dtype)
-
-    @property
-    def exact_kernel(self) -> tf.Tensor:
-        """The effective kernel in the precision of the weights."""
-        return self.masked_kernel.effective(self._phase)
-
-    def kernel_for_call(self) -> tf.Tensor:
-        """The effective kernel, or the one that a context shares."""
-        kernel = kernel_scope.shared_kernel(self)
-        return self.effective_kernel if kernel is None else kernel
-
-    # --- scores and density ------------------------------------------------
-
-    granularity = property(
-        operator.attrgetter("_settings.granularity"),
-        doc='`"weight"`, `"channel"`, `"filter"` or `"N:M"`.',
-    )
-    scoring = property(
-        operator.attrgetter("masked_kernel.scoring"),
-        doc="`Scoring`: scores, density and rate, which layers may share.",
-    )
-    scores = property(
-        operator.attrgetter("scoring.values"),
-        doc="Variable, of the kernel's dtype.",
-    )
-    num_units = property(
-        operator.attrgetter("scoring.size"),
-        doc="Number of scores that compete.",
-    )
-    live_density = property(
-        operator.attrgetter("scoring.live_density"),
-        doc="The density now, learned or not; a scalar tensor.",
-    )
-    expected_density = property(
-        operator.attrgetter("masked_kernel.expected_density"),
-        doc="See `MaskedWeight.expected_density`.",
-    )
-    unit_norms = property(
-        operator.attrgetter("masked_kernel.unit_norms"),
-        doc="See `MaskedWeight.unit_norms`.",
-    )
-    fan_in = property(
-        operator.attrgetter("masked_kernel.axes.fan_in"),
-        doc="Number of inputs that one output of the kernel reads.",
-    )
-
-    @property
-    def rate(self) -> keras.Variable | None:
-        """What a learned density is the sigmoid of; `None` if not learned."""
-        return None if self._masked_kernel is None else self.scoring.rate
-
-    @property
-    def density(self) -> keras.Variable | float:
-        """Fraction of entries kept: a weight (a float until built)."""
-        if self._masked_kernel is None:
-            return self._settings.density
-        return self.scoring.density
-
-    @density.setter
-    def density(self, value: float) -> None:
-        check_density(value)
-        check_fixed_density(self.granularity, float(value))
-        if self.rate is not None:
-            raise InputError(
-                f"layer '{self.name}' learns its density: "
-                "stop_learning_density makes it a number that can be set"
-            )
-        if self._masked_kernel is None:
-            self._settings = dataclasses.replace(self._settings, density=value)
-        else:
-            self.scoring.density.assign(float(value))
-
-    @property
-    def min_density(self) -> float | None:
-        """Least density that may be learned; `None` if it is not learned."""
-        if self._masked_kernel is None:
-            return self._settings.min_density
-        return self.scoring.min_density
-
-    @property
-    def learns(self) -> str:
-        """What trains of a learned density: "both", "scores" or "rates"."""
-        if self._masked_kernel is None:
-            return self._settings.learns
-        return self.scoring.learns
-
-    @learns.setter
-    def learns(self, value: str) -> None:
-        self._settings = dataclasses.replace(self._settings, learns=value)
-        if self._masked_kernel is not None:
-            self.scoring.learns = value
-
-    def learn_density(self, min_density: float, density: float) -> None:
-        """Makes the density trainable, for the whole group of the layer.
-
-        Args:
-            min_density: Float in [0, 1), the least density.
-            density: Float in (0, 1], the density to start from.
-        """
-        self.check_learnable()
-        self.scoring.learn_density(min_density, density)
-
-    def stop_learning_density(self, density: float) -> None:
-        """Makes `density` the group's density, which trains no more."""
-        self.check_learnable()
-        self.scoring.stop_learning_density(density)
-
-    def check_learnable(self) -> None:
-        """Raises `InputError` unless the layer may learn its density."""
-        if not self.masked_kernel.learnable:
-            raise InputError(
-                f"layer '{self.name}' has no density to learn: "
-                + (
-                    f"it keeps {self.granularity} weights"
-                    if self.prunable
-                    else "its channels cannot be removed"
-                )
-            )
-
-    @property
-    def prunable(self) -> bool:
-        """Whether the layer has a density of its own to choose.
-
-        Not if its channels cannot be removed.
-        """
-        return self._masked_kernel is None or self._masked_kernel.prunable
-
-    # --- layers that share scores ------------------------------------------
-
-    def connect(self) -> None:
-        """Lets the scores train: the layers of its groups share them now."""
-        if not self.is_connected:
-            self.is_connected = True
-            self._apply_phase()
-
-    def share_scores(self, scoring: Scoring, *, other: bool = False) -> None:
-        """Uses the scores, density and rate of another layer of its group.
-
-        Args:
-            scoring: The `scoring` of that layer.
-            other: Whether they are for the channels on the other side of this
-                layer than its own.
-        """
-        if other:
-            self.masked_kernel.other_scoring = scoring
-        else:
-            self.masked_kernel.scoring = scoring
-        self._apply_phase()
-
-    def reset_scores(self) -> None:
-        """Sets the scores to what the initializer makes of the kernel."""
-        self.scores.assign(self.masked_kernel.initial_scores())
+            for weight in weights:
+                for scoring in weight.scorings:
+                    scoring.follow()
 
     # --- serialisation -----------------------------------------------------
 
@@ -458,21 +368,30 @@ class MaskedLayer:
 
     @property
     def plain_variables(self) -> dict[str, keras.Variable]:
-        """What the plain layer has as well, in its order: kernel and bias."""
-        variables = {"kernel": self.kernel}
-        if getattr(self, "bias", None) is not None:
-            variables["bias"] = self.bias
-        return variables
+        """What the plain layer has as well, in its order: kernel and bias.
+
+        By name, but by number where a layer of someone else's may not have
+        named them.
+        """
+        named = package_of(self.plain_class) == "keras"
+        return {
+            variable.name if named else str(index): variable
+            for index, variable in enumerate(own_variables(self))
+        }
 
     def get_config(self) -> dict[str, Any]:
-        settings = self._settings
-        if self._masked_kernel is not None:
-            settings = self._masked_kernel.settings
-        return {
+        config = {
             **super().get_config(),  # type: ignore[misc]
-            **settings.to_config(),
+            **(self.unbuilt or self._settings).to_config(),
             "phase": self._phase,
         }
+        masks = vars(self)["_masks"]
+        if len(weights_of_class(self.plain_class)) > 1:
+            weights = self.masked_weights.items()
+            masks = {n: w.settings.to_config() for n, w in weights} or masks
+        elif self.masked_weights:
+            config |= self.masked_kernel.settings.to_config()
+        return config if masks is None else {**config, "masks": masks}
 
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         raise InputError(
@@ -481,19 +400,28 @@ class MaskedLayer:
         )
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(self, MaskedLayer):
+            # It was masked when Keras looked the method up.
+            return type(self).quantize(self, *args, **kwargs)
         raise InputError(
             f"masked layer '{self.name}' cannot be quantised: strip the masks "
             "first (hydra_tf.strip_masks)"
         )
 
-    # --- helpers of the convolutions ---------------------------------------
 
-    def _add_bias_and_activate(self, outputs: tf.Tensor) -> tf.Tensor:
-        if self.use_bias:
-            bias = self.bias
-            if self.data_format == "channels_first":
-                bias = ops.reshape(bias, (1, -1) + (1,) * self.rank)
-            outputs = ops.add(outputs, bias)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return outputs
+def variable_of(layer: Any, name: str) -> keras.Variable:
+    """Returns a masked weight as the variable, within calls too."""
+    return inspect.getattr_static(type(layer), name).variable_of(layer)
+
+
+def _building(build: Any) -> Any:
+    """Returns a layer's `build`, after which its weights are masked."""
+
+    @functools.wraps(build)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        # It may have been stripped since Keras looked the method up.
+        if isinstance(self, MaskedLayer) and not self.masked_weights:
+            self.make_masks()
+
+    return wrapper

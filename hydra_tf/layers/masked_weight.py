@@ -61,6 +61,8 @@ class MaskedWeight(tf.Module):
         settings: What the mask is to be.
         layer_name: Name of the layer, for errors.
         groups: Number of groups that the layer is a convolution in.
+        prefix: Put before the names of the scores and what goes with them,
+            where a layer has several masked weights.
 
     Attributes:
         variable: See above.
@@ -92,8 +94,10 @@ class MaskedWeight(tf.Module):
         *,
         layer_name: str,
         groups: int = 1,
+        prefix: str = "",
     ) -> None:
         super().__init__()
+        self._prefix = prefix
         self.variable = variable
         self.axes = axes
         self._settings = settings
@@ -137,8 +141,9 @@ class MaskedWeight(tf.Module):
             settings.min_density if self.prunable else None,
             learns=settings.learns,
             granularity=self._granularity,
-            input_axis=self.axes.inputs[0],
+            input_axis=self.axes.inputs[-1],
             dtype=self._dtype,
+            prefix=self._prefix,
         )
         if self.other is not None and self.other.prunable:
             # Until the layer shares those of the layers there.
@@ -148,9 +153,14 @@ class MaskedWeight(tf.Module):
                 settings.density,
                 settings.other_min_density,
                 dtype=self._dtype,
-                prefix="other_",
+                prefix=f"{self._prefix}other_",
             )
             self.other_scoring.let_train(self, False)
+
+    @property
+    def granularity(self) -> str:
+        """`"weight"`, `"channel"`, `"filter"` or `"N:M"`."""
+        return self._granularity
 
     @property
     def settings(self) -> MaskSettings:
@@ -223,7 +233,7 @@ class MaskedWeight(tf.Module):
     def stored(self) -> dict[str, WatchedVariable]:
         """What files hold of them, by the names there."""
         return {
-            f"{prefix}{name}": variable
+            f"{self._prefix}{prefix}{name}": variable
             for prefix, scoring in zip(
                 ("", "other_"), self.scorings, strict=False
             )
@@ -397,9 +407,10 @@ class ConstantMask:
 
 def _check_blocks(layer_name: str, axes: KernelAxes, granularity: str) -> None:
     _, m = n_of_m(granularity)
-    if axes.num_inputs % m:
+    size = axes.num_inputs_in_blocks
+    if size % m:
         raise InputError(
-            f"layer '{layer_name}' has {axes.num_inputs} input channels, which "
+            f"layer '{layer_name}' has {size} input channels, which "
             f"granularity {granularity} cannot cut into blocks of {m}"
         )
 

@@ -37,7 +37,7 @@ def reuse_effective_kernels(
     """
     # Those of an outer context are not computed again.
     kernels = {
-        id(layer): layer.kernel_for_call() for layer in find_masked(*layers)
+        id(view): view.kernel_for_call() for view in find_masked(*layers)
     }
     with kernel_scope.sharing(kernels):
         yield

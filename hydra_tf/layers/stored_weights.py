@@ -53,9 +53,13 @@ def load_weights(layer: Any, store: Any) -> None:
             variable.assign_quietly(np.asarray(store[name]))
         else:
             variable.assign(store[name])
-    for scoring in layer.masked_kernel.scorings:
-        scoring.refresh()
+    for weight in layer.masked_weights.values():
+        for scoring in weight.scorings:
+            scoring.refresh()
 
 
 def _stored(layer: Any) -> dict[str, keras.Variable]:
-    return layer.plain_variables | layer.masked_kernel.stored
+    stored = dict(layer.plain_variables)
+    for weight in layer.masked_weights.values():
+        stored |= weight.stored
+    return stored

@@ -1,13 +1,9 @@
-"""The masked transposed convolution."""
+"""The masked transposed convolutions."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
-from keras import ops
 
-from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.masked_layer import MaskedLayer
 
 
@@ -40,19 +36,24 @@ class MaskedConv2DTranspose(MaskedLayer, keras.layers.Conv2DTranspose):
 
     plain_class = keras.layers.Conv2DTranspose
 
-    @classmethod
-    def kernel_axes(cls, shape: Any) -> KernelAxes:
-        # (height, width, filters, channels)
-        return KernelAxes(tuple(shape), inputs=(-1,), outputs=(-2,))
 
-    def call(self, inputs):
-        outputs = ops.conv_transpose(
-            inputs,
-            self.kernel_for_call(),
-            strides=list(self.strides),
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
-        return self._add_bias_and_activate(outputs)
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedConv1DTranspose(MaskedLayer, keras.layers.Conv1DTranspose):
+    """Transposed 1D convolution that keeps only its highest-scored weights.
+
+    Takes the arguments of `keras.layers.Conv1DTranspose`, and `density`,
+    `scores_initializer` and `phase` as `MaskedConv2DTranspose` does.
+    """
+
+    plain_class = keras.layers.Conv1DTranspose
+
+
+@keras.saving.register_keras_serializable(package="hydra_tf")
+class MaskedConv3DTranspose(MaskedLayer, keras.layers.Conv3DTranspose):
+    """Transposed 3D convolution that keeps only its highest-scored weights.
+
+    Takes the arguments of `keras.layers.Conv3DTranspose`, and `density`,
+    `scores_initializer` and `phase` as `MaskedConv2DTranspose` does.
+    """
+
+    plain_class = keras.layers.Conv3DTranspose

@@ -13,13 +13,16 @@ from hydra_tf import inputs
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.attacks.losses import most_likely
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.attacks.noise import as_seed
 from hydra_tf.attacks.noise import fold_seed
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.loss import Loss
+from hydra_tf.ops.rows import weighted_mean
 from hydra_tf.registry.calls import check_construction
 from hydra_tf.registry.table import settings_of
+from hydra_tf.schedules import Schedule
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,7 +47,8 @@ class Objective:
     Where an objective draws random numbers, `perturb` or `losses` has a keyword
     that takes them instead: `start` or `noise`, and `drawn`. A `perturb` with
     the keyword `start` can be warm-started, and one with `epoch` is told where
-    training is, as `losses` is.
+    training is, as `losses` is. One whose `losses` has `sample_weight` trains
+    with weights of images and classes.
 
     Example:
         ```python
@@ -70,6 +74,11 @@ class Objective:
         perturbs: Whether `perturb` attacks, so that accuracy on its images is
             worth a log as `robust_accuracy` (a class attribute); by default,
             whether the class has a `perturb` of its own.
+        soft_labels: Whether `perturb` and loss also take labels that are
+            distributions over the classes, floats of shape `(batch, classes)`
+            (a class attribute). Where one of them is a class's own, False
+            unless it says otherwise: it gets one-hot labels as classes, and
+            soft ones are refused.
         clip: Least and largest value of a pixel, which images are checked
             against, or `None` for no limits; a class attribute here, and an
             argument of the objectives of this library.
@@ -78,6 +87,7 @@ class Objective:
     term_names: tuple[str, ...] = ()
     figure_names: tuple[str, ...] = ()
     perturbs: bool = False
+    soft_labels: bool = True
     clip: tuple[float, float] | None = (0.0, 1.0)
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
@@ -89,6 +99,12 @@ class Objective:
         if "perturbs" not in vars(cls):
             # On the images as they are, accuracy would be the natural one.
             cls.perturbs = cls.perturb is not Objective.perturb
+        if "soft_labels" not in vars(cls) and {
+            "perturb",
+            "loss",
+            "losses",
+        } & set(vars(cls)):
+            cls.soft_labels = False
         writer = next(
             each
             for each in cls.__mro__
@@ -120,7 +136,8 @@ class Objective:
         Args:
             model: Keras model, or any callable from images to logits.
             x: Float32 images of shape `(batch, ...)` in [0, 1].
-            y: Integer labels, shape `(batch,)` or `(batch, 1)`.
+            y: Integer labels, shape `(batch,)` or `(batch, 1)`; see
+                `soft_labels`.
             seed: None for fresh noise at every call; an integer or an int32
                 tensor of shape `(2,)` for noise that only depends on it.
         """
@@ -136,6 +153,7 @@ class Objective:
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         """Returns the mean loss over the batch with terms, figures and logits.
 
@@ -148,9 +166,12 @@ class Objective:
             epoch: Float32 scalar, epochs done, a fraction within an epoch; None
                 stands for the end of every schedule, as in evaluation.
             seed: As for `perturb`, but another one: see `loss_seed`.
+            sample_weight: Float tensor of shape `(batch,)`, weights of the
+                images in the mean over the batch; `None` for ones.
         """
         logits = call_model(model, perturbed, training)
-        terms = {"robust_ce": tf.reduce_mean(cross_entropy(logits, y))}
+        losses = cross_entropy(logits, y)
+        terms = {"robust_ce": weighted_mean(losses, sample_weight)}
         return Loss.of_terms(terms, robust_logits=logits)
 
     def loss(
@@ -195,11 +216,9 @@ class Objective:
             shape=inputs.image_shape_of(model),
             takes_clip=True,
         )
-        inputs.check_labels(
-            y,
-            num_images=inputs.num_images_of(x),
-            num_classes=inputs.num_classes_of(model),
-        )
+        check_labels(self, model, x, y)
+        if inputs.is_distribution(y) and not self.soft_labels:
+            y = most_likely(y)
         return self.losses(
             model,
             x,
@@ -283,6 +302,61 @@ def check_objective(objective: Any, name: str = "`objective`") -> None:
     raise InputError(
         f"{name} must be a hydra_tf.objectives.Objective, or derived from it. "
         f"Received: {objective!r}{hint}"
+    )
+
+
+def radii_of(objective: Objective) -> dict[str, float | None]:
+    """Returns how far an objective perturbs images, the ends of schedules.
+
+    Args:
+        objective: The objective.
+    """
+    radii: dict[str, float | None] = {}
+    for name in ("epsilon", "sigma"):
+        value = getattr(objective, name, None)
+        if isinstance(value, Schedule):
+            value = value.last
+        radii[name] = value if isinstance(value, float | int) else None
+    return radii
+
+
+def check_labels(
+    objective: Objective,
+    model: Any,
+    x: Any,
+    y: Any,
+    name: str = "y",
+    whole_floats: bool = False,
+) -> None:
+    """Raises `InputError` unless labels are what an objective takes.
+
+    Args:
+        objective: The objective.
+        model: What has as many logits as there are classes.
+        x: The images, `None` if their number does not matter.
+        y: The labels.
+        name: What the message calls them.
+        whole_floats: Whether class indices may be floats.
+    """
+    num_images = None if x is None else inputs.num_images_of(x)
+    num_classes = inputs.num_classes_of(model)
+    if inputs.is_distribution(y):
+        inputs.check_distributions(
+            y,
+            name,
+            num_images=num_images,
+            num_classes=num_classes,
+            one_hot_for=None
+            if objective.soft_labels
+            else type(objective).__name__,
+        )
+        return
+    inputs.check_labels(
+        y,
+        name,
+        num_images=num_images,
+        num_classes=num_classes,
+        whole_floats=whole_floats,
     )
 
 

@@ -52,6 +52,7 @@ class FGSM(Objective):
     """
 
     term_names = ("robust_ce",)
+    soft_labels = True
 
     def __init__(
         self,

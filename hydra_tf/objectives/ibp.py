@@ -59,14 +59,19 @@ class IBP(VerifiableObjective):
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         epsilon = value_at(self._epsilon, epoch)
+        weights = None
+        if sample_weight is not None:
+            rows = tf.cast(tf.shape(x)[0], tf.float32)
+            weights = tf.cast(sample_weight, tf.float32) / rows
         propagation, spec = self.propagation(model, x, y, epsilon)
         margins, figures = self.bound_margins(propagation, spec, epsilon, epoch)
         # Only now: the bounds shall not see statistics of this very batch.
         natural = tf.stop_gradient(call_model(model, x, training))
         return Loss.of_terms(
-            {"robust_ce": margin_cross_entropy(margins)},
+            {"robust_ce": margin_cross_entropy(margins, weights)},
             figures={
                 "certified_accuracy": (certified_share(margins), 1.0),
                 "natural_ce": (tf.reduce_mean(cross_entropy(natural, y)), 1.0),

@@ -37,6 +37,7 @@ class Madry(AdversarialObjective):
     """
 
     term_names = ("robust_ce",)
+    soft_labels = True
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from hydra_tf.attacks.losses import largest_other
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.regularized import RegularizedObjective
+from hydra_tf.ops.rows import weighted_mean
 
 # The originals' guards against a logarithm of zero and a weight of zero.
 _LOG_STABILISER = 1e-12
@@ -34,7 +35,8 @@ class MART(RegularizedObjective):
     at `x + 0.001 * N(0, 1)`. The attack runs in inference mode.
 
     Loss terms: `robust_bce`, the first two summands, and `robust_kl`, which
-    includes `beta`.
+    includes `beta`. Labels are classes, as both terms speak of one that is
+    right; they may be one-hot, but not soft.
 
     Args:
         beta: Float >= 0, weight of the divergence.
@@ -64,6 +66,7 @@ class MART(RegularizedObjective):
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         y = class_labels(y)
         # Two passes, never one on both: batch statistics must not be mixed.
@@ -82,8 +85,8 @@ class MART(RegularizedObjective):
         weighted = divergence * (_JUST_ABOVE_ONE - p_label)
         return Loss.of_terms(
             {
-                "robust_bce": tf.reduce_mean(boosted),
-                "robust_kl": self.beta * tf.reduce_mean(weighted),
+                "robust_bce": weighted_mean(boosted, sample_weight),
+                "robust_kl": self.beta * weighted_mean(weighted, sample_weight),
             },
             natural_logits=natural,
             robust_logits=adversarial,

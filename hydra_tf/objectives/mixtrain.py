@@ -21,6 +21,7 @@ from hydra_tf.objectives.verifiable import certified_share
 from hydra_tf.objectives.verifiable import margin_cross_entropy
 from hydra_tf.ops.global_batch import Part
 from hydra_tf.ops.global_batch import part_of
+from hydra_tf.ops.rows import weighted_mean
 from hydra_tf.registry.objectives import NUM_EXAMPLES
 from hydra_tf.registry.objectives import PROBABILITY
 from hydra_tf.registry.objectives import SYMBOLIC_WEIGHT
@@ -142,6 +143,7 @@ class MixTrain(VerifiableObjective):
         epoch: Any = None,
         seed: Seed = None,
         drawn: tuple[bool | tf.Tensor, tf.Tensor] | None = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         """See `Objective.losses`; `drawn` replaces what `draw` returns."""
         epsilon = value_at(self._epsilon, epoch)
@@ -150,7 +152,10 @@ class MixTrain(VerifiableObjective):
         is_used, positions = drawn or self.draw(seed, part.total)
         if not training:
             is_used = True
-        positions, weights = _drawn_from(part, positions)
+        positions, shares = _drawn_from(part, positions)
+        weights = shares
+        if sample_weight is not None:
+            weights *= tf.gather(tf.cast(sample_weight, tf.float32), positions)
 
         def symbolic() -> tuple[tf.Tensor, tf.Tensor]:
             propagation, spec = self.propagation(
@@ -162,7 +167,7 @@ class MixTrain(VerifiableObjective):
             margins, _ = propagation.bound("symbolic", spec, upper=False)
             return (
                 margin_cross_entropy(margins, weights),
-                certified_share(margins, weights),
+                certified_share(margins, shares),
             )
 
         def nothing() -> tuple[tf.Tensor, tf.Tensor]:
@@ -176,7 +181,9 @@ class MixTrain(VerifiableObjective):
         natural = call_model(model, x, training)
         return Loss.of_terms(
             {
-                "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+                "natural_ce": weighted_mean(
+                    cross_entropy(natural, y), sample_weight
+                ),
                 "robust_ce": weight * robust,
             },
             figures={

@@ -13,6 +13,7 @@ from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
+from hydra_tf.ops.rows import weighted_mean
 from hydra_tf.registry.objectives import CLIP
 
 
@@ -28,6 +29,7 @@ class Natural(Objective):
     """
 
     term_names = ("natural_ce",)
+    soft_labels = True
 
     def __init__(self, *, clip: tuple[float, float] | None = (0.0, 1.0)):
         self.clip = CLIP.check(clip)
@@ -42,7 +44,9 @@ class Natural(Objective):
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         logits = call_model(model, x, training)
-        terms = {"natural_ce": tf.reduce_mean(cross_entropy(logits, y))}
+        losses = cross_entropy(logits, y)
+        terms = {"natural_ce": weighted_mean(losses, sample_weight)}
         return Loss.of_terms(terms, natural_logits=logits)

@@ -48,6 +48,7 @@ class RandomizedSmoothing(Objective):
     """
 
     term_names: tuple[str, ...] = ("natural_ce", "robust_kl")
+    soft_labels = True
 
     def __init__(
         self,
@@ -88,7 +89,17 @@ class RandomizedSmoothing(Objective):
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
         if self.form == "noise":
-            return super().losses(model, x, y, perturbed, training=training)
-        return stability_loss(model, x, y, perturbed, self.beta, training)
+            return super().losses(
+                model,
+                x,
+                y,
+                perturbed,
+                training=training,
+                sample_weight=sample_weight,
+            )
+        return stability_loss(
+            model, x, y, perturbed, self.beta, training, sample_weight
+        )

@@ -14,6 +14,7 @@ from hydra_tf.attacks.losses import kl_divergence
 from hydra_tf.attacks.noise import Seed
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.regularized import RegularizedObjective
+from hydra_tf.ops.rows import weighted_mean
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -44,6 +45,7 @@ class TRADES(RegularizedObjective):
 
     term_names = ("natural_ce", "robust_kl")
     attack_loss = "kl"
+    soft_labels = True
 
     def losses(
         self,
@@ -55,8 +57,11 @@ class TRADES(RegularizedObjective):
         training: bool = True,
         epoch: Any = None,
         seed: Seed = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> Loss:
-        return stability_loss(model, x, y, perturbed, self.beta, training)
+        return stability_loss(
+            model, x, y, perturbed, self.beta, training, sample_weight
+        )
 
 
 def stability_loss(
@@ -66,15 +71,18 @@ def stability_loss(
     perturbed: tf.Tensor,
     beta: float,
     training: bool,
+    sample_weight: tf.Tensor | None = None,
 ) -> Loss:
     """Returns the loss of TRADES, `natural_ce` + `robust_kl`."""
     # Two passes, never one on both: batch statistics must not be mixed.
     natural = call_model(model, x, training)
     robust = call_model(model, perturbed, training)
-    divergence = tf.reduce_mean(kl_divergence(natural, robust))
+    divergence = weighted_mean(kl_divergence(natural, robust), sample_weight)
     return Loss.of_terms(
         {
-            "natural_ce": tf.reduce_mean(cross_entropy(natural, y)),
+            "natural_ce": weighted_mean(
+                cross_entropy(natural, y), sample_weight
+            ),
             "robust_kl": beta * divergence,
         },
         natural_logits=natural,

@@ -51,6 +51,23 @@ def per_row(values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [-1] + [1] * (len(x.shape) - 1))
 
 
+def weighted_mean(
+    values: tf.Tensor, sample_weight: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns the mean over the rows of their values times their weights.
+
+    The rule of Keras' losses: divided by the number of rows, whatever the sum
+    of the weights.
+
+    Args:
+        values: Float tensor of shape `(rows,)`.
+        sample_weight: Float tensor of shape `(rows,)`; `None` for ones.
+    """
+    if sample_weight is not None:
+        values *= tf.cast(sample_weight, values.dtype)
+    return tf.reduce_mean(values)
+
+
 def choose(condition: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """Returns `one` where a condition holds, elsewhere `other`.
 

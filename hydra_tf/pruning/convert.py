@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
+from hydra_tf.graph import is_only_graph
+from hydra_tf.graph import package_of
+from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import flatten_layers
-from hydra_tf.keras_internals import own_trainable_variables
-from hydra_tf.layers import MaskedConv1D
-from hydra_tf.layers import MaskedConv2D
-from hydra_tf.layers import MaskedConv2DTranspose
-from hydra_tf.layers import MaskedDense
-from hydra_tf.layers import MaskedDepthwiseConv2D
+from hydra_tf.layers import Channels
 from hydra_tf.layers import MaskedLayer
-from hydra_tf.layers.masked_layer import MASK_ARGUMENTS
+from hydra_tf.layers.masking import hold
+from hydra_tf.layers.masking import mask_layer
+from hydra_tf.layers.masking import set_masked_class
 from hydra_tf.ops.counts import check_density
 from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
 from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
 from hydra_tf.pruning.channels.whole_layers import warn_of_whole_layers
+from hydra_tf.pruning.choice import Choice
+from hydra_tf.pruning.choice import choose
+from hydra_tf.pruning.copying import Pairs
+from hydra_tf.pruning.copying import copied
+from hydra_tf.pruning.copying import copy_layer_weights
+from hydra_tf.pruning.copying import pruned
+from hydra_tf.pruning.copying import strip_in_place
 from hydra_tf.pruning.exclude import Exclude
 from hydra_tf.pruning.exclude import exclusion
+from hydra_tf.pruning.exclude import left_dense
 from hydra_tf.pruning.exclude import named
 from hydra_tf.pruning.exclude import unmaskable
-from hydra_tf.pruning.n_of_m import layers_without_blocks
-from hydra_tf.pruning.phases import NORMALIZATIONS
+from hydra_tf.pruning.n_of_m import keep_blocks
+from hydra_tf.pruning.phases import forget_functions
+from hydra_tf.registry.granularities import CHANNEL
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import check_granularity
 from hydra_tf.registry.granularities import is_n_of_m
 
-_MASKED_CLASSES: dict[type, Any] = {
-    masked.plain_class: masked
-    for masked in (
-        MaskedConv1D,
-        MaskedConv2D,
-        MaskedConv2DTranspose,
-        MaskedDense,
-        MaskedDepthwiseConv2D,
-    )
-}
-
-# Their weights scale or bend units one by one, whatever the weights' rank.
-_NEVER_PRUNED = (*NORMALIZATIONS, keras.layers.PReLU)
-
 
 def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
     """Makes `to_masked` turn `masked_class.plain_class` into `masked_class`.
+
+    For a masked class with methods of its own; else
+    `hydra_tf.register_maskable` says which weights of a class are masked.
 
     Args:
         masked_class: Subclass of `hydra_tf.layers.MaskedLayer` and of a Keras
@@ -81,7 +78,7 @@ def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
             "attribute `plain_class` the Keras layer that it masks and derives "
             f"from. Received: plain_class={plain_class}"
         )
-    _MASKED_CLASSES[masked_class.plain_class] = masked_class
+    set_masked_class(masked_class)
 
 
 def to_masked(
@@ -90,42 +87,52 @@ def to_masked(
     *,
     density: float = 1.0,
     granularity: str = WEIGHT,
+    strict: bool = False,
+    in_place: bool = False,
 ) -> keras.Model:
     """Returns the masked copy of a model, with its weights and outputs.
 
-    Every Dense, Conv1D, Conv2D, DepthwiseConv2D and Conv2DTranspose layer,
-    in nested models and in `TimeDistributed` too, becomes its masked
-    counterpart of the same name, with scores scaled from its kernel. The given
-    model is left as it is.
+    Every layer of Keras with a kernel becomes its masked counterpart of the
+    same name, with scores scaled from its weights: dense layers, convolutions,
+    embeddings, the cells of recurrent layers, the projections of attention,
+    in nested models and in layers of one's own too. Subclasses of them need
+    nothing, other layers `hydra_tf.register_maskable`. The given model is left
+    as it is.
 
     Args:
-        model: Built Functional or Sequential model, possibly nested.
-        exclude: Layers to leave plain: a list of names of layers (or of
-            nested models, for all that is in them) or of patterns of names
+        model: Built model, possibly nested. A subclassed one is made anew from
+            its `get_config()`; channels need a Functional or Sequential one.
+        exclude: Layers to leave plain: a list of names of layers (or of what
+            holds them, for all that is in it) or of patterns of names
             (`"block1_*"`), or a predicate that gets a layer.
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
-        granularity: What is pruned: `"weight"`, `"channel"` (input channels),
-            `"filter"` (output channels) or `"N:M"`, for instance `"2:4"`.
-            Which channels have to be removed together is found from the graph.
-            With N:M, depthwise layers stay plain, and those that read the
-            image if M does not divide its channels.
+        granularity: What is pruned: `"weight"`, `"channel"` (input channels;
+            of an embedding its rows), `"filter"` (output channels) or `"N:M"`,
+            for instance `"2:4"`. Which channels have to be removed together is
+            found from the graph. With N:M, depthwise kernels stay plain, and
+            those that read the image if M does not divide its channels.
+        strict: Whether weights that no masked layer exists for are an error.
+            By default they stay plain, with a warning.
+        in_place: Whether to mask the layers of the model itself, without a
+            copy.
 
     Of a model with masked channels that was loaded from a file or cloned,
     scores train after `set_phase`, `RobustModel` or `connect_channels` has let
     its layers share them again.
 
     Returns:
-        A model of the same class, not compiled. Outputs are equal at density
-        1.
+        A model of the same class (a subclass of it, if it is subclassed), not
+        compiled. Outputs are equal at density 1.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, is not
-            built, has nothing to prune, or holds layers with a kernel that
-            no masked layer exists for.
+        InputError: If the model is not built, can't be copied or has nothing
+            to prune, or, with `strict`, holds weights that no masked layer
+            exists for.
 
     Warns:
-        UserWarning: If masked layers keep all their channels, whatever the
+        UserWarning: If weights stay plain since no masked layer exists for
+            them; if masked layers keep all their channels, whatever the
             density.
 
     Example:
@@ -138,134 +145,122 @@ def to_masked(
     check_density(density)
     check_granularity(granularity)
     _check_convertible(model)
-    is_excluded = exclusion(model, exclude)
-    excluded = named(exclude)
-    masked_names: list[str] = []
-    unknown: list[tuple[keras.layers.Layer, Any]] = []
-
-    def is_prunable(layer: keras.layers.Layer) -> bool:
-        return type(layer) in _MASKED_CLASSES and not is_excluded(layer)
-
-    channels: dict[int, Any] = {}
     if granularity in STRUCTURED:
-        _check_not_masked(model, granularity)
-        channels = assign_channels(model, granularity, is_prunable)
-    kept_plain = (
-        layers_without_blocks(model, granularity, is_prunable, excluded)
-        if is_n_of_m(granularity)
-        else set()
-    )
-
-    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if (
-            isinstance(layer, MaskedLayer)
-            or id(layer) in kept_plain
-            or is_excluded(layer)
-        ):
-            return _clone_layer(layer)
-        masked_class = _MASKED_CLASSES.get(type(layer))
-        if masked_class is None:
-            variable = _weight_to_mask(layer)
-            if variable is not None:
-                unknown.append((layer, variable))
-            return _clone_layer(layer)
-        if getattr(layer, "quantization_mode", None) or getattr(
-            layer, "lora_enabled", False
-        ):
-            raise InputError(
-                f"layer '{layer.name}' is quantised or has LoRA weights and "
-                "can't be masked: convert the plain model, or leave the "
-                f"layer out with `exclude={[*excluded, layer.name]}`"
-            )
-        masked_names.append(layer.name)
-        config = _config(layer)
-        for key in ("lora_rank", "lora_alpha", "quantization_config"):
-            config.pop(key, None)
-        config["density"] = 1.0 if is_n_of_m(granularity) else density
-        config["granularity"] = granularity
-        if granularity in STRUCTURED:
-            config["input_channels"], config["output_channels"] = (
-                each.to_config()
-                for each in channels.get(id(layer))
-                or pinned_channels(masked_class.kernel_axes(layer.kernel.shape))
-            )
-        return rebuilt(layer, config, masked_class)
-
-    masked, pairs = _clone(model, convert)
-    if unknown:
-        raise unmaskable(unknown, masked_names, excluded)
-    if not masked_names and not any(
+        _check_shows_channels(model, granularity)
+    excluded = named(exclude)
+    choice = choose(model, exclusion(model, exclude), excluded)
+    if choice.left and (strict or not choice.masked):
+        raise unmaskable(choice.left, choice.names, excluded)
+    if is_n_of_m(granularity):
+        keep_blocks(model, granularity, choice, excluded)
+    if not choice.masked and not any(
         isinstance(layer, MaskedLayer) for layer in flatten_layers(model)
     ):
         raise InputError(
             f"model '{model.name}' has nothing to prune: it holds no layer "
-            "that can be masked (Dense, Conv1D, Conv2D, DepthwiseConv2D, "
-            "Conv2DTranspose), or all are excluded"
+            "with a kernel that can be masked (hydra_tf.register_maskable "
+            "adds more kinds), or all are excluded"
         )
+    settings = _settings(model, choice, density, granularity)
+    pairs: Pairs
+    masked, pairs = (model, _parts(model)) if in_place else copied(model)
     for old, new in pairs:
-        copy_layer_weights(old, new)
+        if not in_place:
+            copy_layer_weights(old, new)
+        for one, other in zip(
+            flatten_layers(old), flatten_layers(new), strict=True
+        ):
+            if id(one) in settings:
+                mask_layer(other, settings[id(one)])
+        hold(new)
+    forget_functions(masked)
     connect_channels(masked)
     if granularity in STRUCTURED:
         if density < 1:
             check_channels_can_go(masked)
         warn_of_whole_layers(masked)
+    if choice.left:
+        warnings.warn(left_dense(choice.left, model), UserWarning, stacklevel=2)
     _explain_set_weights(masked)
     return masked
 
 
-def strip_masks(model: keras.Model) -> keras.Model:
+def _settings(
+    model: keras.Model, choice: Choice, density: float, granularity: str
+) -> dict[int, dict[str, dict[str, Any]]]:
+    """Returns the arguments of the masks by the layer's `id` and the weight."""
+    channels: dict[int, Any] = {}
+    if granularity in STRUCTURED:
+        channels = assign_channels(model, granularity, choice.has_kernel)
+
+    def arguments(layer: Any, axes: Any) -> dict[str, Any]:
+        given: dict[str, Any] = {
+            "density": 1.0 if is_n_of_m(granularity) else density,
+            "granularity": granularity,
+        }
+        if granularity in STRUCTURED:
+            inputs, outputs = channels.get(id(layer)) or pinned_channels(axes)
+            if isinstance(layer, keras.layers.Embedding):
+                inputs = _rows(axes, granularity) or inputs
+            given["input_channels"] = inputs.to_config()
+            given["output_channels"] = outputs.to_config()
+        return given
+
+    return {
+        id(layer): {name: arguments(layer, each) for name, each in axes.items()}
+        for layer, axes in choice.masked
+    }
+
+
+def strip_masks(model: keras.Model, *, in_place: bool = False) -> keras.Model:
     """Returns a plain Keras model whose pruned weights are exactly 0.0.
 
     The result holds no class of this library, has no scores, and computes the
-    same outputs. The given model is left as it is.
+    same outputs; a subclassed model is one of its own class again. The given
+    model is left as it is.
 
     Args:
-        model: Model with masked layers, as from `to_masked`, or built by hand
-            with the functional or sequential API.
+        model: Model with masked layers, as from `to_masked`, or built by hand.
+        in_place: Whether to strip the model itself, without a copy.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, a custom
-            layer holds masked layers, or layers that share their channels have
-            come to differ in what they keep.
+        InputError: If the model can't be copied, or layers that share their
+            channels have come to differ in what they keep.
     """
     _check_convertible(model)
     connect_channels(model)
-    plain, pairs = plain_clone(model)
+    if in_place:
+        for layer in flatten_layers(model):
+            if isinstance(layer, MaskedLayer):
+                for view in layer.all_views():
+                    view.masked_kernel.variable.assign(pruned(view))
+        strip_in_place(model)
+        vars(model).pop("set_weights", None)
+        forget_functions(model)
+        return model
+    plain, pairs = copied(model, plain=True)
     for old, new in pairs:
         copy_layer_weights(old, new)
     return plain
 
 
-def plain_clone(
-    model: keras.Model,
-) -> tuple[keras.Model, list[tuple[Any, Any]]]:
-    """Returns a plain model like a masked one, its weights not set.
-
-    With it pairs of its leaf layers, masked and plain.
-
-    Args:
-        model: As for `strip_masks`.
-    """
-    _check_convertible(model)
-
-    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if not isinstance(layer, MaskedLayer):
-            _check_holds_no_mask(layer)
-            return _clone_layer(layer)
-        return rebuilt(layer, plain_config(layer), layer.plain_class)
-
-    return _clone(model, convert)
+def _parts(model: keras.Model) -> Pairs:
+    """Returns the parts of a model, each with itself."""
+    if not is_only_graph(model):
+        return [(model, model)]
+    parts: dict[int, Any] = {}
+    for layer in flatten_layers(model, include_self=False, recursive=False):
+        parts |= {id(part): part for part, _ in _parts(layer)}
+    return [(part, part) for part in parts.values()]
 
 
-def plain_config(layer: MaskedLayer) -> dict[str, Any]:
-    """Returns the configuration of the layer that a masked one masks."""
-    config = _config(layer)
-    for key in MASK_ARGUMENTS:
-        config.pop(key)
-    return config
-
-
-def _check_not_masked(model: keras.Model, granularity: str) -> None:
+def _check_shows_channels(model: keras.Model, granularity: str) -> None:
+    if not shows_layers(model):
+        raise InputError(
+            f"`granularity='{granularity}'` needs the graph of a Functional or "
+            "Sequential model, which shows what channels mean together. "
+            f"Received: {type(model).__name__}, a subclassed model{_way_in()}"
+        )
     for layer in flatten_layers(model):
         if isinstance(layer, MaskedLayer):
             raise InputError(
@@ -274,94 +269,18 @@ def _check_not_masked(model: keras.Model, granularity: str) -> None:
             )
 
 
-def _clone(
-    model: keras.Model, convert: Callable
-) -> tuple[keras.Model, list[tuple[Any, Any]]]:
-    """Returns a converted model, and pairs of its leaf layers, old and new."""
-    clones: dict[int, Any] = {}
-    pairs = []
-
-    # Nested models are cloned by this function too, not by Keras's
-    # `recursive`, which loses what surrounds a Sequential. A layer used in
-    # several of them stays one layer.
-    def convert_any(layer: Any) -> Any:
-        if id(layer) not in clones:
-            if _is_graph(layer):
-                clone = clone_graph(layer)
-            elif type(layer) is keras.layers.TimeDistributed:
-                # A wrapper whose only state is the layer inside.
-                config = layer.get_config()
-                del config["layer"]
-                clone = type(layer)(convert_any(layer.layer), **config)
-            elif isinstance(layer, keras.layers.Layer):
-                clone = convert(layer)
-                pairs.append((layer, clone))
-            else:  # an operation of keras.ops
-                clone = _clone_layer(layer)
-            clones[id(layer)] = clone
-        return clones[id(layer)]
-
-    def clone_graph(graph: keras.Model) -> keras.Model:
-        # Keras would compile the clone, and fail where the loss is a lambda.
-        compiled, graph.compiled = graph.compiled, False
-        try:
-            clone = keras.models.clone_model(graph, clone_function=convert_any)
-        finally:
-            graph.compiled = compiled
-        clone.trainable = graph.trainable
-        return clone
-
-    return clone_graph(model), pairs
-
-
-def _clone_layer(layer: Any) -> Any:
-    return rebuilt(layer, _config(layer))
-
-
-def rebuilt(
-    operation: Any,
-    config: dict[str, Any],
-    kind: Any = None,
-    name: str | None = None,
-) -> Any:
-    """Returns another layer or operation in the place of a given one.
-
-    Args:
-        operation: The given one.
-        config: The configuration to make it from.
-        kind: Its class, by default that of the given one.
-        name: What to call the given one in an error, by default its name.
-
-    Raises:
-        InputError: If the class does not make one of the configuration.
-    """
-    try:
-        return (kind or type(operation)).from_config(config)
-    # Anything: lambdas, and layers of others that do not take their arguments.
-    except Exception as error:
-        cause: BaseException = error
-        # Keras puts the whole configuration around what is wrong with it.
-        while cause.__context__ is not None:
-            cause = cause.__context__
-        raise InputError(
-            f"layer '{name or operation.name}' ({type(operation).__name__}) "
-            "can't be rebuilt from its configuration: "
-            f"{str(cause).strip().splitlines()[0]}"
-        ) from error
-
-
-def _is_graph(layer: Any) -> bool:
-    return isinstance(layer, (keras.Sequential, keras.Model)) and (
-        isinstance(layer, keras.Sequential)
-        or hasattr(layer, "operations")  # Functional
-    )
-
-
 def _check_convertible(model: Any) -> None:
-    if not isinstance(model, keras.Model) or not _is_graph(model):
+    if not isinstance(model, keras.Model):
         raise InputError(
-            "only Functional and Sequential Keras models can be converted. "
-            f"Received: {type(model).__name__}{_way_in(model)}"
+            "`model` must be a Keras model: Functional, Sequential or a "
+            f"subclass of keras.Model. Received: {type(model).__name__}"
+        )
+    # A wrapper of this library, which trains its network.
+    network = getattr(model, "network", None)
+    if package_of(type(model)) == "hydra_tf" and network is not None:
+        raise InputError(
+            "`model` must be the network that is pruned. Received: "
+            f"{type(model).__name__}: pass its `network`"
         )
     if not model.built:
         raise InputError(
@@ -369,62 +288,20 @@ def _check_convertible(model: Any) -> None:
             "once"
         )
     check_names(model)
-    for layer in flatten_layers(model, include_self=False):
-        if isinstance(layer, keras.Model) and not _is_graph(layer):
-            raise InputError(
-                f"layer '{layer.name}' is a subclassed model "
-                f"({type(layer).__name__}): only Functional and Sequential "
-                f"models can be converted{_way_in(layer)}"
-            )
 
 
-def _way_in(model: Any) -> str:
+def _way_in() -> str:
     """What to do with a model that does not show its layers."""
-    network = getattr(model, "network", None)
-    if _is_graph(network):
-        return ": pass its `network`"
-    if not isinstance(model, keras.Model):
-        return ""
     return (
         "; if its `call` is made of layers and keras.ops, "
         "keras.Model(inputs, model.call(inputs)) with inputs = "
-        "keras.Input(shape) shows them, else use the layers of "
-        "hydra_tf.layers in it by hand"
+        "keras.Input(shape) shows them"
     )
 
 
-def _check_holds_no_mask(layer: keras.layers.Layer) -> None:
-    for inner in flatten_layers(layer, include_self=False):
-        if isinstance(inner, MaskedLayer):
-            raise InputError(
-                f"layer '{layer.name}' ({type(layer).__name__}) holds the "
-                f"masked layer '{inner.name}', which can't be stripped there: "
-                "only masked layers of Functional and Sequential models can"
-            )
-
-
-def _weight_to_mask(layer: keras.layers.Layer) -> keras.Variable | None:
-    """Returns a weight that would have to be masked, if a layer has one."""
-    for inner in flatten_layers(layer):
-        if isinstance(inner, (*_NEVER_PRUNED, MaskedLayer)):
-            continue
-        # Also where `trainable` is off, as for the layers that can be masked.
-        for variable in own_trainable_variables(inner):
-            if len(variable.shape) >= 2:
-                return variable
-    return None
-
-
-def _config(layer: Any) -> dict[str, Any]:
-    """Returns a layer's configuration, also if it has no activation."""
-    # Keras makes layers with `linear`, and cannot serialise a later `None`.
-    if getattr(layer, "activation", layer) is not None:
-        return layer.get_config()
-    layer.activation = keras.activations.linear
-    try:
-        return layer.get_config()
-    finally:
-        layer.activation = None
+def _rows(axes: Any, granularity: str) -> Any:
+    """The rows of an embedding, which nothing else reads or makes."""
+    return Channels(axes.num_inputs) if granularity == CHANNEL else None
 
 
 def _explain_set_weights(masked: keras.Model) -> None:
@@ -444,40 +321,3 @@ def _explain_set_weights(masked: keras.Model) -> None:
         set_weights(weights)
 
     masked.set_weights = explained  # type: ignore[method-assign]
-
-
-def copy_layer_weights(old: Any, new: Any) -> None:
-    """Copies the weights of a layer to its masked or plain counterpart.
-
-    Args:
-        old: The layer to read.
-        new: The other one. If it alone is masked, its scores follow from its
-            weights; if it alone is plain, pruned weights are 0.
-    """
-    old_masked = isinstance(old, MaskedLayer)
-    new_masked = isinstance(new, MaskedLayer)
-    if old_masked and new_masked:
-        # By name: their order depends on what was done to the layers.
-        stored: dict[str, Any] = {}
-        old.save_own_variables(stored)
-        new.load_own_variables(
-            {
-                name: keras.ops.convert_to_numpy(variable)
-                for name, variable in stored.items()
-            }
-        )
-        return
-    if not old_masked and not new_masked:
-        for target, source in zip(new.variables, old.variables, strict=True):
-            target.assign(source)
-        return
-    kernel = keras.ops.convert_to_numpy(old.kernel)
-    if old_masked:
-        mask = keras.ops.convert_to_numpy(old.mask)
-        # Not a product: that leaves negative zeros.
-        kernel = np.where(mask > 0, kernel, np.zeros_like(kernel))
-    new.kernel.assign(kernel)
-    if getattr(old, "bias", None) is not None:
-        new.bias.assign(old.bias)
-    if new_masked:
-        new.reset_scores()

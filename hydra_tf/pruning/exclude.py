@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -108,37 +109,67 @@ def unmaskable(
     others: Iterable[str],
     excluded: Sequence[str],
 ) -> InputError:
-    """Returns the error about layers that no masked layer exists for.
+    """Returns the error about weights that nothing is known of.
 
     Args:
         found: The layers, each with a weight that would have to be masked.
         others: Names of layers that can be masked.
         excluded: Names and patterns of those that are left out already.
     """
-    kinds: dict[str, list[str]] = {}
-    for layer, _ in found:
-        kinds.setdefault(type(layer).__name__, []).append(layer.name)
-    kind = " | ".join(kinds)
-    if len(found) == 1:
-        ((layer, variable),) = found
+    layers = list({id(layer): layer for layer, _ in found}.values())
+    kind = " | ".join(_by_kind(layers))
+    if len(layers) == 1:
+        layer, variable = found[0]
         what = (
             f"layer '{layer.name}' ({type(layer).__name__}) can't be masked: "
-            f"no masked layer exists for its weight '{variable.name}' of shape "
+            f"nothing says how to mask its weight '{variable.name}' of shape "
             f"{tuple(variable.shape)}"
         )
     else:
-        all_names = "; ".join(
-            f"{', '.join(map(repr, names))} ({kind})"
-            for kind, names in kinds.items()
-        )
         what = (
-            f"{len(found)} layers can't be masked, as no masked layer exists "
-            f"for their kind: {all_names}"
+            f"{len(layers)} layers can't be masked, as nothing says how to: "
+            f"{_listed(layers)}"
         )
-    layers = [layer for layer, _ in found]
     return InputError(
         f"{what}. Leave out what is to stay as it is with "
         f"{leave_out(layers, others, excluded)}, or in Python "
         f"with a predicate, exclude=lambda layer: isinstance(layer, {kind}); "
-        "hydra_tf.register_masked_twin takes masked copies for more kinds"
+        "hydra_tf.register_maskable(layer_class, weights=[...]) adds more kinds"
+    )
+
+
+def left_dense(
+    found: Sequence[tuple[keras.layers.Layer, Any]], model: keras.Model
+) -> str:
+    """Returns the warning about weights that stay plain.
+
+    Args:
+        found: As for `unmaskable`.
+        model: The plain model.
+    """
+    layers = list({id(layer): layer for layer, _ in found}.values())
+    size = sum(math.prod(variable.shape) for _, variable in found)
+    share = size / max(sum(math.prod(v.shape) for v in model.weights), 1)
+    return (
+        f"{len(layers)} layer{'s' if len(layers) > 1 else ''} with {share:.1%} "
+        f"of the weights of '{model.name}' stay{'' if len(layers) > 1 else 's'}"
+        f" dense, as nothing says how to mask them: {_listed(layers)}. "
+        "hydra_tf.register_maskable masks more kinds, "
+        f"{leave_out(layers)} leaves them out without a warning, strict=True "
+        "refuses"
+    )
+
+
+def _by_kind(layers: Sequence[keras.layers.Layer]) -> dict[str, list[str]]:
+    """Names of layers by the name of their class."""
+    kinds: dict[str, list[str]] = {}
+    for layer in layers:
+        kinds.setdefault(type(layer).__name__, []).append(layer.name)
+    return kinds
+
+
+def _listed(layers: Sequence[keras.layers.Layer]) -> str:
+    return "; ".join(
+        f"{', '.join(map(repr, names))} ({kind})"
+        for kind, names in _by_kind(layers).items()
     )

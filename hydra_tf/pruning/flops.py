@@ -9,8 +9,27 @@ import keras
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import walk
+from hydra_tf.layers.mask_view import owner_of
 from hydra_tf.pruning.channels.rules import has_kernel
 from hydra_tf.registry.methods import RESOURCE
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_COUNTED = (
+    *_TRANSPOSED,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.EinsumDense,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
 
 # A multiplication and an addition for each weight and position.
 _PER_USE = 2
@@ -30,24 +49,58 @@ def layer_flops(
         Two for each entry of the kernel and position at which it is applied;
         `None` if a size is open.
     """
-    if isinstance(layer, keras.layers.Dense):
-        positions = output_shape[1:-1]
-    else:
-        # A transposed convolution applies its kernel at every input position,
-        # the others at every output position.
-        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
-        shape = input_shape if transposed else output_shape
-        last = layer.data_format == "channels_last"
-        positions = shape[1:-1] if last else shape[2:]
+    positions = _positions(layer, input_shape, output_shape)
     if None in positions:
         return None
     return _PER_USE * math.prod(layer.kernel.shape) * math.prod(positions)
 
 
+def _positions(layer: Any, input_shape: tuple, output_shape: tuple) -> tuple:
+    """Returns at how many positions a weight is applied, by axes."""
+    if isinstance(layer, keras.layers.EinsumDense):
+        return _einsum_positions(layer.equation, input_shape)
+    if isinstance(layer, keras.layers.Dense):
+        return output_shape[1:-1]
+    # A transposed convolution applies its kernel at every input position,
+    # the others at every output position.
+    shape = input_shape if isinstance(layer, _TRANSPOSED) else output_shape
+    last = layer.data_format == "channels_last"
+    return shape[1:-1] if last else shape[2:]
+
+
+def _einsum_positions(equation: str, input_shape: tuple) -> tuple:
+    terms = equation.replace(" ", "").split("->")[0]
+    source, kernel = terms.split(",")
+    if source.startswith("..."):
+        # From the end; the batch is among what the dots stand for.
+        letters = source[3:]
+        named = len(input_shape) - len(letters)
+        source = "." * named + letters
+    sizes = zip(source[1:], input_shape[1:], strict=False)
+    return tuple(size for letter, size in sizes if letter not in kernel)
+
+
 def masked_layer_flops(layer: Any) -> int | None:
-    """Returns the operations of a built masked layer, zeros included."""
-    shape = layer.built_input_shape
-    return layer_flops(layer, shape, layer.compute_output_shape(shape))
+    """Returns the operations of a built masked weight, zeros included.
+
+    Args:
+        layer: Masked layer, or one weight of it.
+
+    Returns:
+        Operations of one call on one example; 0 of an embedding, which looks
+        rows up; `None` if a size is open, and for kinds of layers of which it
+        is not known how they use their weights, such as recurrent cells.
+    """
+    owner = owner_of(layer)
+    if isinstance(owner, keras.layers.Embedding):
+        return 0
+    shape = owner.built_input_shape
+    if shape is None or not isinstance(owner, _COUNTED):
+        return None
+    positions = _positions(owner, shape, owner.compute_output_shape(shape))
+    if None in positions:
+        return None
+    return _PER_USE * math.prod(layer.kernel.shape) * math.prod(positions)
 
 
 def model_flops(model: keras.Model) -> int | None:
@@ -94,6 +147,7 @@ def kernel_cost(name: str, layer: Any, resource: str) -> int:
         raise InputError(
             "`resource` cannot be 'flops': how often layer "
             f"'{name}' uses its weights is unknown, as the model takes images "
-            "of any size. Build it for one size, or use 'weights'"
+            "of any size or its kind is not counted. Build it for one size, or "
+            "use 'weights'"
         )
     return flops

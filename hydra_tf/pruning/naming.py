@@ -18,10 +18,12 @@ from hydra_tf.layers import MaskedLayer
 def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     """Returns the masked layers of a model by name, in graph order.
 
-    The name is the layer's own. Where layers of nested models share a name,
-    each gets the names of what is around it in front: `"encoder/dense"`.
-    A plain model gives an empty mapping; layers that are not built are left
-    out.
+    The name is the layer's own. A layer that masks several weights, or none
+    that is called `kernel`, has an entry for each (`"lstm_cell/kernel"`,
+    `"embedding/embeddings"`) with the same attributes: `kernel`, `scores`,
+    `density`, `mask`. Where layers of nested models share a name, each gets the
+    names of what is around it in front: `"encoder/dense"`. A plain model gives
+    an empty mapping; layers that are not built are left out.
     """
     found = paths_of_masked_layers(model)
     counts = collections.Counter(layer.name for _, layer in found)
@@ -97,11 +99,9 @@ def _collect(
         if id(inner) in seen:
             continue
         seen.add(id(inner))
-        if isinstance(inner, MaskedLayer):
-            if inner.built:
-                found.append((prefix + inner.name, inner))
-        else:
-            _collect(inner, f"{prefix}{inner.name}/", found, seen)
+        if isinstance(inner, MaskedLayer) and inner.built:
+            found += [(prefix + view.name, view) for view in inner.all_views()]
+        _collect(inner, f"{prefix}{inner.name}/", found, seen)
 
 
 def check_layer_names(

@@ -64,7 +64,11 @@ def set_phase(
             )
             for variable in own_trainable_variables(layer):
                 variable.trainable = trains
-    # A function compiled for another phase would still use its masks.
+    forget_functions(model)
+
+
+def forget_functions(model: keras.Model) -> None:
+    """Lets Keras compile the functions of a model again, for other masks."""
     for name in ("train_function", "test_function", "predict_function"):
         if getattr(model, name, None) is not None:
             setattr(model, name, None)

@@ -13,10 +13,9 @@ from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.pruning.channels.groups import connect_channels
-from hydra_tf.pruning.convert import copy_layer_weights
-from hydra_tf.pruning.convert import plain_clone
-from hydra_tf.pruning.convert import plain_config
-from hydra_tf.pruning.convert import rebuilt
+from hydra_tf.pruning.copying import copied
+from hydra_tf.pruning.copying import copy_layer_weights
+from hydra_tf.pruning.copying import plain_copy
 from hydra_tf.pruning.naming import layers_with_masks
 from hydra_tf.pruning.scores import init_scores
 
@@ -58,14 +57,14 @@ def set_plain_weights(
     np.float32(4.0)
     """
     if isinstance(model, MaskedLayer) and model.built:
-        plain = rebuilt(model, plain_config(model), model.plain_class)
+        plain = plain_copy(model)
         plain.build(model.built_input_shape)
         _take(plain, weights, model)
         copy_layer_weights(plain, model)
         return
     layers_with_masks(model)
     connect_channels(model)
-    plain, pairs = plain_clone(model)
+    plain, pairs = copied(model, plain=True)
     _take(plain, weights, model)
     for masked_layer, layer in pairs:
         copy_layer_weights(layer, masked_layer)

@@ -10,12 +10,18 @@ import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf.attacks.logits import check_ends_in_logits
+from hydra_tf.attacks.logits import check_has_no_softmax
+from hydra_tf.attacks.logits import check_has_one_output
+from hydra_tf.attacks.units import check_image_dtype
+from hydra_tf.attacks.units import check_units
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.base import check_objective
+from hydra_tf.objectives.base import radii_of
 from hydra_tf.registry.training import SEED
 from hydra_tf.registry.training import WEIGHT_AVERAGING
 from hydra_tf.training.harp import Compression
+from hydra_tf.training.network_inputs import NetworkInputs
 from hydra_tf.training.perturbation import Perturbation
 
 
@@ -43,6 +49,7 @@ def check_arguments(
     attack: Any,
     seed: Any,
     compression: Any,
+    network_inputs: NetworkInputs | None = None,
 ) -> None:
     """Raises `InputError` for the first argument that is wrong.
 
@@ -52,8 +59,14 @@ def check_arguments(
         attack: See there.
         seed: See there.
         compression: See there.
+        network_inputs: What the network takes, by default one input.
     """
-    check_ends_in_logits(network, "`network`")
+    network_inputs = network_inputs or NetworkInputs(network)
+    if network_inputs.are_several:
+        check_has_one_output(network, "`network`")
+        check_has_no_softmax(network, "`network`")
+    else:
+        check_ends_in_logits(network, "`network`")
     _check_scope(network)
     # Keras raises AttributeError where a model is not built.
     inputs.check_logits(getattr(network, "output_shape", None), "network")
@@ -71,7 +84,17 @@ def check_arguments(
             "`compression` must be a hydra_tf.training.Compression. "
             f"Received: {compression!r}"
         )
+    if network_inputs.are_several and getattr(objective, "needs_bounds", False):
+        raise InputError(
+            "`attacked_input` is for a network of several inputs, and "
+            "`objective` bounds those of one: train by an attack. Received: "
+            f"{objective!r}"
+        )
     objective.check_network(network)
+    if objective.perturbs or attack is not None:
+        check_image_dtype(network_inputs.image_dtype, "`network`")
+    if not network_inputs.are_several:
+        check_units(network, objective.clip, radii_of(objective), strict=False)
 
 
 def check_weights(weight_averaging: Any, perturbation: Any) -> None:

@@ -35,14 +35,16 @@ def attacked(
         warm_start: Where the attack starts, which takes note of where it
             ended; `None` for where the objective does.
     """
+    model = batch.attacked(network)
     if not isinstance(attack, Objective):
-        return attack(network, batch.x, batch.y)
+        return attack(model, batch.x, batch.classes)
     given: dict[str, Any] = {}
     if epoch is not None and accepts_argument(attack.perturb, "epoch"):
         given["epoch"] = epoch
     if warm_start is not None:
         given["start"] = warm_start.starts(batch.x, attack.clip)
-    images = attack.perturb(network, batch.x, batch.y, seed=seed, **given)
+    labels = batch.y if attack.soft_labels else batch.classes
+    images = attack.perturb(model, batch.x, labels, seed=seed, **given)
     if warm_start is not None:
         warm_start.keep(batch, images)
     return images

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from hydra_tf.errors import InputError
+from hydra_tf.objectives.base import Objective
+from hydra_tf.schedules import Schedule
 
 
 class EpochClock:
@@ -57,6 +62,39 @@ class EpochClock:
     def batches(self) -> int:
         """Number of batches of this epoch that are done."""
         return int(self._batches.numpy())
+
+
+def check_length(x: Any, steps_per_epoch: Any, objective: Objective) -> None:
+    """Raises `InputError` if `fit` cannot know how long an epoch is.
+
+    Args:
+        x: What it was given.
+        steps_per_epoch: The same, `None` for all of `x`.
+        objective: Whose schedules follow the epoch batch by batch.
+    """
+    if steps_per_epoch is not None:
+        return
+    size = None
+    if isinstance(x, tf.data.Dataset):
+        size = x.cardinality()
+    if size == tf.data.INFINITE_CARDINALITY:
+        raise InputError(
+            "`steps_per_epoch` is required for a dataset without end: give it, "
+            "or leave out `repeat`"
+        )
+    scheduled = [
+        name
+        for name, value in vars(objective).items()
+        if isinstance(value, Schedule) and not name.startswith("_")
+    ]
+    is_unknown = size == tf.data.UNKNOWN_CARDINALITY or inspect.isgenerator(x)
+    if scheduled and is_unknown:
+        raise InputError(
+            f"`steps_per_epoch` is required, as the schedule `{scheduled[0]}` "
+            "of the objective follows the epoch and the number of batches of "
+            "`x` is not known: give it, or apply "
+            "tf.data.experimental.assert_cardinality"
+        )
 
 
 class EpochTurns(keras.callbacks.Callback):

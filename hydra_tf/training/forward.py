@@ -9,6 +9,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from hydra_tf.attacks.logits import Model
+from hydra_tf.attacks.logits import accepts_argument
 from hydra_tf.errors import InputError
 from hydra_tf.layers import reuse_effective_kernels
 from hydra_tf.objectives.base import Objective
@@ -17,6 +19,10 @@ from hydra_tf.objectives.loss import Loss
 from hydra_tf.training.attacking import attacked
 from hydra_tf.training.batch import Batch
 from hydra_tf.training.warm_start import WarmStart
+
+# Second half of the seed of evaluation's noise; training counts its steps
+# there, which stay far below.
+_EVALUATION_STREAM = 2**30
 
 
 class Pass(NamedTuple):
@@ -88,10 +94,52 @@ def backward(
         scaled = optimizer.scale_loss(total * batch.share)
         with tape.stop_recording():
             logits = logits_of(
-                network, loss, batch.x, perturbed, objective.perturbs
+                batch.attacked(network),
+                loss,
+                batch.x,
+                perturbed,
+                objective.perturbs,
             )
     gradients = tape.gradient(scaled, network.trainable_variables)
     return Pass(perturbed, loss, total, logits, gradients)
+
+
+def forward(
+    network: keras.Model,
+    objective: Objective,
+    attack: Objective | Callable[..., Any],
+    batch: Batch,
+    seed: int,
+    shows_robust: bool,
+) -> tuple[Loss, tf.Tensor, dict[str, tf.Tensor]]:
+    """Attacks a batch for evaluation; the noise is the same every time.
+
+    Args:
+        network: The network.
+        objective: Whose loss is reported.
+        attack: What attacks.
+        batch: Images and labels.
+        seed: That of the model.
+        shows_robust: Whether accuracy under attack is reported.
+
+    Returns:
+        The loss, its sum with all other losses, and what `logits_of` returns.
+    """
+    noise = tf.constant([seed, _EVALUATION_STREAM], tf.int32)
+    with reuse_effective_kernels(network), batch.drawn_by_row():
+        perturbed = attacked(attack, network, batch, noise)
+        loss, total = loss_and_total(
+            network,
+            objective,
+            batch,
+            perturbed,
+            training=False,
+            epoch=None,
+            seed=noise,
+        )
+        model = batch.attacked(network)
+        logits = logits_of(model, loss, batch.x, perturbed, shows_robust)
+    return loss, total, logits
 
 
 def loss_and_total(
@@ -115,14 +163,24 @@ def loss_and_total(
         epoch: Where training is, `None` for the end of all schedules.
         seed: Of the step's noise.
     """
+    weighted: dict[str, Any] = {}
+    if batch.weights is not None:
+        if not accepts_argument(objective.losses, "sample_weight"):
+            raise InputError(
+                "`sample_weight` and `class_weight` need an objective whose "
+                "`losses` has the argument `sample_weight`, the weight of each "
+                f"image in the mean. Received: {objective!r}"
+            )
+        weighted["sample_weight"] = batch.weights
     loss = objective.losses(
-        network,
+        batch.attacked(network),
         batch.x,
         batch.y,
         perturbed,
         training=training,
         epoch=epoch,
         seed=loss_seed(seed),
+        **weighted,
     )
     value = tf.convert_to_tensor(loss.value)
     if value.shape.rank != 0:
@@ -136,7 +194,7 @@ def loss_and_total(
 
 
 def logits_of(
-    network: keras.Model,
+    network: Model,
     loss: Loss,
     x: tf.Tensor,
     perturbed: tf.Tensor,
@@ -145,7 +203,7 @@ def logits_of(
     """Returns the logits for accuracies, computed now if the loss did not.
 
     Args:
-        network: The network.
+        network: The network, as a function of images.
         loss: What an objective has computed already.
         x: Natural images.
         perturbed: Perturbed images, or `x` itself.

@@ -48,6 +48,8 @@ class Phase:
         validation_attack: The objective whose `perturb` attacks in validation;
             by default `hydra_tf.training.validation_attack` of `objective`.
         attacks: How the attacks of its steps are made cheaper.
+        attacked_input: Name of the images among several inputs of the network,
+            as for `hydra_tf.RobustModel`.
         settings: Further settings to record by name, such as those of the
             data.
 
@@ -70,6 +72,7 @@ class Phase:
     patience: int = 0
     validation_attack: Objective | None = None
     attacks: AttackSettings = AttackSettings()
+    attacked_input: str | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,6 +93,12 @@ class Phase:
             raise InputError(
                 "`pruning` must be a hydra_tf.Pruning. "
                 f"Received: pruning={self.pruning!r}"
+            )
+        if self.attacked_input is not None and self.multistep:
+            raise InputError(
+                f"`attacked_input`={self.attacked_input!r} is not for pruning "
+                "in rounds, which train scores of networks of one input: take "
+                "another method"
             )
         self.optimizer.check(self.name, self.epochs)
         if self.perturbation and self.perturbation_warmup >= self.epochs:
@@ -172,6 +181,8 @@ class Phase:
             record["perturbation_warmup"] = (
                 self.perturbation_warmup if self.perturbation else 0
             )
+            if self.attacked_input is not None:
+                record["attacked_input"] = self.attacked_input
             if self.validation_attack is not None:
                 record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:

@@ -250,6 +250,7 @@ class PhaseTraining:
             else None,
             weight_averaging=phase.weight_averaging,
             perturbation=phase.perturbation,
+            attacked_input=phase.attacked_input,
         )
         model.checks_data = False  # `train_phase` has.
         model.compile(

@@ -29,6 +29,7 @@ from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.network_inputs import NetworkInputs
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
@@ -75,6 +76,7 @@ def prune(
     validation: Any = None,
     select: str = SELECT.default,
     patience: int = PATIENCE.default,
+    attacked_input: str | None = None,
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -88,9 +90,9 @@ def prune(
     in that of a course, such as `"live_paths"`, the weights train.
 
     Args:
-        model: Trained Keras model, Functional or Sequential, from images to
-            logits; it is left as it is. A network that has to withstand attacks
-            is pretrained for that, by `run_phase(network, "pretrain", ...)`.
+        model: Trained Keras model from images to logits; it is left as it is.
+            A network that has to withstand attacks is pretrained for that, by
+            `run_phase(network, "pretrain", ...)`.
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
             pair of arrays: images in [0, 1] and integer labels.
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
@@ -119,6 +121,8 @@ def prune(
             the best one on `validation`.
         patience: Integer >= 0; above 0 a phase stops early once so many epochs
             in a row were no better on `validation`, as for `run_phase`.
+        attacked_input: Name of the images among several inputs of the network,
+            as for `hydra_tf.RobustModel`.
         folder: Folder that keeps the state of training after every epoch. The
             same call made again resumes there, with equal results.
         overwrite: Whether to start again in a folder that holds something.
@@ -151,7 +155,8 @@ def prune(
     pruning = Pruning(method=method, density=density, **of_pruning)  # type: ignore[arg-type]
     execution = Execution(**of_execution)
     check_network(model)
-    check_arguments(model, objective, None, seed, None)
+    takes = NetworkInputs(model, attacked_input)
+    check_arguments(model, objective, None, seed, None, takes)
     phases = {}
     for name, epochs, rate in (
         ("prune", prune_epochs, prune_learning_rate),
@@ -176,14 +181,15 @@ def prune(
             select=select,
             patience=patience,
             attacks=AttackSettings(**of_attacks),
+            attacked_input=attacked_input,
         )
     check_validation(validation, train, select, patience)
     check_perturbed(*phases.values())
     data = as_train_data(train, seed)
-    check_train_data(data, model, objective)
+    check_train_data(data, model, objective, "train", takes)
     if validation is not None:
         validation = as_validation_data(validation, data)
-        check_train_data(validation, model, objective, "validation")
+        check_train_data(validation, model, objective, "validation", takes)
     pruning.check(model)
     if folder is not None:
         for phase in phases.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,6 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.keras_internals import update_compiled_metrics
-from hydra_tf.layers import reuse_effective_kernels
-from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.pruning.channels.groups import connect_channels
@@ -22,31 +21,28 @@ from hydra_tf.training.arguments import check_attack_can_be_saved
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.arguments import check_trains
 from hydra_tf.training.arguments import check_weights
-from hydra_tf.training.attacking import attacked
 from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.batch import Batch
-from hydra_tf.training.batch import check_data
 from hydra_tf.training.batch import labels_named
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
-from hydra_tf.training.forward import Pass
 from hydra_tf.training.forward import backward
-from hydra_tf.training.forward import logits_of
-from hydra_tf.training.forward import loss_and_total
+from hydra_tf.training.forward import forward
+from hydra_tf.training.frozen_weights import FrozenWeights
+from hydra_tf.training.given_data import as_labelled
+from hydra_tf.training.given_data import check_data
+from hydra_tf.training.given_data import fit_arguments
 from hydra_tf.training.harp import FIGURES as COMPRESSION_FIGURES
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.harp import CompressionState
 from hydra_tf.training.made_for import MadeFor
+from hydra_tf.training.network_inputs import NetworkInputs
 from hydra_tf.training.perturbation import Perturbation
 from hydra_tf.training.precision import policy_of
 from hydra_tf.training.running_statistics import merge_running_statistics
 from hydra_tf.training.step_logs import StepLogs
 from hydra_tf.training.warm_start import WarmStart
-
-# Second half of the seed of evaluation's noise; training counts its steps
-# there, which stay far below.
-_EVALUATION_STREAM = 2**30
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
@@ -66,7 +62,13 @@ class RobustModel(keras.Model):
     on `seed` and the optimiser's step alone, also in a resumed run. The
     schedules of an objective follow the epochs of `fit` and `initial_epoch`,
     batch by batch; `evaluate` takes their ends. In the finetune phase pruned
-    weights stay as they are if the optimiser, as `hydra_tf.training`'s, can.
+    weights stay as they are, by any optimiser.
+
+    Labels are class indices, one-hot or soft: distributions over the classes,
+    as mixup and label smoothing make them, for objectives that are defined for
+    them (`Objective.soft_labels`). `sample_weight` and `class_weight` weight
+    the loss, not the attack, as Keras does. A batch may be a dictionary that
+    holds images and labels as `"image"` and `"label"`.
 
     Args:
         network: Keras model from images to logits. Call `ht.set_phase` on it
@@ -86,6 +88,8 @@ class RobustModel(keras.Model):
             none. `weight_average.take()` gives it to the network for good.
         perturbation: A `hydra_tf.training.Perturbation` of weights or scores
             (AWP, S2AP), or `None`.
+        attacked_input: Name of the images among several inputs of the network;
+            the others reach it as they are. `None` for a network of one.
 
     Attributes:
         compression_state: Its gamma, a layer with variables that are saved
@@ -121,11 +125,14 @@ class RobustModel(keras.Model):
         warm_start: int | None = None,
         weight_averaging: float = 0.0,
         perturbation: Perturbation | None = None,
+        attacked_input: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_network(network)
         super().__init__(**{"dtype": policy_of(network), **kwargs})
-        check_arguments(network, objective, attack, seed, compression)
+        self.attacked_input = attacked_input
+        self.network_inputs = takes = NetworkInputs(network, attacked_input)
+        check_arguments(network, objective, attack, seed, compression, takes)
         check_weights(weight_averaging, perturbation)
         connect_channels(network)
         self.network = network
@@ -154,6 +161,7 @@ class RobustModel(keras.Model):
             (*objective.figure_names, *more_figures),
             is_attacked=objective.perturbs or attack is not None,
         )
+        self._frozen = FrozenWeights(network)
         self._clock = EpochClock()
         self._made_for = MadeFor(network)
         self.built = network.built
@@ -164,7 +172,10 @@ class RobustModel(keras.Model):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.network(inputs, training=training)
+        takes = self.network_inputs
+        return self.network(
+            takes.together(*takes.select(inputs)), training=training
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.network.compute_output_shape(input_shape)
@@ -214,15 +225,7 @@ class RobustModel(keras.Model):
         `compile` does this. Call it again when masks have changed since, so
         that newly pruned weights lose their momentum.
         """
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        set_masks = getattr(optimizer, "set_masks", None)
-        if set_masks is not None:
-            set_masks(
-                (layer.kernel, layer.stored_mask)
-                for layer in find_masked(self.network)
-                if layer.phase == "finetune"
-                and not layer.masked_kernel.trains_pruned
-            )
+        self._frozen.tell(self.optimizer)
 
     def make_train_function(self, force: bool = False) -> Any:
         check_trains(self.network)
@@ -268,11 +271,7 @@ class RobustModel(keras.Model):
         *args: Any,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        if self.checks_data:
-            check_data(self.network, self.objective, x, y)
-            given = kwargs.get("validation_data")
-            given = given[:2] if isinstance(given, tuple | list) else [given]
-            check_data(self.network, self.objective, *given)
+        x = fit_arguments(self, x, y, kwargs)
         warn_of_forgotten_steps(self.network)
         callbacks = EpochTurns(self).before(callbacks)
         with labels_named():
@@ -300,7 +299,9 @@ class RobustModel(keras.Model):
         """
         # Within `fit`, which has looked at it, the argument is Keras' own.
         if not kwargs.get("_use_cached_eval_dataset"):
-            check_data(self.network, self.objective, x, y)
+            x = as_labelled(x)
+            takes = self.network_inputs
+            check_data(self.network, self.objective, x, y, "x", takes)
         with labels_named(), self.averaged():
             return super().evaluate(x, y, *args, **kwargs)
 
@@ -364,13 +365,25 @@ class RobustModel(keras.Model):
         return contextlib.nullcontext() if average is None else average.in_use()
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        batch = Batch(data)
+        batch = self._batch(data)
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
         variables = self.trainable_variables
+        state = self.compression_state
+        run = functools.partial(
+            backward,
+            self.network,
+            self.objective,
+            self.optimizer,
+            batch,
+            epoch=self._clock.now(),
+            seed=seed,
+            penalty=None if state is None else state.weighted_loss,
+            warm_start=self.warm_start_state,
+        )
         with batch.drawn_by_row():
-            done = self._backward(batch, seed)
+            done = run()
             gradients = done.gradients
             if self.on_gradients is not None:
                 scale = self.optimizer.scale_loss(tf.ones([]))
@@ -379,60 +392,28 @@ class RobustModel(keras.Model):
                 with self.perturbation.applied(
                     self.network, variables, gradients
                 ):
-                    again = self._backward(batch, seed, done.perturbed)
-                    gradients = again.gradients
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                    gradients = run(done.perturbed).gradients
+        self._frozen.apply(self.optimizer, gradients, variables)
         merge_running_statistics(self.network, batch.share)
         if self.weight_average is not None:
             self.weight_average.update()
         self._clock.tick()
-        loss, state = done.loss, self.compression_state
+        loss = done.loss
         if state is not None:
             figures = {**loss.figures, **state.figures()}
             loss = dataclasses.replace(loss, figures=figures)
         return self._logged(batch, done.total, loss, done.logits)
 
-    def _backward(
-        self,
-        batch: Batch,
-        seed: tf.Tensor,
-        perturbed: tf.Tensor | None = None,
-    ) -> Pass:
-        state = self.compression_state
-        return backward(
-            self.network,
-            self.objective,
-            self.optimizer,
-            batch,
-            perturbed,
-            epoch=self._clock.now(),
-            seed=seed,
-            penalty=None if state is None else state.weighted_loss,
-            warm_start=self.warm_start_state,
-        )
+    def _batch(self, data: Any) -> Batch:
+        return Batch(data, self.network_inputs, self.objective.soft_labels)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        batch = Batch(data)
+        batch = self._batch(data)
         attack = self.objective if self.attack is None else self.attack
-        seed = tf.constant([self.seed, _EVALUATION_STREAM], tf.int32)
-        with reuse_effective_kernels(self.network), batch.drawn_by_row():
-            perturbed = attacked(attack, self.network, batch, seed)
-            loss, total = loss_and_total(
-                self.network,
-                self.objective,
-                batch,
-                perturbed,
-                training=False,
-                epoch=None,
-                seed=seed,
-            )
-            logits = logits_of(
-                self.network,
-                loss,
-                batch.x,
-                perturbed,
-                "robust_accuracy" in self._step_logs.means,
-            )
+        shows_robust = "robust_accuracy" in self._step_logs.means
+        loss, total, logits = forward(
+            self.network, self.objective, attack, batch, self.seed, shows_robust
+        )
         return self._logged(batch, total, loss, logits)
 
     def _logged(
@@ -445,7 +426,10 @@ class RobustModel(keras.Model):
         logs = self._step_logs.update(batch, total, loss, logits)
         rows = slice(batch.rows)
         custom = self.compute_metrics(
-            batch.x[rows], batch.y[rows], logits["natural"][rows]
+            batch.x[rows],
+            batch.labels[rows],
+            logits["natural"][rows],
+            None if batch.weights is None else batch.weights[rows],
         )
         custom.pop("loss", None)
         return {**custom, **logs}
@@ -478,6 +462,7 @@ class RobustModel(keras.Model):
             if self.weight_average is None
             else self.weight_average.decay,
             "perturbation": serialize(self.perturbation),
+            "attacked_input": self.attacked_input,
         }
 
     @classmethod
@@ -485,13 +470,8 @@ class RobustModel(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> RobustModel:
         config = dict(config)
-        for key in (
-            "network",
-            "objective",
-            "attack",
-            "compression",
-            "perturbation",
-        ):
+        parts = ("network", "objective", "attack", "compression")
+        for key in (*parts, "perturbation"):
             # Files of earlier versions lack the last two.
             if config.get(key) is not None:
                 config[key] = keras.saving.deserialize_keras_object(

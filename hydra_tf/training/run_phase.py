@@ -21,6 +21,7 @@ from hydra_tf.training.arguments import check_arguments
 from hydra_tf.training.arguments import check_network
 from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.network_inputs import NetworkInputs
 from hydra_tf.training.optimizer_settings import as_optimizer_settings
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.phase import check_perturbed
@@ -62,6 +63,7 @@ def run_phase(
     patience: int = 0,
     warm_start: bool = False,
     num_steps_ramp: float = 0.0,
+    attacked_input: str | None = None,
     strategy: str | tf.distribute.Strategy | None = None,
     steps_per_execution: int = 1,
     jit_compile: str = "auto",
@@ -88,8 +90,8 @@ def run_phase(
             a function that returns it, called if the phase is not finished.
         phase: `"pretrain"`, `"prune"` or `"finetune"`.
         train: A `hydra_tf.data.Pipeline`, a `tf.data.Dataset` of batches, or a
-            pair of arrays: images in [0, 1] and integer labels. Or a function
-            that returns it.
+            pair of arrays: images in [0, 1] and labels. Or a function that
+            returns it.
         objective: What is minimised, such as `hydra_tf.objectives.TRADES()`.
         epochs: Integer >= 0; 0 leaves the weights as they are.
         folder: Folder that gets `checkpoints/<phase>.*`.
@@ -133,6 +135,8 @@ def run_phase(
             before, a guard against overfitting to one or two steps.
         num_steps_ramp: Float in [0, 1], share of the epochs in which the steps
             of an attack grow from 1 to the objective's `num_steps`.
+        attacked_input: Name of the images among several inputs of the network,
+            as for `hydra_tf.RobustModel`.
         strategy: `"auto"`, `"none"`, `"mirrored"` or a
             `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
@@ -188,6 +192,7 @@ def run_phase(
         attacks=AttackSettings(
             warm_start=warm_start, num_steps_ramp=num_steps_ramp
         ),
+        attacked_input=attacked_input,
         settings=settings or {},
     )
     if epochs:
@@ -321,7 +326,8 @@ def _check_network(
         held_out: What it is validated on, likewise.
     """
     check_network(network)
-    check_arguments(network, phase.objective, None, phase.seed, None)
+    takes = NetworkInputs(network, phase.attacked_input)
+    check_arguments(network, phase.objective, None, phase.seed, None, takes)
     masked = find_masked(network)
     if phase.name != "pretrain" and not masked:
         raise InputError(
@@ -338,4 +344,4 @@ def _check_network(
         )
     for name, each in (("train", batches), ("validation", held_out)):
         if each is not None:
-            check_train_data(each, network, phase.objective, name)
+            check_train_data(each, network, phase.objective, name, takes)

@@ -61,7 +61,7 @@ class StepLogs:
             "loss": total,
             **_those(loss.terms, self._term_names),
             **{
-                f"{kind}_accuracy": _accuracy(each, batch.y)
+                f"{kind}_accuracy": _accuracy(each, batch.classes)
                 for kind, each in logits.items()
             },
         }

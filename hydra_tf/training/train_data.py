@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from hydra_tf import data
 from hydra_tf import inputs
+from hydra_tf.attacks.units import are_bytes
 from hydra_tf.errors import InputError
 from hydra_tf.objectives import Objective
-from hydra_tf.training.batch import check_data
+from hydra_tf.training.given_data import as_labelled
+from hydra_tf.training.given_data import check_data
+from hydra_tf.training.network_inputs import NetworkInputs
 
 _BATCH_SIZE = 128
 
@@ -40,15 +43,15 @@ def batch_size_of(train: TrainData) -> int:
     """
     if isinstance(train, data.Pipeline):
         return train.batch_size
-    images, *_ = next(iter(train.dataset()))
-    return int(tf.shape(images)[0])
+    first = next(iter(train.dataset()))
+    return int(tf.shape(tf.nest.flatten(first)[0])[0])
 
 
 class _Batches:
     """The batches of a `tf.data.Dataset`, the same for each epoch."""
 
     def __init__(self, batches: tf.data.Dataset, name: str) -> None:
-        self._batches = batches
+        self._batches = batches = as_labelled(batches)
         self._name = name
         self.steps_per_epoch = int(batches.cardinality())
         if self.steps_per_epoch < 1:
@@ -58,9 +61,20 @@ class _Batches:
                 f"Received: cardinality={self.steps_per_epoch}"
             )
 
-    def check(self, network: keras.Model, objective: Objective) -> None:
+    def check(
+        self,
+        network: keras.Model,
+        objective: Objective,
+        network_inputs: NetworkInputs | None = None,
+    ) -> None:
         """Raises `InputError` if the first batch is not for a network."""
-        check_data(network, objective, self._batches, name=self._name)
+        check_data(
+            network,
+            objective,
+            self._batches,
+            name=self._name,
+            network_inputs=network_inputs,
+        )
 
     def dataset(
         self, first_epoch: int = 0, num_epochs: int = 1
@@ -74,6 +88,7 @@ def check_train_data(
     network: keras.Model,
     objective: Objective,
     name: str = "train",
+    network_inputs: NetworkInputs | None = None,
 ) -> None:
     """Raises `InputError` if images and labels are not for a network.
 
@@ -82,12 +97,26 @@ def check_train_data(
         network: Keras model from images to logits.
         objective: What is minimised.
         name: The argument that they were given as.
+        network_inputs: What the network takes, by default one input.
     """
     if isinstance(train, _Batches):
-        train.check(network, objective)
+        train.check(network, objective, network_inputs)
         return
     if not isinstance(train, data.Pipeline):
         return
+    if network_inputs is not None and network_inputs.are_several:
+        raise InputError(
+            f"`{name}` must be a tf.data.Dataset of dictionaries with the "
+            "inputs of the network by name, and 'label'. Received: "
+            f"{type(train).__name__}, of images alone"
+        )
+    if are_bytes(objective.clip):
+        raise InputError(
+            f"`{name}` must be a tf.data.Dataset for an objective of "
+            f"clip={objective.clip}: arrays and pipelines train on images in "
+            "[0, 1]. Or put keras.layers.Rescaling(255.0) in front of the "
+            "network, and give clip=(0, 1) and radii in those units"
+        )
     num_classes = inputs.num_classes_of(network)
     if num_classes is not None and train.num_classes > num_classes:
         raise InputError(

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.ops.global_batch import part_of
 from hydra_tf.registry.settings import Count
@@ -83,7 +82,7 @@ class WarmStart(keras.Layer):
             return None
         _BATCH_SIZE.check(model.warm_start)
         check_warm_start(model.objective)
-        shape = inputs.image_shape_of(model.network)
+        shape = model.network_inputs.image_shape
         if shape is None or None in shape:
             raise InputError(
                 "`warm_start` needs a network for images of one size. "

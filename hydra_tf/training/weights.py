@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import keras
 import numpy as np
 
+from hydra_tf.layers.mask_view import owner_of
 from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning.channels.groups import connect_channels
 
@@ -27,10 +29,15 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     ):
         new.assign(np.asarray(old))
     copies = masked_layers(target)
-    for name, layer in masked_layers(source).items():
+    # Of a layer with several masked weights all at once.
+    owners = {
+        owner_of(view): owner_of(copies[name])
+        for name, view in masked_layers(source).items()
+    }
+    for layer, copy in owners.items():
         stored: dict[str, keras.Variable] = {}
         layer.save_own_variables(stored)
-        copies[name].load_own_variables(
+        copy.load_own_variables(
             {key: np.asarray(value) for key, value in stored.items()}
         )
     connect_channels(target)
@@ -43,12 +50,11 @@ def fingerprint(network: keras.Model) -> str:
         network: A model that is built.
     """
     digest = hashlib.sha256()
-    masked = [
-        getattr(layer, name, None)
-        for layer in masked_layers(network).values()
-        for name in ("kernel", "bias")
+    weights = [
+        variable
+        for layer in _masked_owners(network)
+        for variable in layer.plain_variables.values()
     ]
-    weights = [variable for variable in masked if variable is not None]
     for variable in (*weights, *_plain_variables(network)):
         digest.update(np.ascontiguousarray(variable).tobytes())
     return digest.hexdigest()[:16]
@@ -58,7 +64,13 @@ def _plain_variables(network: keras.Model) -> list[keras.Variable]:
     """Returns the variables that belong to no masked layer, in their order."""
     masked = {
         id(variable)
-        for layer in masked_layers(network).values()
-        for variable in layer.variables
+        for layer in _masked_owners(network)
+        for variable in layer.weights
     }
     return [each for each in network.variables if id(each) not in masked]
+
+
+def _masked_owners(network: keras.Model) -> list[Any]:
+    """Returns the masked layers, those of several masked weights once."""
+    views = masked_layers(network).values()
+    return list(dict.fromkeys(map(owner_of, views)))

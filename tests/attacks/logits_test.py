@@ -73,6 +73,25 @@ def test_network_that_ends_in_a_softmax_is_refused(last):
         check_ends_in_logits(model)
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        keras.layers.Activation("linear", dtype="float32"),
+        keras.layers.Reshape((2,)),
+        keras.layers.Dropout(0.5),
+    ],
+)
+def test_softmax_before_layers_that_pass_it_on_is_refused(behind):
+    image = keras.Input((3,))
+    x = keras.layers.Dense(2, activation="softmax", name="last")(image)
+    with pytest.raises(InputError, match="softmax, layer 'last'"):
+        check_ends_in_logits(keras.Model(image, behind(x)))
+    x = keras.layers.Dense(2)(image)
+    check_ends_in_logits(
+        keras.Model(image, type(behind).from_config(behind.get_config())(x))
+    )
+
+
 def test_network_that_ends_in_logits_is_accepted():
     check_ends_in_logits(
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])

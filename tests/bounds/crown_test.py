@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from hydra_tf import bounds
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.crown import adaptive_lines
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.errors import InputError
 from tests.bounds.random_points import random_box

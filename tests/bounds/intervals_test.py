@@ -1,25 +1,34 @@
-"""Tests of boxes by their ends or by centre and radius."""
+"""Tests of what operations make of boxes."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.boxes import Interval
+from hydra_tf.bounds.intervals import apply
+from hydra_tf.bounds.operations import Concatenation
+from hydra_tf.bounds.operations import LeakyReLU
+from hydra_tf.bounds.operations import Monotone
+from hydra_tf.bounds.operations import Scale
+from hydra_tf.bounds.operations import WeightedSum
+from hydra_tf.bounds.products import Product
 
-LOWER = tf.constant([[0.0, -2.0], [1.0, 3.0]], tf.float64)
-BY_ENDS = Interval(LOWER, LOWER + 4)
-BY_CENTER = Interval(
-    center=LOWER + 2, radius=tf.fill([2, 2], tf.constant(2.0, tf.float64))
-)
+BOX = Interval(tf.constant([[-1.0, 2.0]]), tf.constant([[3.0, 4.0]]))
 
 
-@pytest.mark.parametrize("box", [BY_ENDS, BY_CENTER], ids=["ends", "center"])
-def test_boxes_are_the_same_in_either_form(box):
-    assert box.has_center == (box is BY_CENTER)
-    assert (box.batch, box.shape, box.dtype) == (2, (2,), tf.float64)
-    np.testing.assert_array_equal(box.ends, [LOWER, LOWER + 4])
-    box.compute_center()
-    np.testing.assert_array_equal(box.center, LOWER + 2)
-    np.testing.assert_array_equal(box.radius, np.full((2, 2), 2.0))
-    image = box.of_image(tf.constant(1))
-    np.testing.assert_array_equal(image.ends, [LOWER[1:], LOWER[1:] + 4])
+def check(operation, lower, upper):
+    inputs = [BOX, BOX] if not isinstance(operation, UNARY) else [BOX]
+    box = apply(operation, inputs)
+    np.testing.assert_allclose(box.lower, [lower])
+    np.testing.assert_allclose(box.upper, [upper])
+
+
+UNARY = (Scale, LeakyReLU, Monotone)
+
+
+def test_intervals_by_hand():
+    check(Scale(-2.0, 1.0), [-5, -7], [3, -3])
+    check(LeakyReLU(0.5), [-0.5, 2], [3, 4])
+    check(Monotone(tf.exp), np.exp([-1, 2]), np.exp([3, 4]))
+    check(WeightedSum([1.0, -1.0]), [-4, -2], [4, 2])
+    check(Concatenation(-1), [-1, 2, -1, 2], [3, 4, 3, 4])
+    check(Product(), [-3, 4], [9, 16])

@@ -16,7 +16,7 @@ import hydra_tf as ht
 
 Draw = Callable[..., Any]
 
-# As arguments of layers; each never falls.
+# As arguments of layers.
 _ACTIVATIONS = (
     None,
     None,
@@ -24,11 +24,14 @@ _ACTIVATIONS = (
     "relu",
     "leaky_relu",
     "elu",
+    "gelu",
     "hard_sigmoid",
+    "hard_silu",
     "hard_tanh",
     "relu6",
     "selu",
     "sigmoid",
+    "silu",
     "softplus",
     "softsign",
     "tanh",
@@ -88,6 +91,8 @@ def _activation_layer(draw: Draw, x: Any) -> Any:
             ops.relu,
             ops.leaky_relu,
             ops.relu6,
+            ops.gelu,
+            ops.silu,
             ops.sigmoid,
             ops.tanh,
             ops.softplus,
@@ -96,9 +101,27 @@ def _activation_layer(draw: Draw, x: Any) -> Any:
     return layers.ReLU()(x)
 
 
+def _normalization(draw: Draw, x: Any) -> Any:
+    """Returns a layer's output that depends on all entries of an axis."""
+    kind = draw(st.integers(0, 3))
+    axis = draw(st.integers(1, len(x.shape) - 1))
+    if kind == 0:
+        return layers.Softmax(_one_of(draw, axis, -1))(x)
+    if kind == 1:
+        return layers.RMSNormalization(epsilon=0.01)(x)
+    return layers.LayerNormalization(
+        axis=_one_of(draw, axis, -1, list(range(1, len(x.shape)))),
+        epsilon=_one_of(draw, 0.1, 1e-3),
+        scale=draw(st.booleans()),
+        center=draw(st.booleans()),
+    )(x)
+
+
 def _same(draw: Draw, x: Any) -> Any:
     """Returns a layer's output of the shape of its input."""
-    kind = draw(st.integers(0, 4))
+    kind = draw(st.integers(0, 5))
+    if kind == 5:
+        return _normalization(draw, x)
     if kind == 0:
         scale = draw(st.booleans())
         return layers.BatchNormalization(
@@ -229,7 +252,9 @@ def _pool_2d(draw: Draw, x: Any) -> Any:
 
 def _merged(draw: Draw, first: Any, second: Any) -> Any:
     """Returns two tensors of one shape merged, by a layer or an operator."""
-    kind = draw(st.integers(0, 6))
+    kind = draw(st.integers(0, 7))
+    if kind == 7:
+        return _one_of(draw, layers.Multiply()([first, second]), first * second)
     if kind == 0:
         return layers.Subtract()([first, second])
     if kind == 1:
@@ -315,9 +340,25 @@ _IMAGE_BLOCKS = (
 )
 
 
+def _attention(draw: Draw, x: Any) -> Any:
+    """Returns attention among the entries of a series, and what is after it."""
+    y = _normalization(draw, x) if draw(st.booleans()) else x
+    z = layers.Dense(3)(x) if draw(st.booleans()) else y
+    layer = _one_of(
+        draw,
+        layers.MultiHeadAttention(2, 2, use_bias=draw(st.booleans())),
+        layers.MultiHeadAttention(1, 3, value_dim=2),
+        layers.GroupQueryAttention(2, 2, 1),
+    )
+    y = layer(y, value=z) if draw(st.booleans()) else layer(y, y, key=y)
+    return x + y
+
+
 def _series_block(draw: Draw, x: Any) -> Any:
     length, channels = x.shape[1:]
-    kind = draw(st.integers(0, 9))
+    kind = draw(st.integers(0, 12))
+    if kind > 9:
+        return _attention(draw, x)
     if kind < 4:
         dilation = draw(st.integers(1, 2))
         groups = _one_of(draw, 1, channels)
@@ -403,8 +444,13 @@ def draw_case(draw: Draw) -> Case:
             x = draw(st.sampled_from(_IMAGE_BLOCKS))(draw, x)
     model = keras.Model(inputs, _head(draw, x))
     density = draw(st.sampled_from([None, None, 0.2, 0.6]))
-    if all(weight.name != "kernel" for weight in model.weights):
-        density = None  # There is nothing to mask.
+    if all(weight.name != "kernel" for weight in model.weights) or any(
+        isinstance(
+            layer, layers.MultiHeadAttention | layers.GroupQueryAttention
+        )
+        for layer in model.layers
+    ):
+        density = None  # There is nothing to mask, or what cannot be.
     if density is not None:
         model = ht.to_masked(model, density=density)
     _set_weights(model, random)

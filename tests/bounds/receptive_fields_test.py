@@ -59,8 +59,15 @@ def concatenated(x):
 
 
 def without_the_input(x):
-    x = layers.Activation("sigmoid")(conv(padding="same")(x))
+    # A step, of which only the interval is known.
+    x = layers.ReLU(threshold=0.2)(conv(padding="same")(x))
     return conv(2, 3, padding="same")(layers.ReLU()(conv(2, 2)(x)))
+
+
+def pooled(x):
+    x = layers.MaxPooling2D((2, 3), 1)(conv(padding="same")(x))
+    x = conv(2, 2, padding="same", activation="gelu")(x)
+    return conv(2, 3, padding="same")(layers.MaxPooling2D(2)(x))
 
 
 def by_place(x):
@@ -86,6 +93,7 @@ def offset_by_place(x):
         residual,
         concatenated,
         without_the_input,
+        pooled,
         by_place,
         offset_by_place,
     ],

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from hydra_tf.bounds import xla
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.coefficients import Coefficients
 from hydra_tf.bounds.crown import AdaptiveLines
 from hydra_tf.bounds.crown import adaptive_lines
-from hydra_tf.bounds.intervals import Interval
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.symbolic import ParallelLines
 from hydra_tf.bounds.symbolic import parallel_lines

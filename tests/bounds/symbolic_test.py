@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import bounds
-from hydra_tf.bounds.intervals import Interval
+from hydra_tf.bounds.boxes import Interval
 from hydra_tf.bounds.operations import LeakyReLU
 from hydra_tf.bounds.symbolic import parallel_lines
 from tests.bounds.random_points import two_sided_network

@@ -90,7 +90,10 @@ def test_what_a_graph_may_hold(build):
             lambda x: head(layers.Dropout(0.5, name="drop")(x, training=True)),
             "'drop' .*called with training=True",
         ),
-        (lambda x: head(x + 1.0), r"'add.*' \(Add\): it reads a constant"),
+        (
+            lambda x: head(layers.Add(name="add")([x, ops.ones((1, 4, 4, 2))])),
+            r"'add' \(Add\): it reads a constant",
+        ),
         (
             lambda x: head(x + layers.GlobalAveragePooling2D(keepdims=True)(x)),
             r"it broadcasts \[\(4, 4, 2\), \(1, 1, 2\)\]",

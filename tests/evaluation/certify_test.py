@@ -139,7 +139,7 @@ def test_network_that_ends_in_a_softmax_is_refused():
 
 def test_layers_without_bounds_are_named():
     model = keras.Sequential(
-        [keras.layers.Input((2,)), keras.layers.LayerNormalization(name="odd")]
+        [keras.layers.Input((2,)), keras.layers.UnitNormalization(name="odd")]
     )
     with pytest.raises(ht.InputError, match="odd"):
         certify(model, IMAGES, LABELS)

@@ -6,6 +6,7 @@ import pytest
 
 import hydra_tf as ht
 from hydra_tf.attacks.logits import predictions
+from hydra_tf.errors import InputError
 from hydra_tf.evaluation import as_exported
 from hydra_tf.evaluation import network
 
@@ -57,3 +58,20 @@ def test_wrong_data_is_named(images, labels, message):
 def test_labels_may_be_a_column():
     _, labels = network.checked_data(IMAGES, np.arange(9)[:, np.newaxis])
     assert labels.tolist() == list(range(9))
+
+
+def test_a_network_of_0_to_255_is_measured_with_a_warning():
+    scaled = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Dense(3),
+        ]
+    )
+    images, labels = np.full((2, 4), 0.5, np.float32), np.array([0, 1])
+    with pytest.warns(UserWarning, match=r"takes pixels of 0..255"):
+        network.checked_data(images, labels, scaled)
+    with pytest.raises(InputError, match=r"Rescaling\(255.0\), model"):
+        network.checked_data(255 * images, labels, scaled)
+    in_front = [keras.Input((4,)), keras.layers.Rescaling(255.0), scaled]
+    network.checked_data(images, labels, keras.Sequential(in_front))

@@ -106,8 +106,8 @@ PYTHON = {
         ["`y` must hold class indices, whole numbers", "0.5"],
     ),
     "arrays_fit_one_hot": (
-        fit(y=lambda y: np.eye(3)[y]),
-        ["`y` must hold one class index per image", "np.argmax"],
+        fit(y=lambda y: np.eye(4)[y]),
+        ["`y` must hold class indices", "shape (batch, 3)", "3 logits"],
     ),
     "arrays_fit_labels_from_1": (
         fit(y=lambda y: y + 1),
@@ -314,7 +314,7 @@ PYTHON = {
     ),
     "arrays_network_of_two_inputs": (
         lambda given: given.robust(sum_of_two_inputs()),
-        ["`network` has 2 input(s)", "one tensor of images"],
+        ["`network` has 2 inputs", "attacked_input="],
     ),
     "arrays_network_not_built": (
         lambda given: ht.bounds.certified(

@@ -14,11 +14,25 @@ def renamed(network):
     return network
 
 
-def separable(*names):
+class Scaled(layers.Layer):
+    """A layer with weights that nothing is known of."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=input_shape[1:], name="scale")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+class Registered(Scaled):
+    """One that is registered with a weight that it does not have."""
+
+
+def unknown(*names):
     image = keras.Input((4, 4, 1))
     x = image
     for name in names:
-        x = layers.SeparableConv2D(2, 3, padding="same", name=name)(x)
+        x = Scaled(name=name)(x)
     return keras.Model(image, layers.Dense(3, name="last")(layers.Flatten()(x)))
 
 
@@ -62,6 +76,23 @@ class Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+class NotCopied(Subclassed):
+    def __init__(self, dense):
+        super().__init__()
+        self.dense = dense
+
+
+def not_copied():
+    model = NotCopied(layers.Dense(3))
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+def registered(weights):
+    ht.register_maskable(Registered, weights)
+    ht.to_masked(keras.Sequential([keras.Input((4, 4)), Registered()]))
+
+
 def subclassed():
     model = Subclassed()
     model(np.zeros((1, 4), "float32"))
@@ -78,8 +109,8 @@ def masked_layer(**settings):
 
 def own_network(input_shape, num_classes, last=lambda logits: logits):
     image = keras.Input(input_shape)
-    x = layers.SeparableConv2D(2, 3, name="one")(image)
-    x = layers.SeparableConv2D(2, 3, name="two")(x)
+    x = Scaled(name="one")(image)
+    x = Scaled(name="two")(x)
     logits = layers.Dense(num_classes)(layers.Flatten()(x))
     return keras.Model(image, last(logits))
 
@@ -105,21 +136,56 @@ def lora(network):
 PYTHON = {
     "conversion_of_no_model": (
         lambda given: ht.to_masked("network.keras"),
-        ["Functional and Sequential", "Received: str"],
+        ["`model` must be a Keras model", "Received: str"],
     ),
     "conversion_of_a_layer": (
         lambda given: ht.to_masked(layers.Dense(3)),
-        ["Functional and Sequential", "Received: Dense"],
+        ["`model` must be a Keras model", "Received: Dense"],
     ),
-    "conversion_of_a_subclassed_model": (
-        lambda given: ht.to_masked(subclassed()),
+    "conversion_of_a_subclassed_model_to_channels": (
+        lambda given: ht.to_masked(subclassed(), granularity="channel"),
         ["Received: Subclassed", "keras.Model(inputs, model.call(inputs))"],
     ),
-    "conversion_of_a_nested_subclassed_model": (
-        lambda given: ht.to_masked(
-            keras.Sequential([keras.Input((4,)), subclassed()])
+    "conversion_of_a_subclassed_model_to_shrink": (
+        lambda given: ht.shrink(ht.to_masked(subclassed())),
+        ["Functional or Sequential", "Received: MaskedSubclassed"],
+    ),
+    "conversion_of_a_subclassed_model_to_bounds": (
+        lambda given: ht.bounds.certified(
+            ht.to_masked(subclassed()),
+            np.zeros((1, 4), "float32"),
+            np.zeros(1, "int32"),
+            epsilon=0.1,
         ),
-        ["(Subclassed)", "keras.Model(inputs, model.call(inputs))"],
+        ["Functional or Sequential", "MaskedSubclassed"],
+    ),
+    "conversion_of_a_subclassed_model_to_live_paths": (
+        lambda given: ht.Pruning(method="live_paths").check(subclassed()),
+        ["'live_paths'", "Functional or Sequential"],
+    ),
+    "conversion_of_a_model_that_cannot_be_copied": (
+        lambda given: ht.to_masked(not_copied()),
+        ["(NotCopied) can't be copied", "`in_place=True`"],
+    ),
+    "conversion_of_a_model_that_is_not_built": (
+        lambda given: ht.to_masked(Subclassed()),
+        ["is not built", "call it once"],
+    ),
+    "conversion_registered_instance": (
+        lambda given: ht.register_maskable(layers.Dense(2), ["kernel"]),
+        ["`layer_class` must be a class"],
+    ),
+    "conversion_registered_name_alone": (
+        lambda given: ht.register_maskable(Registered, "scale"),
+        ["`weights` must be a list of names", "'scale'"],
+    ),
+    "conversion_registered_nothing": (
+        lambda given: ht.register_maskable(Registered, []),
+        ["`weights` must be a list of names"],
+    ),
+    "conversion_registered_unknown_weight": (
+        lambda given: registered(["kernel"]),
+        ["(Registered) has no weight in its attribute 'kernel'"],
     ),
     "conversion_of_a_robust_model": (
         lambda given: ht.to_masked(given.robust()),
@@ -133,7 +199,7 @@ PYTHON = {
         lambda given: ht.to_masked(
             keras.Sequential([keras.Input((4,)), layers.ReLU()])
         ),
-        ["nothing to prune", "Conv2DTranspose"],
+        ["nothing to prune", "register_maskable"],
     ),
     "conversion_with_everything_excluded": (
         lambda given: ht.to_masked(given.network(), exclude=["*"]),
@@ -164,16 +230,16 @@ PYTHON = {
         ["'block/first'", "layer.name = 'block_first'"],
     ),
     "conversion_of_one_unknown_kind": (
-        lambda given: ht.to_masked(separable("one")),
+        lambda given: ht.to_masked(unknown("one"), strict=True),
         [
-            "'one' (SeparableConv2D)",
+            "'one' (Scaled)",
             "`exclude=['one']`",
-            "lambda layer: isinstance(layer, SeparableConv2D)",
-            "register_masked_twin",
+            "lambda layer: isinstance(layer, Scaled)",
+            "register_maskable",
         ],
     ),
     "conversion_of_several_unknown_kinds": (
-        lambda given: ht.to_masked(separable("one", "two")),
+        lambda given: ht.to_masked(unknown("one", "two"), strict=True),
         ["2 layers", "'one', 'two'", "`exclude=['one', 'two']`"],
     ),
     "conversion_of_lora": (
@@ -214,9 +280,9 @@ PYTHON = {
     ),
     "conversion_of_pinned_channels": (
         lambda given: ht.to_masked(
-            separable("one"), ["one"], granularity="channel", density=0.5
+            unknown("one"), ["one"], granularity="channel", density=0.5
         ),
-        ["`granularity='channel'`", "'last'", "'one' (SeparableConv2D)"],
+        ["`granularity='channel'`", "'last'", "'one' (Scaled)"],
     ),
     "conversion_twin_without_mask": (
         lambda given: ht.register_masked_twin(layers.Dense),
@@ -298,7 +364,7 @@ PYTHON = {
     ),
     "conversion_two_inputs": (
         lambda given: given.robust(ht.to_masked(of_several(inputs=2))),
-        ["`network` has 2 input(s)", "keras.Model(image, logits)"],
+        ["`network` has 2 inputs", "attacked_input="],
     ),
     "conversion_two_outputs": (
         lambda given: given.robust(ht.to_masked(of_several(outputs=2))),
@@ -340,9 +406,9 @@ COMMANDS = {
         f"pretrain {_OWN}:own_frozen",
         ["nothing of", "`trainable` is off"],
     ),
-    "conversion_command_unknown_kinds": (
-        f"pipeline {_OWN}:own_network",
-        ["'one', 'two' (SeparableConv2D)", "--exclude=one,two"],
+    "conversion_command_unknown_kinds_alone": (
+        f"pipeline {_OWN}:own_network --exclude=dense*",
+        ["'one', 'two' (Scaled)", "--exclude=dense*,one,two"],
     ),
     "conversion_command_pinned_channels": (
         f"pipeline {_OWN}:own_network --exclude=one,t* --granularity=channel",

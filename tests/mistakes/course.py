@@ -166,8 +166,8 @@ PYTHON = {
         ["`network`", "Keras model"],
     ),
     "course_network_subclassed": (
-        lambda given: prune(given, network=subclassed()),
-        ["Functional and Sequential", "Own"],
+        lambda given: prune(given, network=subclassed(), granularity="channel"),
+        ["Functional", "Own"],
     ),
     "course_network_ends_in_softmax": (
         lambda given: prune(given, network=given.network(activation="softmax")),
@@ -175,7 +175,7 @@ PYTHON = {
     ),
     "course_nothing_to_prune": (
         lambda given: prune(given, network=no_logits()),
-        ["nothing to prune", "Dense"],
+        ["nothing to prune", "register_maskable"],
     ),
     "course_images_without_labels": (
         lambda given: prune(given, train=given.images),

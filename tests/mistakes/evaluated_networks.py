@@ -45,7 +45,7 @@ def hidden_softmax(folder):
             keras.layers.Flatten(),
             keras.layers.Dense(10),
             keras.layers.Softmax(),
-            keras.layers.Dropout(0.1),
+            keras.layers.GaussianNoise(0.1),
         ]
     ).save(folder / "odd.keras")
 

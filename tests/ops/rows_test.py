@@ -8,6 +8,7 @@ from hydra_tf.ops.rows import choose
 from hydra_tf.ops.rows import per_row
 from hydra_tf.ops.rows import row_indices
 from hydra_tf.ops.rows import update_rows
+from hydra_tf.ops.rows import weighted_mean
 
 
 def test_chosen_rows_are_replaced_by_what_follows_from_them():
@@ -45,3 +46,9 @@ def test_rows_and_values_are_chosen():
     np.testing.assert_array_equal(rows, [[1, 1], [0, 0]])
     values = choose(tf.constant([[True, False]] * 2), one, other)
     np.testing.assert_array_equal(values, [[1, 0], [1, 0]])
+
+
+def test_weighted_mean_divides_by_the_number_of_rows():
+    values = tf.constant([1.0, 2.0, 6.0])
+    assert float(weighted_mean(values)) == 3
+    assert float(weighted_mean(values, np.array([3, 0, 0.5]))) == 2

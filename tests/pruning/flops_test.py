@@ -28,6 +28,24 @@ def test_layers_by_hand(name):
     assert masked_layer_flops(masked) == 2 * uses
 
 
+@pytest.mark.parametrize(
+    ("layer", "uses"),
+    [
+        (keras.layers.SeparableConv2D(5, 3), [27 * 36, 15 * 36]),
+        (keras.layers.EinsumDense("abcd,de->abce", (8, 8, 5)), [15 * 64]),
+        (keras.layers.EinsumDense("...d,de->...e", 5), [15 * 64]),
+        (keras.layers.EinsumDense("abcd,cde->abe", (8, 5)), [120 * 8]),
+        (keras.layers.ConvLSTM1D(2, 3), [None, None]),
+    ],
+)
+def test_weights_of_other_layers_by_hand(layer, uses):
+    model = keras.Sequential([keras.Input((8, 8, 3)), layer])
+    masked = ht.masked_layers(ht.to_masked(model))
+    assert list(map(masked_layer_flops, masked.values())) == [
+        use and 2 * use for use in uses
+    ]
+
+
 def test_one_unknown_makes_the_sum_unknown():
     assert total([1, 2]) == 3
     assert total([1, None]) is None

@@ -143,6 +143,44 @@ def test_replicas_start_attacks_where_one_device_would(num_images):
 
 
 @pytest.mark.slow
+def test_soft_labels_weights_and_any_optimizer_are_shared_out():
+    # Of the last batch, of one image, one replica has nothing.
+    soft = 0.8 * np.eye(3, dtype=np.float32)[Y[:5]] + 0.2 / 3
+    weights = np.linspace(0.5, 2, 5)
+    found = []
+    for strategy in (one_device(), two_replicas()):
+        robust = make_robust(strategy, "finetune", trades())
+        pruned = {
+            name: layer.mask.numpy() == 0
+            for name, layer in ht.masked_layers(robust.network).items()
+        }
+        before = weights_of(robust)
+        with strategy.scope():
+            robust.compile(keras.optimizers.AdamW(0.01, use_ema=True))
+        history = robust.fit(
+            X[:5],
+            soft,
+            sample_weight=weights,
+            batch_size=4,
+            shuffle=False,
+            verbose=0,
+        ).history
+        after = weights_of(robust)
+        for name, where in pruned.items():
+            kernel = after[f"{name}/kernel"]
+            np.testing.assert_array_equal(
+                kernel[where], before[f"{name}/kernel"][where]
+            )
+            assert np.any(kernel != before[f"{name}/kernel"])
+        found.append((history, after))
+    (one, one_after), (two, two_after) = found
+    for name, values in one.items():
+        np.testing.assert_allclose(values, two[name], rtol=1e-5)
+    for path, value in one_after.items():
+        np.testing.assert_allclose(value, two_after[path], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_two_replicas_train_like_one_device_in_l2():
     objective = madry(threat_model="l2")
     assert_same_training(

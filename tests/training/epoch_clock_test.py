@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 import hydra_tf as ht
+from hydra_tf.errors import InputError
 from hydra_tf.training.epoch_clock import EpochClock
+from hydra_tf.training.epoch_clock import check_length
 
 X = np.random.default_rng(0).random((12, 4), dtype=np.float32)
 Y = np.arange(12) % 3
@@ -220,3 +222,19 @@ def test_a_clock_before_any_epoch_shows_zero():
     clock.tick()
     assert float(clock.now()) == 0.0
     assert clock.batches == 1
+
+
+def test_schedules_need_a_known_number_of_batches():
+    objective = ht.objectives.IBP(epsilon=ht.schedules.LinearRamp(0, 2, 0, 0.1))
+    known = tf.data.Dataset.from_tensor_slices((X, Y)).batch(3)
+    unknown = known.filter(lambda x, y: True)
+    generator = (each for each in known)
+    for data in (unknown, generator):
+        with pytest.raises(InputError, match="`steps_per_epoch`.*`epsilon`"):
+            check_length(data, None, objective)
+        check_length(data, None, ht.objectives.Natural())
+        check_length(data, 4, objective)
+    check_length(known, None, objective)
+    check_length(X, None, objective)
+    with pytest.raises(InputError, match="dataset without end"):
+        make_robust().fit(known.repeat(), verbose=0)

@@ -1,7 +1,5 @@
 """RobustModel does what a Keras user expects of a model."""
 
-import csv
-
 import keras
 import numpy as np
 import pytest
@@ -78,32 +76,10 @@ def differ(one, other):
 # --- fit, evaluate, predict -------------------------------------------------
 
 
-@traced
-def test_fit_evaluate_and_predict_as_in_keras(tmp_path):
-    """Arrays, validation data, metrics and callbacks, in one run."""
-    robust = compiled(
-        optimizer="adam",
-        metrics=["accuracy"],
-    )
-    checkpoints = [
-        keras.callbacks.ModelCheckpoint(
-            str(tmp_path / name), save_weights_only=weights_only
-        )
-        for name, weights_only in (
-            ("last.weights.h5", True),
-            ("last.keras", False),
-        )
-    ]
+def test_fit_evaluate_and_predict_as_in_keras():
+    robust = compiled(optimizer="adam", metrics=["accuracy"])
     history = fit(
-        robust,
-        epochs=3,
-        batch_size=4,
-        validation_data=(X, Y),
-        callbacks=[
-            keras.callbacks.EarlyStopping("val_loss", min_delta=1e9),
-            keras.callbacks.CSVLogger(str(tmp_path / "log.csv")),
-            *checkpoints,
-        ],
+        robust, epochs=2, batch_size=4, validation_data=(X, Y)
     ).history
     names = {
         "loss",
@@ -114,14 +90,7 @@ def test_fit_evaluate_and_predict_as_in_keras(tmp_path):
         "accuracy",
     }
     assert set(history) == names | {f"val_{name}" for name in names}
-    # No epoch improves by 1e9, so that patience ends after the second.
-    assert len(history["loss"]) == 2
     assert history["accuracy"] == history["natural_accuracy"]
-    with open(tmp_path / "log.csv") as file:
-        rows = list(csv.DictReader(file))
-    np.testing.assert_allclose(
-        [float(row["robust_kl"]) for row in rows], history["robust_kl"]
-    )
     values = robust.evaluate(X, Y, batch_size=4, verbose=0, return_dict=True)
     for name in names:
         np.testing.assert_allclose(
@@ -137,20 +106,13 @@ def test_fit_evaluate_and_predict_as_in_keras(tmp_path):
     np.testing.assert_allclose(
         values["natural_accuracy"], np.mean(predicted.argmax(1) == Y)
     )
-    fresh = compiled(optimizer="adam")
-    fresh.load_weights(tmp_path / "last.weights.h5")
-    assert_equal_weights(fresh, robust)
-    assert_equal_weights(
-        keras.models.load_model(tmp_path / "last.keras"), robust
-    )
 
 
-@traced
-def test_arrays_pipelines_and_steps_per_execution_agree():
+def test_arrays_and_pipelines_agree():
     from_arrays = compiled()
     fit(from_arrays, batch_size=4)
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
-    from_dataset = compiled(steps_per_execution=3)
+    from_dataset = compiled()
     from_dataset.fit(data, verbose=0)
     assert_equal_weights(from_arrays, from_dataset)
 
@@ -160,20 +122,6 @@ def test_labels_of_shape_batch_by_one_are_labels():
     fit(one)
     other.fit(X, Y[:, None], batch_size=6, shuffle=False, verbose=0)
     assert_equal_weights(one, other)
-
-
-@traced
-def test_running_eagerly_equals_the_graph():
-    in_graph = compiled(make_masked("prune"))
-    eager = compiled(make_masked("prune"), run_eagerly=True)
-    logs = [
-        robust.train_on_batch(X[:4], Y[:4], return_dict=True)
-        for robust in (in_graph, eager)
-    ]
-    for name in logs[0]:
-        np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=1e-5)
-    for a, b in zip(weights_of(in_graph), weights_of(eager), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 @traced
@@ -191,39 +139,6 @@ def test_network_that_its_first_batch_builds():
     fit(robust)
     pruned = layer.mask.numpy() == 0
     np.testing.assert_array_equal(layer.kernel.numpy()[pruned], before[pruned])
-
-
-@traced
-def test_gradient_accumulation_updates_every_second_step():
-    robust = compiled(
-        optimizer=ht.training.SGD(0.1, gradient_accumulation_steps=2)
-    )
-    before = robust.network.get_layer("dense").kernel.numpy()
-    robust.train_on_batch(X[:4], Y[:4])
-    kernel = robust.network.get_layer("dense").kernel
-    np.testing.assert_array_equal(kernel, before)
-    robust.train_on_batch(X[4:8], Y[4:8])
-    assert np.any(kernel.numpy() != before)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains_in_float32_variables(policy, tmp_path):
-    # The layers' policy counts, whatever the global one is.
-    network = ht.to_masked(make_network(dtype=policy))
-    ht.set_phase(network, "prune")
-    robust = compiled(network, optimizer="sgd")
-    scales = isinstance(robust.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert scales == (policy == "mixed_float16")
-    scores = network.get_layer("dense").scores
-    assert scores.dtype == network.get_layer("dense").kernel.dtype == "float32"
-    before = scores.numpy()
-    history = fit(robust).history
-    assert np.all(np.isfinite([history[name] for name in history]))
-    assert np.all(np.isfinite(scores)) and np.any(scores.numpy() != before)
-    robust.save(tmp_path / "robust.keras")
-    loaded = keras.models.load_model(tmp_path / "robust.keras")
-    assert type(loaded.optimizer) is type(robust.optimizer)
-    assert_equal_weights(loaded, robust)
 
 
 # --- repeatability ----------------------------------------------------------
@@ -669,17 +584,15 @@ class PerExample(ht.objectives.Natural):
     [
         (lambda: compiled(loss="mse"), "`loss` comes from the objective"),
         (
-            lambda: fit(compiled(), sample_weight=np.ones(12)),
-            "`sample_weight` and `class_weight`",
-        ),
-        (
-            lambda: fit(compiled(), class_weight={0: 2.0, 1: 1.0, 2: 1.0}),
-            "`sample_weight` and `class_weight`",
+            lambda: fit(
+                compiled(objective=OwnLoss()), sample_weight=X[:, 0, 0, 0]
+            ),
+            "need an objective whose `losses` has the argument `sample_weight`",
         ),
         (lambda: compiled().fit(X, verbose=0), "needs labels"),
         (
-            lambda: compiled().fit(X, np.eye(3)[Y], verbose=0),
-            "one class index per image",
+            lambda: compiled().fit(X, np.eye(4)[Y], verbose=0),
+            r"shape \(batch, 3\), as the network has 3 logits",
         ),
         (
             lambda: compiled().fit(X, Y + 1, verbose=0),

@@ -1,6 +1,9 @@
 """What each layer means to the bounds: one rule module per family."""
 
 from hydra_tf.bounds.rules import activations
+from hydra_tf.bounds.rules import arithmetic
+from hydra_tf.bounds.rules import attention
+from hydra_tf.bounds.rules import axes
 from hydra_tf.bounds.rules import convolutions
 from hydra_tf.bounds.rules import dense
 from hydra_tf.bounds.rules import merging
@@ -11,6 +14,9 @@ from hydra_tf.bounds.rules.registration import register_rule
 
 __all__ = [
     "activations",
+    "arithmetic",
+    "attention",
+    "axes",
     "convolutions",
     "dense",
     "merging",

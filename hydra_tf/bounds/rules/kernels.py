@@ -1,10 +1,11 @@
-"""The kernel that a layer computes with, for plain and masked layers."""
+"""The numbers that a layer computes with, for plain and masked layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import tensorflow as tf
+from keras import ops
 
 from hydra_tf.bounds.rules.registration import unsupported
 from hydra_tf.layers import MaskedLayer
@@ -37,3 +38,11 @@ def bias_of(layer: Any) -> tf.Tensor | None:
     """Returns the bias as a tensor, or `None`."""
     bias = layer.bias if getattr(layer, "use_bias", True) else None
     return None if bias is None else tf.convert_to_tensor(bias)
+
+
+def as_float64(value: Any) -> tf.Tensor:
+    """Returns what a layer that computes in float64 takes a value for.
+
+    That is a Python number as Keras rounds it, to float32.
+    """
+    return ops.cast(value, "float64")

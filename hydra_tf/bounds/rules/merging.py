@@ -9,7 +9,6 @@ import keras
 from hydra_tf.bounds.operations import Concatenation
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.bounds.operations import WeightedSum
-from hydra_tf.bounds.rules.registration import register_named_rule
 from hydra_tf.bounds.rules.registration import register_rule
 from hydra_tf.bounds.rules.registration import unsupported
 
@@ -27,16 +26,6 @@ def _subtract(layer: Any) -> Operation:
 @register_rule(keras.layers.Average)
 def _average(layer: Any, shapes: list[tuple]) -> Operation:
     return WeightedSum([1.0 / len(shapes)] * len(shapes))
-
-
-@register_named_rule("Add")
-def _add_operation(operation: Any) -> Operation:
-    return WeightedSum([1.0, 1.0])
-
-
-@register_named_rule("Subtract")
-def _subtract_operation(operation: Any) -> Operation:
-    return WeightedSum([1.0, -1.0])
 
 
 @register_rule(keras.layers.Concatenate)

@@ -10,11 +10,13 @@ from typing import TypeVar
 import keras
 
 from hydra_tf.bounds.operations import OPERATIONS
+from hydra_tf.bounds.operations import Applied
 from hydra_tf.bounds.operations import Operation
 from hydra_tf.errors import InputError
+from hydra_tf.graph import class_of
 from hydra_tf.graph import redefines
 
-Rule = Callable[..., Operation | Sequence[Operation]]
+Rule = Callable[..., Operation | Sequence[Operation] | Applied]
 _RuleT = TypeVar("_RuleT", bound=Rule)
 
 _rules: dict[type, Rule] = {}
@@ -28,8 +30,11 @@ def register_rule(*layer_classes: type) -> Callable[[_RuleT], _RuleT]:
 
     The rule takes a built layer and returns the operation that it performs in
     inference mode, or a list of those, one after the other (an empty list is
-    the identity). If it has a second parameter, it gets the shapes of the
-    inputs there, a list of tuples without the batch axis. Tensors and variables
+    the identity); for what is no sequence, an `Applied` says what is read. If
+    the rule has a second parameter, it gets the shapes of the
+    inputs there, a list of tuples without the batch axis; with a third one also
+    the `hydra_tf.graph.Call`, whose constants and options it has to see to (a
+    call with such is refused otherwise). Tensors and variables
     of the layer are passed on as they are, so that gradients reach them. The
     rule counts for subclasses too, unless they redefine `call` or another
     method that may take part in it; a later rule replaces an earlier one.
@@ -85,7 +90,7 @@ def register_named_rule(*names: str) -> Callable[[_RuleT], _RuleT]:
 
 def find_rule(operation: Any) -> Rule | None:
     """Returns the rule of a layer or of a `keras.ops` operation, if any."""
-    cls = type(operation)
+    cls = class_of(operation)
     for base in cls.__mro__:
         if base in _rules:
             return None if redefines(cls, base) else _rules[base]

@@ -11,9 +11,11 @@ import tensorflow as tf
 from hydra_tf.bounds.convolution import ZeroPadding
 from hydra_tf.bounds.operations import Linear
 from hydra_tf.bounds.operations import Operation
+from hydra_tf.bounds.rules.axes import without_batch
 from hydra_tf.bounds.rules.registration import register_named_rule
 from hydra_tf.bounds.rules.registration import register_rule
 from hydra_tf.bounds.rules.registration import unsupported
+from hydra_tf.graph import Call
 
 
 @register_rule(
@@ -59,6 +61,45 @@ def _reshape_operation(operation: Any, shapes: list[tuple]) -> Operation:
 @register_rule(keras.layers.Permute)
 def _permute(layer: Any) -> Operation:
     return Linear(layer.call, diagonal=True)
+
+
+@register_named_rule("Transpose")
+def _transpose_operation(operation: Any, shapes: list[tuple]) -> Operation:
+    axes = operation.axes
+    if axes is None or axes[0] != 0:
+        raise unsupported(
+            operation.name, operation, "it mixes the rows of a batch"
+        )
+    return Linear(lambda x: tf.transpose(x, axes), diagonal=True)
+
+
+@register_named_rule("Mean")
+def _mean_operation(operation: Any, shapes: list[tuple]) -> Operation:
+    axes = operation.axis
+    if axes is None or -1 in without_batch(axes, len(shapes[0])):
+        raise unsupported(
+            operation.name, operation, "it mixes the rows of a batch"
+        )
+    return Linear(operation.call)
+
+
+@register_named_rule("GetItem")
+def _item_operation(
+    operation: Any, shapes: list[tuple], call: Call
+) -> Operation:
+    """A part of every row, as `x[:, 0]` is."""
+    key = call.args[1] if len(call.args) > 1 else call.kwargs["key"]
+    keys = key if isinstance(key, tuple) else (key,)
+    if (
+        len(call.inputs) != 1
+        or keys[0] not in (slice(None), Ellipsis)
+        or (keys[0] is Ellipsis and len(keys) > len(shapes[0]))
+        or not all(isinstance(k, int | slice) or k is Ellipsis for k in keys)
+    ):
+        raise unsupported(
+            operation.name, operation, f"it takes the part [{key}]"
+        )
+    return Linear(lambda x: x[key], diagonal=True)
 
 
 @register_rule(

@@ -12,13 +12,9 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
+from hydra_tf.graph import class_of
 from hydra_tf.graph import package_of
 from hydra_tf.graph import redefines
-from hydra_tf.layers import MaskedConv1D
-from hydra_tf.layers import MaskedConv2D
-from hydra_tf.layers import MaskedConv2DTranspose
-from hydra_tf.layers import MaskedDense
-from hydra_tf.layers import MaskedDepthwiseConv2D
 
 
 class Rule(enum.Enum):
@@ -86,7 +82,7 @@ def has_weights(operation: Any) -> bool:
 
 
 def _find(operation: Any) -> Rule | _Decide | None:
-    cls = type(operation)
+    cls = class_of(operation)
     for base in cls.__mro__:
         if base in _LAYERS:
             # Else what it computes may not be what the base class does.
@@ -204,15 +200,10 @@ def _reduction(call: Call) -> Rule:
 
 _LAYERS |= {
     keras.layers.Dense: _by_kernel(Rule.DENSE),
-    MaskedDense: _by_kernel(Rule.DENSE),
     keras.layers.Conv1D: _by_kernel(Rule.CONV),
-    MaskedConv1D: _by_kernel(Rule.CONV),
     keras.layers.Conv2D: _by_kernel(Rule.CONV),
-    MaskedConv2D: _by_kernel(Rule.CONV),
     keras.layers.Conv2DTranspose: _by_kernel(Rule.TRANSPOSE),
-    MaskedConv2DTranspose: _by_kernel(Rule.TRANSPOSE),
     keras.layers.DepthwiseConv2D: _by_kernel(Rule.DEPTHWISE),
-    MaskedDepthwiseConv2D: _by_kernel(Rule.DEPTHWISE),
     keras.layers.Activation: _activation,
     keras.layers.BatchNormalization: _normalization,
     keras.layers.Concatenate: _concatenate,

@@ -18,7 +18,7 @@ from hydra_tf.registry.granularities import CHANNEL
 from hydra_tf.text import some_names
 
 # In the reasons of layers that the graph does not show.
-_WRAPPED = "are those of a wrapper"
+_UNKNOWN = "lie where no rule follows them"
 _UNREAD = "are read by no masked layer"
 
 
@@ -41,7 +41,7 @@ def whole_layers(model: keras.Model) -> dict[str, str]:
             continue
         entry = sides.get(id(layer))
         if entry is None:
-            found[name] = _WRAPPED
+            found[name] = _UNKNOWN
             continue
         reads = layer.granularity == CHANNEL
         units = entry.inputs if reads else entry.outputs

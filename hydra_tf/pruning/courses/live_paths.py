@@ -12,11 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf.errors import InputError
+from hydra_tf.graph import is_graph
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.courses.base import Course
 from hydra_tf.pruning.courses.base import magnitudes
 from hydra_tf.pruning.courses.paths import weights_on_paths
+from hydra_tf.pruning.settings import PruningSettings
 
 
 class LivePaths(Course):
@@ -30,6 +33,15 @@ class LivePaths(Course):
 
     dense_gradients = True
     watches_gradients = True
+
+    @classmethod
+    def check(cls, network: keras.Model, pruning: PruningSettings) -> None:
+        if not is_graph(network):
+            raise InputError(
+                f"method '{pruning.method}' follows paths through the graph of "
+                "a Functional or Sequential model. "
+                f"Received: {type(network).__name__}, a subclassed model"
+            )
 
     def begin(self) -> None:
         self._flow = channel_flow(self.network)

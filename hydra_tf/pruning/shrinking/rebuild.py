@@ -19,7 +19,7 @@ from hydra_tf.pruning.channels.rules import Rule
 from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
-from hydra_tf.pruning.convert import rebuilt
+from hydra_tf.pruning.copying import rebuilt
 from hydra_tf.pruning.shrinking.liveness import Liveness
 
 

@@ -42,7 +42,7 @@ def sources(model, tmp_path_factory):
     variant(
         "norm.keras",
         keras.layers.Flatten(),
-        keras.layers.LayerNormalization(name="odd_one"),
+        keras.layers.UnitNormalization(name="odd_one"),
         keras.layers.Dense(10),
     )
     variant(
@@ -303,7 +303,7 @@ def test_more_proved_than_an_attack_left_is_a_defect(
 @pytest.mark.parametrize(
     "source, arguments, words",
     [
-        ("norm.keras", [], ["odd_one", "LayerNormalization"]),
+        ("norm.keras", [], ["odd_one", "UnitNormalization"]),
         ("softmax.keras", [], ["ends in a softmax", "probabilities"]),
         ("served", [], ["is a SavedModel", "certify by smoothing"]),
         ("none.keras", [], ["does not exist"]),

@@ -20,7 +20,7 @@ def sources(tmp_path_factory):
         [
             keras.layers.Input((8, 8, 1)),
             keras.layers.Flatten(),
-            keras.layers.LayerNormalization(name="odd_one"),
+            keras.layers.UnitNormalization(name="odd_one"),
             keras.layers.Dense(10),
         ]
     )

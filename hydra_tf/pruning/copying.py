@@ -1,0 +1,280 @@
+"""Copies of models, masked or plain, and of their layers' weights."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from hydra_tf.errors import InputError
+from hydra_tf.graph import is_only_graph
+from hydra_tf.graph import shows_layers
+from hydra_tf.keras_internals import build_by_call
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import generator_states
+from hydra_tf.keras_internals import own_variables
+from hydra_tf.layers import MaskedLayer
+from hydra_tf.layers.masking import plain_face
+from hydra_tf.layers.masking import release
+from hydra_tf.layers.masking import taken_by_constructor
+from hydra_tf.layers.masking import unmask_layer
+
+# The layers of a model that show nothing of what is inside them, each with
+# its copy; of a subclassed model, the model.
+Pairs = list[tuple[Any, Any]]
+
+
+def copied(
+    model: keras.Model, *, plain: bool = False
+) -> tuple[keras.Model, Pairs]:
+    """Returns a copy of a model, its weights not set, and pairs of its parts.
+
+    Args:
+        model: Built model: Functional, Sequential or subclassed.
+        plain: Whether what is masked is plain in the copy.
+
+    Raises:
+        InputError: If a part cannot be made from its configuration.
+    """
+    copy, pairs = _copied(model, plain)
+    for old, new in pairs:
+        if plain:
+            strip_in_place(new)
+        _check_alike(old, new)
+        # Names that Keras gave the layers inside.
+        for one, other in zip(
+            flatten_layers(old), flatten_layers(new), strict=True
+        ):
+            other.name = one.name
+    return copy, pairs
+
+
+def _copied(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
+    if is_only_graph(model):
+        return _cloned(model, plain)
+    try:
+        copy = _made_again(model, plain)
+    except InputError:
+        if not shows_layers(model):
+            raise
+        return _cloned(model, plain)
+    return copy, [(model, copy)]
+
+
+def _check_alike(old: Any, new: Any) -> None:
+    shapes = [
+        [_shapes(layer) for layer in flatten_layers(each)]
+        for each in (old, new)
+    ]
+    if shapes[0] != shapes[1]:
+        raise _not_copied(old, "the copy has other weights than the original")
+
+
+def strip_in_place(layer: Any) -> None:
+    """Makes all masked layers inside a layer, and itself, plain ones."""
+    release(layer)
+    for inner in flatten_layers(layer):
+        release(inner)
+        if isinstance(inner, MaskedLayer):
+            unmask_layer(inner)
+
+
+def _shapes(layer: Any) -> list[tuple[int, ...]]:
+    return [tuple(variable.shape) for variable in own_variables(layer)]
+
+
+def _cloned(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
+    """Returns a Functional or Sequential model, its graph made anew."""
+    clones: dict[int, Any] = {}
+    pairs: Pairs = []
+
+    # Nested models are cloned by this function too, not by Keras's
+    # `recursive`, which loses what surrounds a Sequential. A layer used in
+    # several of them stays one layer.
+    def clone_any(layer: Any) -> Any:
+        if id(layer) not in clones:
+            if is_only_graph(layer):
+                clone = clone_graph(layer)
+            elif isinstance(layer, keras.Model):
+                clone, inner = _copied(layer, plain)
+                pairs.extend(inner)
+            else:
+                clone = _clone_layer(layer, plain)
+                if isinstance(layer, keras.layers.Layer):
+                    pairs.append((layer, clone))
+            clones[id(layer)] = clone
+        return clones[id(layer)]
+
+    def clone_graph(graph: keras.Model) -> keras.Model:
+        # Keras would compile the clone, and fail where the loss is a lambda.
+        compiled, graph.compiled = graph.compiled, False
+        try:
+            clone = keras.models.clone_model(graph, clone_function=clone_any)
+        finally:
+            graph.compiled = compiled
+        clone.trainable = graph.trainable
+        return clone
+
+    return clone_graph(model), pairs
+
+
+def _clone_layer(layer: Any, plain: bool) -> Any:
+    if not plain:
+        return rebuilt(layer, _config(layer))
+    with plain_face(layer):
+        return rebuilt(layer, _config(layer))
+
+
+def _made_again(model: keras.Model, plain: bool) -> keras.Model:
+    """Returns a subclassed model, made anew from its configuration."""
+    compiled, model.compiled = model.compiled, False
+    try:
+        with contextlib.ExitStack() as contexts:
+            if plain:
+                contexts.enter_context(plain_face(model))
+            contexts.enter_context(warnings.catch_warnings())
+            # That it could not be built: the sizes of its weights say so.
+            warnings.simplefilter("ignore")
+            kind = type(model)
+            copy = kind.from_config(
+                taken_by_constructor(kind, model.get_config())
+            )
+            shapes = model.get_build_config()
+            if shapes and not _is_built_like(copy, model):
+                copy.build_from_config(shapes)
+                if not _is_built_like(copy, model):
+                    build_by_call(copy, shapes)
+    # Anything: the constructor is a user's.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _not_copied(model, lines[0]) from error
+    finally:
+        model.compiled = compiled
+    copy.built = True
+    copy.trainable = model.trainable
+    _check_alike(model, copy)
+    return copy
+
+
+def _is_built_like(copy: keras.Model, model: keras.Model) -> bool:
+    return len(flatten_layers(copy)) == len(flatten_layers(model)) and all(
+        layer.built for layer in flatten_layers(copy)
+    )
+
+
+def _not_copied(layer: Any, why: str) -> InputError:
+    with plain_face(layer):
+        kind = type(layer).__name__
+    return InputError(
+        f"'{layer.name}' ({kind}) can't be copied from its configuration: "
+        f"{why}. Give it a get_config() and a build() that make all its layers "
+        "and weights, or do without a copy, with `in_place=True`"
+    )
+
+
+def rebuilt(
+    operation: Any,
+    config: dict[str, Any],
+    kind: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Returns another layer or operation in the place of a given one.
+
+    Args:
+        operation: The given one.
+        config: The configuration to make it from.
+        kind: Its class, by default that of the given one.
+        name: What to call the given one in an error, by default its name.
+
+    Raises:
+        InputError: If the class does not make one of the configuration.
+    """
+    try:
+        return (kind or type(operation)).from_config(config)
+    # Anything: lambdas, and layers of others that do not take their arguments.
+    except Exception as error:
+        cause: BaseException = error
+        # Keras puts the whole configuration around what is wrong with it.
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        raise InputError(
+            f"layer '{name or operation.name}' ({type(operation).__name__}) "
+            "can't be rebuilt from its configuration: "
+            f"{str(cause).strip().splitlines()[0]}"
+        ) from error
+
+
+def plain_copy(layer: MaskedLayer) -> Any:
+    """Returns the plain layer of a masked one, not built."""
+    return _clone_layer(layer, plain=True)
+
+
+def _config(layer: Any) -> dict[str, Any]:
+    """Returns a layer's configuration, also if it has no activation."""
+    # Keras makes layers with `linear`, and cannot serialise a later `None`.
+    if getattr(layer, "activation", layer) is not None:
+        return layer.get_config()
+    layer.activation = keras.activations.linear
+    try:
+        return layer.get_config()
+    finally:
+        layer.activation = None
+
+
+def copy_layer_weights(old: Any, new: Any) -> None:
+    """Copies the weights of a layer, and of those inside, to its counterpart.
+
+    Args:
+        old: The layer to read.
+        new: The other one. If it alone is masked, its scores follow from its
+            weights; if it alone is plain, pruned weights are 0.
+    """
+    for source, target in zip(
+        flatten_layers(old), flatten_layers(new), strict=True
+    ):
+        _copy_own_weights(source, target)
+
+
+def _copy_own_weights(old: Any, new: Any) -> None:
+    for target, source in zip(
+        generator_states(new), generator_states(old), strict=True
+    ):
+        target.assign(source)
+    old_masked = isinstance(old, MaskedLayer)
+    new_masked = isinstance(new, MaskedLayer)
+    if old_masked and new_masked:
+        # By name: their order depends on what was done to the layers.
+        stored: dict[str, Any] = {}
+        old.save_own_variables(stored)
+        new.load_own_variables(
+            {
+                name: keras.ops.convert_to_numpy(variable)
+                for name, variable in stored.items()
+            }
+        )
+        return
+    for target, source in zip(
+        own_variables(new), own_variables(old), strict=True
+    ):
+        target.assign(source)
+    if old_masked:
+        for source, target in zip(
+            own_variables(old), own_variables(new), strict=True
+        ):
+            for view in old.all_views():
+                if view.masked_kernel.variable is source:
+                    target.assign(pruned(view))
+    if new_masked:
+        for view in new.all_views():
+            view.reset_scores()
+
+
+def pruned(view: Any) -> np.ndarray:
+    """Returns a masked weight with zeros where it is pruned."""
+    weight = keras.ops.convert_to_numpy(view.masked_kernel.variable)
+    mask = keras.ops.convert_to_numpy(view.mask)
+    # Not a product: that leaves negative zeros.
+    return np.where(mask > 0, weight, np.zeros_like(weight))

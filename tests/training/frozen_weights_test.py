@@ -1,0 +1,69 @@
+"""Pruned weights stay as they are in the finetune phase."""
+
+import keras
+import numpy as np
+import pytest
+
+import hydra_tf as ht
+
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
+X = np.random.default_rng(0).random((6, 5), np.float32)
+Y = np.arange(6) % 3
+
+
+def make_robust(optimizer, phase="finetune"):
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    network = ht.start_pruning(network, density=0.4)
+    ht.set_phase(network, phase)
+    robust = ht.RobustModel(network, ht.objectives.Natural())
+    robust.compile(optimizer)
+    return robust, network.layers[-1]
+
+
+def pruned_of(layer):
+    return layer.kernel.numpy()[layer.mask.numpy() == 0]
+
+
+@pytest.mark.parametrize("make", [ht.training.SGD, keras.optimizers.SGD])
+def test_decay_and_momentum_do_not_move_pruned_weights(make):
+    robust, layer = make_robust(make(0.1, momentum=0.9, weight_decay=0.1))
+    before, all_before = pruned_of(layer), layer.kernel.numpy()
+    robust.fit(X, Y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(pruned_of(layer), before)
+    assert np.sum(layer.kernel.numpy() != all_before) == 6
+
+
+def test_kept_weights_move_as_without_a_mask():
+    robust, layer = make_robust(keras.optimizers.AdamW(0.1))
+    dense = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    dense.layers[0].kernel.assign(layer.effective_kernel)
+    dense.layers[0].bias.assign(layer.bias)
+    other = ht.RobustModel(dense, ht.objectives.Natural())
+    other.compile(keras.optimizers.AdamW(0.1))
+    for each in (robust, other):
+        each.train_on_batch(X, Y)
+    kept = layer.mask.numpy() == 1
+    np.testing.assert_allclose(
+        layer.kernel.numpy()[kept],
+        dense.layers[0].kernel.numpy()[kept],
+        rtol=1e-5,
+    )
+
+
+def test_a_mask_that_changes_freezes_other_weights():
+    robust, layer = make_robust(keras.optimizers.Adam(0.1))
+    robust.train_on_batch(X, Y)
+    ht.set_density(robust.network, 0.2)
+    before = pruned_of(layer)
+    assert before.size == 12
+    robust.train_on_batch(X, Y)
+    np.testing.assert_array_equal(pruned_of(layer), before)
+
+
+def test_other_phases_move_every_weight():
+    robust, layer = make_robust(keras.optimizers.Adam(0.1), "pretrain")
+    before = layer.kernel.numpy()
+    robust.train_on_batch(X, Y)
+    assert np.all(layer.kernel.numpy() != before)
