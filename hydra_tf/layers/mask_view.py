@@ -118,7 +118,7 @@ class MaskView:
 
     @property
     def granularity(self) -> str:
-        """`"weight"`, `"channel"`, `"filter"` or `"N:M"`."""
+        """`"weight"`, `"channel"`, `"filter"`, `"head"`, `"neuron"`, `"N:M"`."""
         if self.unbuilt is not None:
             return self.unbuilt.granularity
         return self.masked_kernel.granularity

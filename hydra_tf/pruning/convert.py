@@ -24,6 +24,8 @@ from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
 from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
+from hydra_tf.pruning.channels.whole_layers import no_parts
+from hydra_tf.pruning.channels.whole_layers import warn_of_whole_attention
 from hydra_tf.pruning.channels.whole_layers import warn_of_whole_layers
 from hydra_tf.pruning.choice import Choice
 from hydra_tf.pruning.choice import choose
@@ -40,6 +42,8 @@ from hydra_tf.pruning.exclude import unmaskable
 from hydra_tf.pruning.n_of_m import keep_blocks
 from hydra_tf.pruning.phases import forget_functions
 from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.registry.granularities import HEAD
+from hydra_tf.registry.granularities import PARTS
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import check_granularity
@@ -108,9 +112,11 @@ def to_masked(
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
         granularity: What is pruned: `"weight"`, `"channel"` (input channels;
-            of an embedding its rows), `"filter"` (output channels) or `"N:M"`,
-            for instance `"2:4"`. Which channels have to be removed together is
-            found from the graph. With N:M, depthwise kernels stay plain, and
+            of an embedding its rows), `"filter"` (output channels), `"head"`
+            (heads of attention), `"neuron"` (hidden units between dense
+            layers) or `"N:M"`, for instance `"2:4"`. Which channels have to be
+            removed together is found from the graph. By heads or neurons, only
+            the layers that have some to remove are masked. With N:M, depthwise kernels stay plain, and
             those that read the image if M does not divide its channels.
         strict: Whether weights that no masked layer exists for are an error.
             By default they stay plain, with a warning.
@@ -132,8 +138,8 @@ def to_masked(
 
     Warns:
         UserWarning: If weights stay plain since no masked layer exists for
-            them; if masked layers keep all their channels, whatever the
-            density.
+            them; if masked layers keep all their channels, or attention all
+            its heads, whatever the density.
 
     Example:
 
@@ -162,6 +168,8 @@ def to_masked(
             "adds more kinds), or all are excluded"
         )
     settings = _settings(model, choice, density, granularity)
+    if not settings and granularity in PARTS:
+        raise no_parts(model, granularity, choice.has_kernel)
     pairs: Pairs
     masked, pairs = (model, _parts(model)) if in_place else copied(model)
     for old, new in pairs:
@@ -175,11 +183,13 @@ def to_masked(
         hold(new)
     forget_functions(masked)
     connect_channels(masked)
-    if granularity in STRUCTURED:
+    if granularity == HEAD:
+        warn_of_whole_attention(model, choice.has_kernel)
+    elif granularity in STRUCTURED and granularity not in PARTS:
         if density < 1:
             check_channels_can_go(masked)
         warn_of_whole_layers(masked)
-    if choice.left:
+    if choice.left and granularity not in PARTS:
         warnings.warn(left_dense(choice.left, model), UserWarning, stacklevel=2)
     _explain_set_weights(masked)
     return masked
@@ -209,6 +219,7 @@ def _settings(
     return {
         id(layer): {name: arguments(layer, each) for name, each in axes.items()}
         for layer, axes in choice.masked
+        if granularity not in PARTS or id(layer) in channels
     }
 
 
