@@ -161,7 +161,7 @@ class MaskedWeight(tf.Module):
 
     @property
     def granularity(self) -> str:
-        """`"weight"`, `"channel"`, `"filter"`, `"head"`, `"neuron"`, `"N:M"`."""
+        """`"weight"`, `"N:M"`, or the kind of unit, such as `"channel"`."""
         return self._granularity
 
     @property

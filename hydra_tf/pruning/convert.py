@@ -116,8 +116,9 @@ def to_masked(
             (heads of attention), `"neuron"` (hidden units between dense
             layers) or `"N:M"`, for instance `"2:4"`. Which channels have to be
             removed together is found from the graph. By heads or neurons, only
-            the layers that have some to remove are masked. With N:M, depthwise kernels stay plain, and
-            those that read the image if M does not divide its channels.
+            the layers that have some to remove are masked. With N:M, depthwise
+            kernels stay plain, and those that read the image if M does not
+            divide its channels.
         strict: Whether weights that no masked layer exists for are an error.
             By default they stay plain, with a warning.
         in_place: Whether to mask the layers of the model itself, without a

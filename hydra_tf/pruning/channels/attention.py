@@ -79,7 +79,7 @@ def projections(layer: Any) -> list[Projection]:
     gate = attention_gate(layer)
     queries, keys = _counts(layer)
     units = num_units(layer)
-    of_queries = np.arange(queries) // (queries // units)
+    of_queries: np.ndarray = np.arange(queries) // (queries // units)
     of_keys = np.arange(keys) if keys == units else None
 
     def projection(

@@ -275,7 +275,8 @@ class _Tracer:
     def _note(self, entry: LayerChannels) -> None:
         if not self._is_prunable(entry.layer):
             kind = type(entry.layer).__name__
-            reason = f"are shared with '{entry.name}' ({kind}), which is not masked"
+            words = f"'{entry.name}' ({kind})"
+            reason = f"are shared with {words}, which is not masked"
             self.pin(entry.inputs, reason)
             self.pin(entry.outputs, reason)
         self._layers[id(entry.layer)] = entry

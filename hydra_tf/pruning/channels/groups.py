@@ -35,7 +35,6 @@ from hydra_tf.registry.granularities import HEAD
 from hydra_tf.registry.granularities import NEURON
 from hydra_tf.registry.granularities import PARTS
 
-
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
 

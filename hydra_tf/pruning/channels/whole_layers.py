@@ -27,7 +27,9 @@ from hydra_tf.text import some_names
 # In the reasons of layers that the graph does not show.
 _UNKNOWN = "lie where no rule follows them"
 _UNREAD = "are read by no masked layer"
-_HEADS = "are heads of attention, of which granularity 'head' removes whole ones"
+_HEADS = (
+    "are heads of attention, of which granularity 'head' removes whole ones"
+)
 
 # What has to be there, by granularity.
 _NEEDED = {
@@ -66,8 +68,7 @@ def whole_layers(model: keras.Model) -> dict[str, str]:
         reads = layer.granularity in READ
         units = entry.inputs if reads else entry.outputs
         reasons = collections.Counter(
-            why.get(unit, _UNREAD)
-            for unit in np.unique(units).tolist()
+            why.get(unit, _UNREAD) for unit in np.unique(units).tolist()
         )
         found[name] = reasons.most_common(1)[0][0]
     return found
