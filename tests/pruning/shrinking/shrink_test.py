@@ -37,11 +37,13 @@ def assert_equal_outputs(model, smaller, tolerance=1e-5):
 def kernel_inputs_first(layer):
     """Returns a view of a kernel with its input and output axes first."""
     kernel = keras.ops.convert_to_numpy(layer.kernel)
-    return np.moveaxis(kernel, kernel_axes(layer), (0, 1))
+    kernel = kernel_axes(layer).unfolded(kernel)
+    return np.moveaxis(kernel, (-2, -1), (0, 1))
 
 
 def assign_inputs_first(layer, kernel):
-    layer.kernel.assign(np.moveaxis(kernel, (0, 1), kernel_axes(layer)))
+    kernel = np.moveaxis(kernel, (0, 1), (-2, -1))
+    layer.kernel.assign(kernel_axes(layer).folded(kernel))
 
 
 def unread(model, dead):
