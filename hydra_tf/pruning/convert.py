@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -115,8 +116,7 @@ def to_masked(
             of an embedding its rows), `"filter"` (output channels), `"head"`
             (heads of attention), `"neuron"` (hidden units between dense
             layers) or `"N:M"`, for instance `"2:4"`. Which channels have to be
-            removed together is found from the graph. By heads or neurons, only
-            the layers that have some to remove are masked. With N:M, depthwise
+            removed together is found from the graph. With N:M, depthwise
             kernels stay plain, and those that read the image if M does not
             divide its channels.
         strict: Whether weights that no masked layer exists for are an error.
@@ -169,8 +169,6 @@ def to_masked(
             "adds more kinds), or all are excluded"
         )
     settings = _settings(model, choice, density, granularity)
-    if not settings and granularity in PARTS:
-        raise no_parts(model, granularity, choice.has_kernel)
     pairs: Pairs
     masked, pairs = (model, _parts(model)) if in_place else copied(model)
     for old, new in pairs:
@@ -190,7 +188,7 @@ def to_masked(
         if density < 1:
             check_channels_can_go(masked)
         warn_of_whole_layers(masked)
-    if choice.left and granularity not in PARTS:
+    if choice.left:
         warnings.warn(left_dense(choice.left, model), UserWarning, stacklevel=2)
     _explain_set_weights(masked)
     return masked
@@ -203,6 +201,9 @@ def _settings(
     channels: dict[int, Any] = {}
     if granularity in STRUCTURED:
         channels = assign_channels(model, granularity, choice.has_kernel)
+        sides = itertools.chain.from_iterable(channels.values())
+        if granularity in PARTS and not any(side.prunable for side in sides):
+            raise no_parts(model, granularity, choice.has_kernel)
 
     def arguments(layer: Any, axes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {
@@ -220,7 +221,6 @@ def _settings(
     return {
         id(layer): {name: arguments(layer, each) for name, each in axes.items()}
         for layer, axes in choice.masked
-        if granularity not in PARTS or id(layer) in channels
     }
 
 

@@ -19,7 +19,7 @@ STRUCTURED = (CHANNEL, FILTER, HEAD, NEURON)
 # Whose scores are those of the layers that read the units; of filters, of
 # those that make them.
 READ = (CHANNEL, HEAD, NEURON)
-# Of which only the layers are masked that have units to remove.
+# What only some networks have, and no layer on its own.
 PARTS = (HEAD, NEURON)
 
 _UNITS = {HEAD: "heads", NEURON: "neurons"}

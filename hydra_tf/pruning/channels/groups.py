@@ -33,7 +33,6 @@ from hydra_tf.pruning.naming import paths_of_masked_layers
 from hydra_tf.registry.granularities import CHANNEL
 from hydra_tf.registry.granularities import HEAD
 from hydra_tf.registry.granularities import NEURON
-from hydra_tf.registry.granularities import PARTS
 
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
@@ -168,25 +167,17 @@ def assign_channels(
 
     Returns:
         The channels at the input and at the output of the layers that are
-        masked, by the `id` of the layer; of heads and neurons, of the layers
-        that have some to remove.
+        masked, by the `id` of the layer.
     """
     flow = channel_flow(model, is_prunable)
     units = _Units(model.name, flow, granularity, is_prunable)
-    found = {
+    return {
         id(entry.layer): (
             units.channels(entry.inputs, entry.name.count("/")),
             units.channels(entry.outputs, entry.name.count("/")),
         )
         for entry in flow.layers
         if is_prunable(entry.layer)
-    }
-    if granularity not in PARTS:
-        return found
-    return {
-        layer: sides
-        for layer, sides in found.items()
-        if any(channels.prunable for channels in sides)
     }
 
 

@@ -31,7 +31,13 @@ def test_are_made_and_read_by_dense_layers_alone():
     groups = channel_groups(model)
     assert [group.names for group in groups] == [("second",), ("third",)]
     assert [group.num_units for group in groups] == [5, 6]
-    assert list(ht.masked_layers(model)) == ["first", "second", "third"]
+    kept = {row.name: row.density for row in ht.sparsity_report(model).layers}
+    assert kept["first"] == pytest.approx(3 / 5)
+    assert kept["second"] == pytest.approx(3 / 5 * 3 / 6)
+    assert kept["third"] == 3 / 6
+    others = {"conv", "reader", "last"}
+    assert {kept[name] for name in others} == {1.0}
+    assert len(kept) == 6
 
 
 @pytest.mark.parametrize("phase", ["prune", "finetune"])

@@ -48,8 +48,9 @@ def test_heads_are_cut_out_of_attention(attention, left, tmp_path):
     layer = smaller.get_layer("attention0")
     assert left.items() <= layer.get_config().items()
     sizes = {each.name: each.kernel.numpy().size for each in kernels(layer)}
-    for name, each in ht.masked_layers(model).items():
-        assert np.count_nonzero(each.mask) == sizes[name]
+    masked = ht.masked_layers(model)
+    for name, size in sizes.items():
+        assert np.count_nonzero(masked[name].mask) == size
     smaller.save(tmp_path / "smaller.keras")
     loaded = keras.saving.load_model(tmp_path / "smaller.keras")
     np.testing.assert_array_equal(smaller(IMAGES), loaded(IMAGES))
