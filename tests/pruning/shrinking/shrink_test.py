@@ -103,7 +103,8 @@ def test_any_network_keeps_its_outputs_and_loses_its_dead_channels(data):
     assert num_weights(smaller) <= num_weights(model)
     flow = channel_flow(model)
     # Each tensor that would lose all channels keeps one of them.
-    emptied = sum(dead >= set(units.tolist()) for units in flow.values.values())
+    tensors = [*flow.values.values(), *flow.heads.values()]
+    emptied = sum(dead >= set(units.tolist()) for units in tensors)
     for before, after in zip(
         flow.layers, channel_flow(smaller).layers, strict=True
     ):
