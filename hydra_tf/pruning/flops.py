@@ -140,12 +140,18 @@ def model_flops(model: keras.Model) -> int | None:
             shape = call.input_shapes[0]
             flops.append(layer_flops(layer, shape, call.output_shape))
         elif is_attention(layer):
-            shapes = _shapes_at_projections(layer)
-            flops += [
-                layer_flops(each.layer, shapes[id(each.layer)], ())
-                for each in projections(layer)
-            ]
+            flops += _attention_flops(layer)
     return total(flops)
+
+
+def _attention_flops(layer: Any) -> list[int | None]:
+    shapes = _shapes_at_projections(layer)
+    return [
+        layer_flops(each.layer, shapes[id(each.layer)], ())
+        if id(each.layer) in shapes
+        else None
+        for each in projections(layer)
+    ]
 
 
 def _shapes_at_projections(layer: Any) -> dict[int, tuple]:
@@ -154,13 +160,16 @@ def _shapes_at_projections(layer: Any) -> dict[int, tuple]:
     Keras builds the one behind the heads for any number of tokens.
     """
     *before, output = projections(layer)
-    shapes = {
-        id(each.layer): tuple(each.layer.get_build_config()["input_shape"])
-        for each in before
-    }
-    query = shapes[id(before[0].layer)]
-    heads = output.layer.kernel.shape[:2]
-    return {**shapes, id(output.layer): (*query[:-1], *heads)}
+    shapes = {}
+    for each in before:
+        shape = (each.layer.get_build_config() or {}).get("input_shape")
+        if shape is not None:
+            shapes[id(each.layer)] = tuple(shape)
+    query = shapes.get(id(before[0].layer))
+    if query is not None:
+        heads = output.layer.kernel.shape[:2]
+        shapes[id(output.layer)] = (*query[:-1], *heads)
+    return shapes
 
 
 def total(flops: Any) -> int | None:
