@@ -1,4 +1,4 @@
-"""Times a channel-pruned network masked, stripped and shrunk.
+"""Times a network with pruned channels or heads masked, stripped and shrunk.
 
     python -m benchmarks.shrink --model=resnet18 --density=0.5
 
@@ -30,7 +30,10 @@ from absl import flags  # noqa: E402
 
 _MODEL = flags.DEFINE_string("model", "resnet18", "A name of ht.models.")
 _GRANULARITY = flags.DEFINE_enum(
-    "granularity", "channel", ["channel", "filter"], "What is pruned."
+    "granularity",
+    "channel",
+    ["channel", "filter", "head", "neuron"],
+    "What is pruned.",
 )
 _DENSITY = flags.DEFINE_float("density", 0.5, "Fraction of channels kept.")
 _BATCH_SIZES = flags.DEFINE_multi_integer(

@@ -7,6 +7,7 @@ import dataclasses
 from absl import flags
 
 from flags.from_settings import define
+from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Switch
 
@@ -16,7 +17,7 @@ _SHRINK = define(
         default=False,
         help="Whether channels that have no part in the outputs are removed "
         "before the network is written, as a SavedModel and as shrunk.keras. "
-        "For networks pruned with --granularity=channel or filter.",
+        f"For networks pruned with --granularity={' or '.join(STRUCTURED)}.",
     )
 )
 _SHRINK_BATCH_SIZE = define(

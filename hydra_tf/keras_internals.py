@@ -134,6 +134,18 @@ def attention_projections(
     )
 
 
+def attention_gate(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    """Returns the dense layer of what an attention multiplies its heads by.
+
+    Args:
+        layer: A built `MultiHeadAttention` or `GroupQueryAttention`.
+
+    Returns:
+        The layer, `None` without `use_gate`.
+    """
+    return getattr(layer, "_gate_dense", None)
+
+
 def takes_training(operation: Any) -> bool:
     """Whether the call of a layer or operation takes `training`."""
     return getattr(operation, "_call_has_training_arg", False)

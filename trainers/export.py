@@ -4,7 +4,7 @@ Example:
     python -m trainers.export --source=runs/demo --dataset=digits \
         --output_dir=runs/demo_export
 
-With --shrink, channels that were pruned as a whole are cut out of it.
+With --shrink, channels or heads that were pruned as a whole are cut out of it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -71,6 +72,32 @@ class KernelAxes:
                 for axis, size in zip(self.weights, self.shape, strict=True)
             ],
         )
+
+    def unfolded(self, kernel: np.ndarray) -> np.ndarray:
+        """Returns a kernel as `(..., inputs, outputs)`.
+
+        A depthwise one as `(..., channels, multiplier)`.
+        """
+        order, sizes = self._channels_last
+        return np.transpose(kernel, order).reshape(sizes)
+
+    def folded(self, values: np.ndarray) -> np.ndarray:
+        """Returns the kernel of what `unfolded` made of it."""
+        order, _ = self._channels_last
+        values = values.reshape([self.shape[axis] for axis in order])
+        return np.transpose(values, np.argsort(np.array(order) % len(order)))
+
+    @property
+    def _channels_last(self) -> tuple[list[int], list[int]]:
+        """The axes with those of channels last, and sizes as one axis each."""
+        outputs = [axis for axis in self.outputs if axis not in self.inputs]
+        channels = [*self.inputs, *outputs]
+        others = [axis for axis in self.weights if axis not in channels]
+        return [*others, *channels], [
+            *(self.shape[axis] for axis in others),
+            self.num_inputs,
+            math.prod(self.shape[axis] for axis in outputs),
+        ]
 
     def sums(self, axes: tuple[int, ...], values: tf.Tensor) -> tf.Tensor:
         """Returns the sum of values of the kernel's shape for each channel."""

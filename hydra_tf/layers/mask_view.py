@@ -118,7 +118,7 @@ class MaskView:
 
     @property
     def granularity(self) -> str:
-        """`"weight"`, `"channel"`, `"filter"` or `"N:M"`."""
+        """`"weight"`, `"N:M"`, or the kind of unit, such as `"channel"`."""
         if self.unbuilt is not None:
             return self.unbuilt.granularity
         return self.masked_kernel.granularity

@@ -74,12 +74,14 @@ class MaskedLayer(MaskView):
     |             | channel          | channels)` of largest score stay       |
     | filter      | one an output    | output channels, likewise              |
     |             | channel          |                                        |
+    | head,       | one a head, or   | heads of attention, or hidden units    |
+    | neuron      | hidden unit      | between dense layers, as channels are  |
     | N:M         | one a weight     | all but N of every M consecutive input |
     |             |                  | channels of each kernel position and   |
     |             |                  | output; the density is N / M           |
 
-    In a network made by `hydra_tf.to_masked` with granularity `"channel"` or
-    `"filter"`, layers whose channels only make sense together share their
+    In a network made by `hydra_tf.to_masked` with a granularity of channels,
+    heads or neurons, layers whose channels only make sense together share their
     scores, and a removed channel is removed on both sides: nobody reads it,
     and the mask of what computes it follows. The mask acts, in the prune
     phase, where channels are read, so that gradients say what each channel
@@ -93,8 +95,8 @@ class MaskedLayer(MaskView):
             initializer.
         phase: `None` (kernel and scores train together), `"pretrain"`,
             `"prune"` or `"finetune"`.
-        granularity: `"weight"`, `"channel"`, `"filter"` or `"N:M"`, for
-            instance `"2:4"`.
+        granularity: `"weight"`, `"channel"`, `"filter"`, `"head"`, `"neuron"`
+            or `"N:M"`, for instance `"2:4"`.
         input_channels: `Channels` on the input side, from the network that
             the layer is part of; `None` for a layer on its own.
         output_channels: Likewise on the output side.

@@ -19,6 +19,8 @@ from hydra_tf.layers.mask_settings import SCALED
 from hydra_tf.layers.mask_settings import MaskSettings
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.registry.granularities import PARTS
+from hydra_tf.registry.granularities import READ
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import is_n_of_m
 from hydra_tf.registry.granularities import n_of_m
@@ -104,7 +106,7 @@ class MaskedWeight(tf.Module):
         self._granularity = settings.granularity
         self._structured = self._granularity in STRUCTURED
         self._connected = False
-        self._owns_inputs = self._granularity == CHANNEL
+        self._owns_inputs = self._granularity in READ
         self.own = Channels(axes.count(axes.weights))
         self.other: Channels | None = None
         if self._structured:
@@ -159,7 +161,7 @@ class MaskedWeight(tf.Module):
 
     @property
     def granularity(self) -> str:
-        """`"weight"`, `"channel"`, `"filter"` or `"N:M"`."""
+        """`"weight"`, `"N:M"`, or the kind of unit, such as `"channel"`."""
         return self._granularity
 
     @property
@@ -427,6 +429,13 @@ def _check_channels(
         raise InputError(
             f"layer '{layer_name}' is a convolution in groups, whose input "
             "channels granularity 'channel' cannot prune"
+        )
+    if alone and settings.granularity in PARTS:
+        raise InputError(
+            f"layer '{layer_name}' is on its own, and what a "
+            f"{settings.granularity} is follows from a network: "
+            "hydra_tf.to_masked(model, granularity="
+            f"'{settings.granularity}') masks one"
         )
     for channels, size in sides:
         if channels is not None and channels.size != size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from hydra_tf.pruning.channels.groups import assign_channels
 from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.channels.groups import pinned_channels
 from hydra_tf.pruning.channels.whole_layers import check_channels_can_go
+from hydra_tf.pruning.channels.whole_layers import no_parts
+from hydra_tf.pruning.channels.whole_layers import warn_of_whole_attention
 from hydra_tf.pruning.channels.whole_layers import warn_of_whole_layers
 from hydra_tf.pruning.choice import Choice
 from hydra_tf.pruning.choice import choose
@@ -40,6 +43,8 @@ from hydra_tf.pruning.exclude import unmaskable
 from hydra_tf.pruning.n_of_m import keep_blocks
 from hydra_tf.pruning.phases import forget_functions
 from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.registry.granularities import HEAD
+from hydra_tf.registry.granularities import PARTS
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import check_granularity
@@ -108,10 +113,12 @@ def to_masked(
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
         granularity: What is pruned: `"weight"`, `"channel"` (input channels;
-            of an embedding its rows), `"filter"` (output channels) or `"N:M"`,
-            for instance `"2:4"`. Which channels have to be removed together is
-            found from the graph. With N:M, depthwise kernels stay plain, and
-            those that read the image if M does not divide its channels.
+            of an embedding its rows), `"filter"` (output channels), `"head"`
+            (heads of attention), `"neuron"` (hidden units between dense
+            layers) or `"N:M"`, for instance `"2:4"`. Which channels have to be
+            removed together is found from the graph. With N:M, depthwise
+            kernels stay plain, and those that read the image if M does not
+            divide its channels.
         strict: Whether weights that no masked layer exists for are an error.
             By default they stay plain, with a warning.
         in_place: Whether to mask the layers of the model itself, without a
@@ -132,8 +139,8 @@ def to_masked(
 
     Warns:
         UserWarning: If weights stay plain since no masked layer exists for
-            them; if masked layers keep all their channels, whatever the
-            density.
+            them; if masked layers keep all their channels, or attention all
+            its heads, whatever the density.
 
     Example:
 
@@ -175,7 +182,9 @@ def to_masked(
         hold(new)
     forget_functions(masked)
     connect_channels(masked)
-    if granularity in STRUCTURED:
+    if granularity == HEAD:
+        warn_of_whole_attention(model, choice.has_kernel)
+    elif granularity in STRUCTURED and granularity not in PARTS:
         if density < 1:
             check_channels_can_go(masked)
         warn_of_whole_layers(masked)
@@ -192,6 +201,9 @@ def _settings(
     channels: dict[int, Any] = {}
     if granularity in STRUCTURED:
         channels = assign_channels(model, granularity, choice.has_kernel)
+        sides = itertools.chain.from_iterable(channels.values())
+        if granularity in PARTS and not any(side.prunable for side in sides):
+            raise no_parts(model, granularity, choice.has_kernel)
 
     def arguments(layer: Any, axes: Any) -> dict[str, Any]:
         given: dict[str, Any] = {

@@ -10,7 +10,11 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.graph import walk
 from hydra_tf.layers.mask_view import owner_of
+from hydra_tf.pruning.channels.attention import attention_layers
+from hydra_tf.pruning.channels.attention import is_attention
+from hydra_tf.pruning.channels.attention import projections
 from hydra_tf.pruning.channels.rules import has_kernel
+from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.registry.methods import RESOURCE
 
 _TRANSPOSED = (
@@ -80,11 +84,30 @@ def _einsum_positions(equation: str, input_shape: tuple) -> tuple:
     return tuple(size for letter, size in sizes if letter not in kernel)
 
 
-def masked_layer_flops(layer: Any) -> int | None:
+def flops_by_layer(model: keras.Model) -> dict[str, int | None]:
+    """Returns the operations of a model's masked weights, by their names.
+
+    Args:
+        model: Model with masked layers; see `masked_layer_flops`.
+    """
+    shapes: dict[int, tuple] = {}
+    for layer in attention_layers(model):
+        shapes |= _shapes_at_projections(layer)
+    return {
+        name: masked_layer_flops(layer, shapes.get(id(owner_of(layer))))
+        for name, layer in masked_layers(model).items()
+    }
+
+
+def masked_layer_flops(
+    layer: Any, input_shape: tuple | None = None
+) -> int | None:
     """Returns the operations of a built masked weight, zeros included.
 
     Args:
         layer: Masked layer, or one weight of it.
+        input_shape: Of its input, the batch included; by default that which it
+            was built for.
 
     Returns:
         Operations of one call on one example; 0 of an embedding, which looks
@@ -94,7 +117,7 @@ def masked_layer_flops(layer: Any) -> int | None:
     owner = owner_of(layer)
     if isinstance(owner, keras.layers.Embedding):
         return 0
-    shape = owner.built_input_shape
+    shape = input_shape or owner.built_input_shape
     if shape is None or not isinstance(owner, _COUNTED):
         return None
     positions = _positions(owner, shape, owner.compute_output_shape(shape))
@@ -110,12 +133,43 @@ def model_flops(model: keras.Model) -> int | None:
         model: Functional or Sequential model. A layer that is called twice
             counts twice.
     """
-    flops = [
-        layer_flops(call.operation, call.input_shapes[0], call.output_shape)
-        for call in walk(model).calls
-        if has_kernel(call.operation)
-    ]
+    flops: list[int | None] = []
+    for call in walk(model).calls:
+        layer = call.operation
+        if has_kernel(layer):
+            shape = call.input_shapes[0]
+            flops.append(layer_flops(layer, shape, call.output_shape))
+        elif is_attention(layer):
+            flops += _attention_flops(layer)
     return total(flops)
+
+
+def _attention_flops(layer: Any) -> list[int | None]:
+    shapes = _shapes_at_projections(layer)
+    return [
+        layer_flops(each.layer, shapes[id(each.layer)], ())
+        if id(each.layer) in shapes
+        else None
+        for each in projections(layer)
+    ]
+
+
+def _shapes_at_projections(layer: Any) -> dict[int, tuple]:
+    """Returns the input shapes of an attention's dense layers by identity.
+
+    Keras builds the one behind the heads for any number of tokens.
+    """
+    *before, output = projections(layer)
+    shapes = {}
+    for each in before:
+        shape = (each.layer.get_build_config() or {}).get("input_shape")
+        if shape is not None:
+            shapes[id(each.layer)] = tuple(shape)
+    query = shapes.get(id(before[0].layer))
+    if query is not None:
+        heads = output.layer.kernel.shape[:2]
+        shapes[id(output.layer)] = (*query[:-1], *heads)
+    return shapes
 
 
 def total(flops: Any) -> int | None:
@@ -129,25 +183,29 @@ def check_resource(resource: Any) -> None:
     RESOURCE.check(resource)
 
 
-def kernel_cost(name: str, layer: Any, resource: str) -> int:
-    """Returns what all weights of a masked layer's kernel together cost.
+def kernel_costs(model: keras.Model, resource: str) -> dict[str, int]:
+    """Returns what all weights of each masked kernel together cost, by name.
 
     Args:
-        name: The layer's name in the model.
-        layer: Built masked layer.
+        model: Model with masked layers, built.
         resource: `"weights"` or `"flops"`.
 
     Raises:
         InputError: If FLOPs are unknown.
     """
     if resource == "weights":
-        return math.prod(layer.kernel.shape)
-    flops = masked_layer_flops(layer)
-    if flops is None:
-        raise InputError(
-            "`resource` cannot be 'flops': how often layer "
-            f"'{name}' uses its weights is unknown, as the model takes images "
-            "of any size or its kind is not counted. Build it for one size, or "
-            "use 'weights'"
-        )
-    return flops
+        return {
+            name: math.prod(layer.kernel.shape)
+            for name, layer in masked_layers(model).items()
+        }
+    costs = {}
+    for name, flops in flops_by_layer(model).items():
+        if flops is None:
+            raise InputError(
+                "`resource` cannot be 'flops': how often layer "
+                f"'{name}' uses its weights is unknown, as the model takes "
+                "images of any size or its kind is not counted. Build it for "
+                "one size, or use 'weights'"
+            )
+        costs[name] = flops
+    return costs

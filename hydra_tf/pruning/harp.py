@@ -30,7 +30,7 @@ from hydra_tf.pruning.channels.groups import connect_channels
 from hydra_tf.pruning.counts import budget_at
 from hydra_tf.pruning.counts import cut_in_proportion
 from hydra_tf.pruning.flops import check_resource
-from hydra_tf.pruning.flops import kernel_cost
+from hydra_tf.pruning.flops import kernel_costs
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.methods import DEFAULT_DENSITY
@@ -296,9 +296,7 @@ class CompressionLoss:
         check_resource(resource)
         prunable_layers(model)
         layers = masked_layers(model)
-        costs = [
-            kernel_cost(name, layer, resource) for name, layer in layers.items()
-        ]
+        costs = kernel_costs(model, resource).values()
         self._layers = list(layers.values())
         self._shares = [cost / sum(costs) for cost in costs]
         self.target = sum(

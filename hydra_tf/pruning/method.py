@@ -56,7 +56,8 @@ class Pruning(PruningSettings):
             `package.module:name` of one's own.
         density: Float in (0, 1], the fraction of the weights (or channels)
             kept; by default 0.1, and N / M with granularity `"N:M"`.
-        granularity: `"weight"`, `"channel"`, `"filter"` or `"N:M"`.
+        granularity: `"weight"`, `"channel"`, `"filter"`, `"head"`, `"neuron"`
+            or `"N:M"`.
         allocation: How the density is split over the layers: the name of a
             rule (see `hydra_tf.allocation.allocate`), `"learned"`, densities
             by layer name, or the path of a JSON file with them. By default

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from hydra_tf.layers.masked_layer import MaskedLayer
-from hydra_tf.pruning.flops import masked_layer_flops
+from hydra_tf.pruning.flops import flops_by_layer
 from hydra_tf.pruning.flops import total
 from hydra_tf.pruning.naming import layers_with_masks
 from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import units_of
 from hydra_tf.text import table
 
 
@@ -24,16 +25,16 @@ class LayerSparsity:
         name: Layer name, as in allocations.
         type: Class name of the plain layer.
         weights: Number of kernel entries.
-        kept: Number of entries that the mask keeps. Of channels and filters,
-            those whose input and output channels both stay.
+        kept: Number of entries that the mask keeps. Where whole units are
+            removed, those whose input and output channels both stay.
         density: `kept / weights`.
         flops: Floating-point operations of one call on one example (a
             multiplication and an addition per weight and output position);
             `None` if the input size is unknown.
         effective_flops: The same for the kept weights only.
-        units: Number of channels (input channels or filters, by granularity;
-            those of the layer's whole group) that the density is about; `None`
-            where single weights or no channels are removed.
+        units: Number of channels (input channels or filters, heads or neurons,
+            by granularity; those of the layer's whole group) that the density
+            is about; `None` where single weights or no channels are removed.
         units_kept: How many of them stay.
     """
 
@@ -53,9 +54,14 @@ class SparsityReport:
     """The figures of a model; totals are over all masked layers.
 
     `str(report)` is a table for people, `to_dict()` plain data for files.
+
+    Attributes:
+        layers: Those of each masked layer.
+        unit: What units are called: `"channels"`, `"heads"` or `"neurons"`.
     """
 
     layers: tuple[LayerSparsity, ...]
+    unit: str = "channels"
 
     @property
     def weights(self) -> int:
@@ -96,7 +102,7 @@ class SparsityReport:
     def __str__(self) -> str:
         header: tuple[str, ...]
         header = ("layer", "type", "weights", "kept", "density")
-        header += ("MFLOPs", "effective", "channels")
+        header += ("MFLOPs", "effective", self.unit)
         rows = [_row(layer.name, layer.type, layer) for layer in self.layers]
         rows.append(_row("total", "", self))
         if all(layer.units is None for layer in self.layers):
@@ -122,18 +128,22 @@ def sparsity_report(model: keras.Model) -> SparsityReport:
     >>> report.kept, report.weights
     (15, 50)
     """
+    layers = layers_with_masks(model)
+    flops = flops_by_layer(model)
     return SparsityReport(
         tuple(
-            _layer_sparsity(name, layer)
-            for name, layer in layers_with_masks(model).items()
-        )
+            _layer_sparsity(name, layer, flops[name])
+            for name, layer in layers.items()
+        ),
+        unit=units_of(next(iter(layers.values())).granularity),
     )
 
 
-def _layer_sparsity(name: str, layer: MaskedLayer) -> LayerSparsity:
+def _layer_sparsity(
+    name: str, layer: MaskedLayer, flops: int | None
+) -> LayerSparsity:
     mask = keras.ops.convert_to_numpy(layer.mask)
     kept = int(np.count_nonzero(mask))
-    flops = masked_layer_flops(layer)
     units = units_kept = None
     if layer.granularity in STRUCTURED and layer.prunable:
         units = layer.num_units

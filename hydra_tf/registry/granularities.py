@@ -1,4 +1,4 @@
-"""What a mask removes: single weights, N of M weights, or whole channels."""
+"""What a mask removes: single weights, N of M weights, or whole units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ WEIGHT = "weight"
 CHANNEL = "channel"
 FILTER = "filter"
 
-STRUCTURED = (CHANNEL, FILTER)
+HEAD = "head"
+NEURON = "neuron"
+
+STRUCTURED = (CHANNEL, FILTER, HEAD, NEURON)
+# Whose scores are those of the layers that read the units; of filters, of
+# those that make them.
+READ = (CHANNEL, HEAD, NEURON)
+# What only some networks have, and no layer on its own.
+PARTS = (HEAD, NEURON)
+
+_UNITS = {HEAD: "heads", NEURON: "neurons"}
 
 _N_OF_M = re.compile(r"(\d{1,4}):(\d{1,4})")
 
@@ -38,15 +48,21 @@ def _is_pattern(value: Any) -> bool:
     return 0 < n < m
 
 
+def units_of(granularity: str) -> str:
+    """Returns what a structured granularity removes, in the plural."""
+    return _UNITS.get(granularity, "channels")
+
+
 GRANULARITY = OpenChoice(
     name="granularity",
     default=WEIGHT,
-    choices=(WEIGHT, CHANNEL, FILTER),
+    choices=(WEIGHT, *STRUCTURED),
     others=_is_pattern,
     or_else="N:M with 0 < N < M such as 2:4",
     help="What is removed: single weights (weight), input channels (channel), "
-    "output filters (filter), or all but N of every M consecutive input "
-    "channels at each place of a kernel, as in 2:4.",
+    "output filters (filter), heads of attention (head), hidden units between "
+    "dense layers (neuron), or all but N of every M consecutive input channels "
+    "at each place of a kernel, as in 2:4.",
 )
 
 
@@ -54,7 +70,8 @@ def check_granularity(value: Any, name: str = "granularity") -> None:
     """Raises `InputError` unless a value names a granularity.
 
     Those are `"weight"`, `"channel"` (input channels), `"filter"` (output
-    channels) and `"N:M"` with 0 < N < M, for instance `"2:4"`.
+    channels), `"head"`, `"neuron"` and `"N:M"` with 0 < N < M, for instance
+    `"2:4"`.
     """
     if not GRANULARITY.accepts(value):
         raise InputError(

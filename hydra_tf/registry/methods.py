@@ -254,7 +254,7 @@ DENSITY = Fraction(
     exclude_lower=True,
     help="Fraction of the weights kept, in (0, 1]; 0.05 is 95 % sparsity. By "
     f"default {DEFAULT_DENSITY}, and N/M where the granularity is N:M. Of "
-    "channels or filters, it is the fraction of those.",
+    "channels, filters, heads or neurons, it is the fraction of those.",
 )
 ALLOCATION = OpenChoice(
     name="allocation",
@@ -325,7 +325,7 @@ RESOURCE = Choice(
     default="weights",
     choices=("weights", "flops"),
     help="What learned densities have to save. By default weights, and flops "
-    "where channels or filters are removed.",
+    "where channels, filters, heads or neurons are removed.",
 )
 SCORE_PERTURBATION = Fraction(
     name="score_perturbation",

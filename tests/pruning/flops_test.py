@@ -4,6 +4,7 @@ import keras
 import pytest
 
 import hydra_tf as ht
+from hydra_tf.pruning.flops import flops_by_layer
 from hydra_tf.pruning.flops import masked_layer_flops
 from hydra_tf.pruning.flops import model_flops
 from hydra_tf.pruning.flops import total
@@ -44,6 +45,21 @@ def test_weights_of_other_layers_by_hand(layer, uses):
     assert list(map(masked_layer_flops, masked.values())) == [
         use and 2 * use for use in uses
     ]
+
+
+def test_projections_of_attention_by_hand():
+    tokens, context = keras.Input((7, 8)), keras.Input((5, 6))
+    layer = keras.layers.MultiHeadAttention(2, 3, value_dim=4)
+    model = keras.Model([tokens, context], layer(tokens, context))
+    uses = {
+        "query": 8 * 2 * 3 * 7,
+        "key": 6 * 2 * 3 * 5,
+        "value": 6 * 2 * 4 * 5,
+        "attention_output": 2 * 4 * 8 * 7,
+    }
+    assert model_flops(model) == 2 * sum(uses.values())
+    found = flops_by_layer(ht.to_masked(model))
+    assert found == {name: 2 * each for name, each in uses.items()}
 
 
 def test_one_unknown_makes_the_sum_unknown():

@@ -142,3 +142,51 @@ def kept_counts(model, densities):
         name: int(np.sum(layer.mask))
         for name, layer in ht.masked_layers(model).items()
     }
+
+
+def vit(attention=None, *, blocks=1, einsum=False):
+    """Blocks of attention and a pair of dense layers, as in ViTs.
+
+    Takes images of 8 x 8 and one channel as 16 tokens.
+
+    Args:
+        attention: Called with a block's number, returns its attention layer;
+            by default with four heads.
+        blocks: Number of blocks.
+        einsum: Whether the second layer of a pair is an EinsumDense.
+    """
+    if attention is None:
+        attention = multi_head
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(12, 2, strides=2, name="patches")(image)
+    x = keras.layers.Reshape((16, 12))(x)
+    for block in range(blocks):
+        y = keras.layers.LayerNormalization(name=f"before{block}")(x)
+        x = x + attention(block)(y, y)
+        y = keras.layers.LayerNormalization(name=f"between{block}")(x)
+        y = keras.layers.Dense(10, activation="gelu", name=f"up{block}")(y)
+        y = keras.layers.Dropout(0.1)(y)
+        down = keras.layers.Dense(12, name=f"down{block}")
+        if einsum:
+            down = keras.layers.EinsumDense(
+                "abc,dc->abd", (None, 12), bias_axes="d", name=f"down{block}"
+            )
+        x = x + down(y)
+    x = keras.layers.LayerNormalization(name="norm")(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    logits = keras.layers.Dense(3, name="logits")(x)
+    return shake(keras.Model(image, logits))
+
+
+def multi_head(block=0, heads=4):
+    """Returns attention whose values have a size of their own."""
+    return keras.layers.MultiHeadAttention(
+        heads, 5, value_dim=3, name=f"attention{block}"
+    )
+
+
+def grouped(queries, keys, **settings):
+    """Returns a function that makes attention in groups for `vit`."""
+    return lambda block: keras.layers.GroupQueryAttention(
+        5, queries, keys, name=f"attention{block}", **settings
+    )

@@ -9,7 +9,8 @@ from hydra_tf.registry.granularities import n_of_m
 
 
 @pytest.mark.parametrize(
-    "value", ["weight", "channel", "filter", "1:2", "2:4", "4:8", "3:16"]
+    "value",
+    ["weight", "channel", "filter", "head", "neuron", "1:2", "2:4", "3:16"],
 )
 def test_granularities(value):
     check_granularity(value)

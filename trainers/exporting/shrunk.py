@@ -13,6 +13,7 @@ from hydra_tf import evaluation
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
+from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.training.checkpoints import save_network
 
 # Fraction of the weights left from which on it is said that it is so many.
@@ -43,7 +44,7 @@ def shrink(
             f"--shrink finds no channel to remove in {where}: zeros left by "
             "--granularity=weight or N:M (and by no pruning) are spread over "
             "channels that are in use, and cannot be cut out; prune with "
-            "--granularity=channel or filter, or leave --shrink out"
+            f"--granularity={' or '.join(STRUCTURED)}, or leave --shrink out"
         )
     report = pruning.shrink_report(
         plain, smaller, batch_size=settings.shrink_batch_size

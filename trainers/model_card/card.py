@@ -11,6 +11,8 @@ from typing import Any
 from hydra_tf import files
 from hydra_tf import text
 from hydra_tf.registry.datasets import FOLDER
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import units_of
 from trainers.model_card import meanings
 from trainers.model_card import results_section
 from trainers.model_card import shrink_section
@@ -139,8 +141,10 @@ def _density(value: float, run: Mapping[str, Any]) -> str:
     """Says what the density that was asked for is a fraction of."""
     if str(run.get("allocation")).endswith(".json"):
         return "of each layer, as the file of the allocation says"
-    if run.get("granularity") in ("channel", "filter"):
-        return f"{value} of the channels ({text.percent(1 - value)} removed)"
+    granularity = run.get("granularity")
+    if granularity in STRUCTURED:
+        units = units_of(granularity)
+        return f"{value} of the {units} ({text.percent(1 - value)} removed)"
     return f"{value} (sparsity {text.percent(1 - value)})"
 
 

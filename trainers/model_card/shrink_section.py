@@ -1,4 +1,4 @@
-"""The section of a model card on channels that were cut out of the network."""
+"""The section of a model card on what was cut out of the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def write(shrink: Mapping[str, Any]) -> str:
     before, after = shrink.get("before") or {}, shrink.get("after") or {}
     prose = (
         "The SavedModel holds a smaller network than the one that was pruned: "
-        "channels that had no part in its outputs are gone from its weights."
+        "channels or heads that had no part in its outputs are gone from its "
+        "weights."
     )
     if shrink.get("largest_difference") is not None:
         prose += (

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.registry.granularities import WEIGHT
+from hydra_tf.registry.granularities import units_of
 
 
 def write(sparsity: Mapping[str, Any], *, shrunk: bool = False) -> str:
@@ -43,16 +45,17 @@ def write(sparsity: Mapping[str, Any], *, shrunk: bool = False) -> str:
         prose += "The figures are those of the network as it was pruned."
     else:
         prose += "Removed weights are exactly 0.0 in the SavedModel."
+    granularity = sparsity.get("granularity", WEIGHT)
+    units = units_of(granularity)
     if any(layer.get("units") for layer in layers):
         prose += (
-            " Whole channels were removed, in what reads them and in what "
+            f" Whole {units} were removed, in what reads them and in what "
             "computes them."
         )
-        header.append("channels kept")
+        header.append(f"{units} kept")
         for row, layer in zip(rows, [*layers, {}], strict=True):
             row.append(_units(layer))
     if sparsity.get("learned"):
-        granularity = sparsity.get("granularity", "weight")
         prose += f" {_learned(sparsity['learned'], granularity)}"
     return "\n\n".join(
         ["## Sparsity", prose, text.markdown_table(header, rows)]
@@ -65,14 +68,14 @@ def _learned(learned: Mapping[str, Any], granularity: str) -> str:
         "How much each layer keeps was learned, with a target of "
         f"{text.percent(learned.get('target'))}"
     )
-    if granularity != "weight":
+    if granularity != WEIGHT:
         # Less than that of the weights, of which a layer loses both sides.
         resource = {"flops": "FLOPs"}.get(
             str(learned.get("resource")), "weights"
         )
         prose += (
-            " of the channels, or as many "
-            f"{resource} as that in every layer leaves"
+            f" of the {units_of(granularity)}, or as many {resource} as "
+            "that in every layer leaves"
         )
     if learned.get("gamma_frozen_at_epoch") is not None:
         prose += f", first met in epoch {learned['gamma_frozen_at_epoch']}"
@@ -82,7 +85,7 @@ def _learned(learned: Mapping[str, Any], granularity: str) -> str:
 
 
 def _units(layer: Mapping[str, Any]) -> str:
-    """Returns how many of a layer's channels stay."""
+    """Returns how many of a layer's channels, heads or neurons stay."""
     if not layer.get("units"):
         return ""
     return (

@@ -6,6 +6,7 @@ import math
 import pathlib
 from typing import Any
 
+from hydra_tf.registry.granularities import units_of
 from trainers.plots import figure as figures
 
 _PER_LAYER = 0.22  # inches
@@ -49,6 +50,7 @@ def draw(sparsity: dict[str, Any], target: float | None, title: str) -> Any:
         100 * layers[place]["units_kept"] / layers[place]["units"]
         for place in structured
     ]
+    units = units_of(sparsity.get("granularity", ""))
     if structured:
         axes.plot(
             shares,
@@ -58,7 +60,7 @@ def draw(sparsity: dict[str, Any], target: float | None, title: str) -> Any:
             fillstyle="none",
             markeredgewidth=2,
             clip_on=False,
-            label="channels kept",
+            label=f"{units} kept",
         )
     if target is not None:
         axes.axvline(
@@ -66,7 +68,7 @@ def draw(sparsity: dict[str, Any], target: float | None, title: str) -> Any:
             color="C3",
             linestyle="--",
             label=f"target, {_share(target)}"
-            + (" of channels" if structured else ""),
+            + (f" of {units}" if structured else ""),
         )
     axes.axvline(
         total,

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from hydra_tf.registry.granularities import STRUCTURED
+from hydra_tf.registry.granularities import WEIGHT
 from trainers.reporting.measured import AUTOATTACK
 from trainers.reporting.measured import FMN
 from trainers.reporting.networks import Network
@@ -25,7 +27,7 @@ from trainers.reporting.tables import Table
 from trainers.terminal import startup
 
 FILE = "leaderboard.tsv"
-_STRUCTURES = {"weight": "weights", "channel": "channels", "filter": "filters"}
+_STRUCTURES = {each: f"{each}s" for each in (WEIGHT, *STRUCTURED)}
 _NORMS = {"linf": "Linf", "l2": "L2"}
 # What the table of the page leaves to the file.
 _FILE_ONLY = ("fmn_curve", "run")
@@ -114,7 +116,7 @@ def _row(network: Network) -> dict[str, Any]:
         "architecture": run.setting("model"),
         "dataset": data or run.setting("dataset"),
         "structure": structure,
-        "pruning": "S" if structure in ("channels", "filters") else "US",
+        "pruning": "S" if granularity in STRUCTURED else "US",
         "sparsity": _percent(1 - network.density),
         "clean": _percent(clean),
         "autoattack": _percent(figures.robust[AUTOATTACK]),

@@ -24,6 +24,7 @@ from hydra_tf.pruning.counts import largest_weights_first
 from hydra_tf.pruning.naming import prunable_layers
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.granularities import units_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,10 +183,11 @@ def check_each_leaves_channels(
         density = float(densities[name])
         if pool.structured and not keeps_one(density, pool.size):
             # Rounded up, so that the number can be used as it stands.
+            units = units_of(pool.group.leader.granularity)
             least = math.ceil(1e6 / min(sizes)) / 1e6
             raise InputError(
                 f"`{argument}` would remove a whole layer: {density:g} of "
-                f"{pool.size} channels of layer '{name}' is less than one. "
+                f"{pool.size} {units} of layer '{name}' is less than one. "
                 f"The least density that all layers of this model allow is "
                 f"{least:g}"
             )

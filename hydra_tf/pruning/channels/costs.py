@@ -15,7 +15,7 @@ from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.pruning.channels.groups import channel_groups
 from hydra_tf.pruning.channels.groups import connect_channels
-from hydra_tf.pruning.flops import kernel_cost
+from hydra_tf.pruning.flops import kernel_costs
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import is_n_of_m
@@ -83,9 +83,10 @@ class UnitCosts:
         ]
         for number, scoring in enumerate(self._others, len(self.groups)):
             index[id(scoring)] = number
+        costs = kernel_costs(model, resource)
         self._layers = [
             (
-                _chosen_cost(name, layer, resource),
+                _chosen_cost(costs[name], layer),
                 [
                     _factor(index[id(scoring)], channels, scoring)
                     for channels, scoring in layer.masked_kernel.chosen_sides
@@ -118,9 +119,8 @@ class UnitCosts:
         )
 
 
-def _chosen_cost(name: str, layer: MaskedLayer, resource: str) -> int:
+def _chosen_cost(cost: int, layer: MaskedLayer) -> int:
     """The cost of a layer whose density is not a matter of N of M."""
-    cost = kernel_cost(name, layer, resource)
     if is_n_of_m(layer.granularity):
         n, m = n_of_m(layer.granularity)
         return cost * n // m

@@ -14,6 +14,7 @@ from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.graph import Walk
 from hydra_tf.graph import walk
+from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.rules import KERNEL_RULES
 from hydra_tf.pruning.channels.rules import Rule
 from hydra_tf.pruning.channels.rules import activation_maps_entries
@@ -55,20 +56,23 @@ class ChannelFlow:
     the tensors where they appear. Units are numbered from 0 in graph order.
 
     Attributes:
-        layers: The layers with kernels (Dense, Conv1D, Conv2D,
-            Conv2DTranspose, DepthwiseConv2D, and their masked counterparts) in
-            graph order, each once.
+        layers: The layers with kernels (Dense, EinsumDense, Conv1D, Conv2D,
+            Conv2DTranspose, DepthwiseConv2D, the projections of attention, and
+            their masked counterparts) in graph order, each once.
         reasons: Why each pinned unit can't be removed, in words that go on
             from "its channels".
         values: For each value of the walk the units of its last axis; `None`
             where its size is not known.
         walk: The calls of the model's layers.
+        heads: The units that are heads of attention, by the identity of the
+            attention layer.
     """
 
     layers: list[LayerChannels]
     reasons: dict[int, str]
     values: dict[int, np.ndarray | None]
     walk: Walk
+    heads: dict[int, np.ndarray]
 
     @property
     def pinned(self) -> set[int]:
@@ -93,7 +97,8 @@ def channel_flow(
     inputs tie those of their inputs together, concatenations string them
     together; flattening repeats them. Whatever else is met pins what it reads
     and makes: grouped and `channels_first` convolutions, softmax, layer
-    normalisation, layers of others.
+    normalisation, layers of others. So does attention, whose heads are units
+    inside of it.
 
     Args:
         model: A built Functional or Sequential model, plain or masked.
@@ -134,6 +139,7 @@ class _Tracer:
         # By identity: a layer that is called several times is one.
         self._layers: dict[int, LayerChannels] = {}
         self._weighted: dict[int, np.ndarray] = {}
+        self._heads: dict[int, np.ndarray] = {}
 
     # --- units ---------------------------------------------------------------
 
@@ -192,6 +198,8 @@ class _Tracer:
             self.set_pinned(value, reason)
         if has_kernel(call.operation):
             self._add_layer(call, None, None)
+        if attention.is_attention(call.operation):
+            self._add_heads(call)
         # Other calls of the same layer keep what this one needs.
         self.pin(self._weighted.get(id(call.operation)), reason)
 
@@ -239,7 +247,7 @@ class _Tracer:
         if rule is Rule.DEPTHWISE:
             outputs = np.repeat(units, layer.depth_multiplier)
         else:
-            outputs = self._new(layer.kernel.shape[kernel_axes(layer)[1]])
+            outputs = self._new(kernel_axes(layer).num_outputs)
         if not activation_maps_entries(layer.activation):
             self.pin(outputs, f"are mixed by the activation of {_layer(call)}")
         self._add_layer(call, units, outputs)
@@ -259,19 +267,40 @@ class _Tracer:
             return
         if inputs is None or outputs is None:
             # Treated as unknown: its channels are not those of its kernel.
-            before, after = kernel_axes(layer)
-            count = layer.kernel.shape[after]
-            if isinstance(layer, keras.layers.DepthwiseConv2D):
-                count *= layer.kernel.shape[before]
-            reason = _words(call)
-            inputs = self._new_pinned(layer.kernel.shape[before], reason)
-            outputs = self._new_pinned(count, reason)
-        if not self._is_prunable(layer):
-            reason = f"are shared with {_layer(call)}, which is not masked"
-            self.pin(inputs, reason)
-            self.pin(outputs, reason)
-        name = call.name
-        self._layers[id(layer)] = LayerChannels(name, layer, inputs, outputs)
+            axes = kernel_axes(layer)
+            inputs = self._new_pinned(axes.num_inputs, _words(call))
+            outputs = self._new_pinned(axes.num_outputs, _words(call))
+        self._note(LayerChannels(call.name, layer, inputs, outputs))
+
+    def _note(self, entry: LayerChannels) -> None:
+        if not self._is_prunable(entry.layer):
+            kind = type(entry.layer).__name__
+            words = f"'{entry.name}' ({kind})"
+            reason = f"are shared with {words}, which is not masked"
+            self.pin(entry.inputs, reason)
+            self.pin(entry.outputs, reason)
+        self._layers[id(entry.layer)] = entry
+
+    def _add_heads(self, call: Call) -> None:
+        """Takes the heads of an attention layer for units."""
+        layer = call.operation
+        if id(layer) not in self._heads:
+            units = self._new(attention.num_units(layer))
+            self._heads[id(layer)] = units
+            if len(units) == 1:
+                self.pin(units, attention.SINGLE)
+            for each in attention.projections(layer):
+                axes = kernel_axes(each.layer)
+                sides = [
+                    self._new_pinned(count, _words(call))
+                    for count in (axes.num_inputs, axes.num_outputs)
+                ]
+                if each.heads is not None:
+                    sides[0 if each.reads else 1] = units[each.heads]
+                name = f"{call.name}/{each.layer.name}"
+                self._note(LayerChannels(name, each.layer, *sides))
+        if not attention.keeps_heads_apart(call):
+            self.pin(self._heads[id(layer)], attention.SEEN)
 
     def _reshape(self, call: Call, units: np.ndarray) -> np.ndarray:
         shape: tuple = call.input_shapes[0][1:]
@@ -317,4 +346,7 @@ class _Tracer:
                 number: final(units) for number, units in self.values.items()
             },
             walk=walked,
+            heads={
+                layer: numbers[units] for layer, units in self._heads.items()
+            },
         )

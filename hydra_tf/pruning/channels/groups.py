@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,10 @@ from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.naming import masked_layers
 from hydra_tf.pruning.naming import paths_of_masked_layers
 from hydra_tf.registry.granularities import CHANNEL
+from hydra_tf.registry.granularities import HEAD
+from hydra_tf.registry.granularities import NEURON
+
+_DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +161,8 @@ def assign_channels(
 
     Args:
         model: Plain or masked Functional or Sequential model.
-        granularity: `"channel"` or `"filter"`: whose scores decide.
+        granularity: `"channel"`, `"filter"`, `"head"` or `"neuron"`: which
+            may go, and whose scores decide.
         is_prunable: Predicate of the layers that are going to be masked.
 
     Returns:
@@ -200,7 +206,8 @@ class _Units:
         # Of the model, so that several may become parts of one.
         self._name = name
         layers = [each for each in flow.layers if is_prunable(each.layer)]
-        owned = self._owned(layers, granularity) - flow.pinned
+        heads = set(itertools.chain.from_iterable(flow.heads.values()))
+        owned = self._owned(layers, granularity, heads) - flow.pinned
         self._group: dict[int, int] = {}
         self._members: list[list[int]] = []
         self._names: list[str] = []
@@ -216,16 +223,26 @@ class _Units:
         }
 
     @staticmethod
-    def _owned(layers: list[LayerChannels], granularity: str) -> set[int]:
+    def _owned(
+        layers: list[LayerChannels], granularity: str, heads: set[int]
+    ) -> set[int]:
         """The units that are read somewhere, and that scores stand for."""
         read: set[int] = set()
         made: set[int] = set()
+        convolved: set[int] = set()
         for entry in layers:
+            if not isinstance(entry.layer, _DENSE):
+                convolved.update(entry.inputs.tolist(), entry.outputs.tolist())
             if isinstance(entry.layer, keras.layers.DepthwiseConv2D):
                 continue
             read.update(entry.inputs.tolist())
             made.update(entry.outputs.tolist())
-        return read if granularity == CHANNEL else read & made
+        if granularity == HEAD:
+            return heads
+        if granularity == CHANNEL:
+            return read - heads
+        hidden = (read & made) - heads
+        return hidden - convolved if granularity == NEURON else hidden
 
     def _join(self, name: str, units: list[int]) -> None:
         """Makes the units of one side members of one group."""

@@ -15,6 +15,8 @@ from hydra_tf.graph import Value
 from hydra_tf.graph import class_of
 from hydra_tf.graph import package_of
 from hydra_tf.graph import redefines
+from hydra_tf.layers.kernel_axes import KernelAxes
+from hydra_tf.layers.maskable import weights_of_class
 
 
 class Rule(enum.Enum):
@@ -62,15 +64,10 @@ def has_kernel(layer: Any) -> bool:
     return isinstance(layer, _KERNEL_LAYERS) and layer.built
 
 
-def kernel_axes(layer: Any) -> tuple[int, int]:
-    """Returns the axes of the kernel of the input and the output channels.
-
-    That of the outputs of a depthwise convolution is the multiplier's.
-    """
-    rank = len(layer.kernel.shape)
-    if isinstance(layer, keras.layers.Conv2DTranspose):
-        return rank - 1, rank - 2
-    return rank - 2, rank - 1
+def kernel_axes(layer: Any) -> KernelAxes:
+    """Returns where channels lie in the kernel of a layer that has one."""
+    base = next(each for each in type(layer).__mro__ if each in _KERNEL_LAYERS)
+    return weights_of_class(base)["kernel"](layer, tuple(layer.kernel.shape))
 
 
 def has_weights(operation: Any) -> bool:
@@ -127,6 +124,20 @@ def _by_kernel(rule: Rule) -> _Decide:
         return rule if simple else Rule.OPAQUE
 
     return decide
+
+
+def _einsum(call: Call) -> Rule:
+    """A dense layer, if it acts on the last axis alone, as `abc,cd->abd`."""
+    layer = call.operation
+    terms, result = layer.equation.replace(" ", "").split("->")
+    source, kernel = terms.split(",")
+    last = source[-1], result[-1]
+    dense = (
+        sorted(kernel) == sorted(last)
+        and source[:-1] == result[:-1]
+        and (layer.bias_axes or last[1]) == last[1]
+    )
+    return _by_kernel(Rule.DENSE)(call) if dense else Rule.OPAQUE
 
 
 def _activation(call: Call) -> Rule:
@@ -200,6 +211,7 @@ def _reduction(call: Call) -> Rule:
 
 _LAYERS |= {
     keras.layers.Dense: _by_kernel(Rule.DENSE),
+    keras.layers.EinsumDense: _einsum,
     keras.layers.Conv1D: _by_kernel(Rule.CONV),
     keras.layers.Conv2D: _by_kernel(Rule.CONV),
     keras.layers.Conv2DTranspose: _by_kernel(Rule.TRANSPOSE),
@@ -218,6 +230,7 @@ _LAYERS |= {
 }
 _KERNEL_LAYERS = (
     keras.layers.Dense,
+    keras.layers.EinsumDense,
     keras.layers.Conv1D,
     keras.layers.Conv2D,
     keras.layers.Conv2DTranspose,

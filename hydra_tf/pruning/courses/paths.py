@@ -58,7 +58,7 @@ def _leads(
         return np.equal.outer(channels.inputs, channels.outputs)
     if id(layer) not in kept:
         return np.ones(whole, bool)
-    kernel = np.moveaxis(kept[id(layer)], kernel_axes(layer), (-2, -1))
+    kernel = kernel_axes(layer).unfolded(kept[id(layer)])
     return np.any(kernel, axis=tuple(range(kernel.ndim - 2)))
 
 
@@ -73,9 +73,9 @@ def _along_kernel(
         ).reshape(len(inputs), -1)
     else:
         both = inputs[:, np.newaxis] & outputs
-    rank = len(layer.kernel.shape)
-    both = both.reshape((1,) * (rank - 2) + both.shape)
-    return np.moveaxis(both, (-2, -1), kernel_axes(layer))
+    axes = kernel_axes(layer)
+    shape = axes.unfolded(np.empty(axes.shape, bool)).shape
+    return axes.folded(np.broadcast_to(both, shape))
 
 
 def _is_depthwise(layer: keras.Layer) -> bool:

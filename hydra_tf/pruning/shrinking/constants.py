@@ -15,6 +15,7 @@ from hydra_tf.graph import Value
 from hydra_tf.graph import Walk
 from hydra_tf.pruning.channels.rules import KERNEL_RULES
 from hydra_tf.pruning.channels.rules import Rule
+from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
 
 
@@ -79,7 +80,7 @@ def find_constants(walk: Walk) -> dict[int, Constants]:
 def never_pads(call: Call) -> bool:
     """Whether a layer with a kernel reads none but entries of its input."""
     layer = call.operation
-    if isinstance(layer, keras.layers.Dense):
+    if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense)):
         return True
     if isinstance(layer, keras.layers.Conv2DTranspose):
         return False
@@ -142,8 +143,7 @@ def _same(known: np.ndarray, numbers: np.ndarray) -> Constants:
 def _apply_kernel(rule: Rule, call: Call, given: Constants) -> Constants:
     layer = call.operation
     kernel = keras.ops.convert_to_numpy(layer.kernel)
-    if rule is Rule.TRANSPOSE:
-        kernel = np.swapaxes(kernel, -1, -2)
+    kernel = kernel_axes(layer).unfolded(kernel)
     # Where zeros around the input are read too, or not all of the kernel, only
     # a constant of zero gives a constant.
     usable = given.known & (never_pads(call) | (given.numbers == 0))
@@ -159,7 +159,7 @@ def _apply_kernel(rule: Rule, call: Call, given: Constants) -> Constants:
         numbers = applied(kernel, numbers)
     if not known.any():
         return unknown(len(known))
-    if layer.use_bias:
+    if layer.bias is not None:
         numbers = numbers + keras.ops.convert_to_numpy(layer.bias)
     if layer.activation is not None:
         numbers = np.where(known, numbers, 0.0)[np.newaxis]

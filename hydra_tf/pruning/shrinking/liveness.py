@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hydra_tf.graph import Call
+from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
 from hydra_tf.pruning.channels.rules import Rule
@@ -67,6 +68,9 @@ def find_live(flow: ChannelFlow) -> Liveness:
     for call in flow.walk.calls:
         if rule_of(call) in (Rule.DENSE, Rule.CONV, Rule.TRANSPOSE):
             calls.setdefault(id(call.operation), []).append(call)
+        elif id(call.operation) in flow.heads:
+            for each in attention.projections(call.operation):
+                calls[id(each.layer)] = []
     constants = find_constants(flow.walk)
     readers = [
         _reader(each, calls[id(each.layer)], constants)
@@ -90,7 +94,7 @@ def find_live(flow: ChannelFlow) -> Liveness:
         for reader in readers
     }
     kept = live.copy()
-    for units in flow.values.values():
+    for units in (*flow.values.values(), *flow.heads.values()):
         # A tensor without entries is none: one channel stays, read by nobody.
         if units is not None and not kept[units].any():
             kept[units[0]] = True
@@ -102,6 +106,9 @@ def _reader(
 ) -> _Reader:
     kernel = _kernel(channels.layer)
     reads = (kernel != 0).any(axis=tuple(range(kernel.ndim - 2)))
+    if not calls:
+        # The heads of attention, of which no constants are known.
+        return _Reader(channels, reads, np.zeros(len(reads)))
     given = [constants[call.inputs[0].number] for call in calls]
     foldable = np.all([each.known for each in given], axis=0) & np.all(
         [each.numbers == given[0].numbers for each in given], axis=0
@@ -116,7 +123,7 @@ def _reader(
 def _kernel(layer: Any) -> np.ndarray:
     """Returns a kernel with its last axes the inputs and the outputs."""
     kernel = keras.ops.convert_to_numpy(layer.kernel)
-    return np.moveaxis(kernel, kernel_axes(layer), (-2, -1))
+    return kernel_axes(layer).unfolded(kernel)
 
 
 def _num_units(flow: ChannelFlow) -> int:
@@ -124,5 +131,6 @@ def _num_units(flow: ChannelFlow) -> int:
         *(units for units in flow.values.values() if units is not None),
         *(each.inputs for each in flow.layers),
         *(each.outputs for each in flow.layers),
+        *flow.heads.values(),
     ]
     return 1 + max((int(units.max()) for units in arrays), default=-1)

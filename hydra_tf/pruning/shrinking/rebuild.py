@@ -11,7 +11,10 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
+from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import generator_states
 from hydra_tf.keras_internals import operation_of
+from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
 from hydra_tf.pruning.channels.rules import KERNEL_RULES
@@ -137,6 +140,8 @@ class _Builder:
             if rule_of(call) in KERNEL_RULES:
                 channels = self._channels[id(call.operation)]
                 self._assign_kernel(channels, copy)
+            elif id(call.operation) in self._flow.heads:
+                self._assign_attention(call.operation, copy)
             elif has_weights(call.operation):
                 self._assign_others(call, copy)
 
@@ -147,6 +152,9 @@ class _Builder:
         layer = call.operation
         if id(layer) in self._channels:
             return self._changes_of_kernel(self._channels[id(layer)])
+        if id(layer) in self._flow.heads:
+            heads = self._kept_units(self._flow.heads[id(layer)])
+            return attention.smaller_config(layer, int(np.count_nonzero(heads)))
         changes: dict[str, Any] = {}
         kept = self._kept(call.outputs[0])
         if rule_of(call) is Rule.RESHAPE and not kept.all():
@@ -160,12 +168,20 @@ class _Builder:
     def _changes_of_kernel(self, channels: LayerChannels) -> dict[str, Any]:
         layer = channels.layer
         changes: dict[str, Any] = {}
+        is_einsum = isinstance(layer, keras.layers.EinsumDense)
         folded = self._liveness.folded.get(id(layer))
-        if folded is not None and folded.any() and not layer.use_bias:
-            changes["use_bias"] = True
+        if folded is not None and folded.any() and layer.bias is None:
+            changes |= (
+                {"bias_axes": layer.equation.rstrip()[-1]}
+                if is_einsum
+                else {"use_bias": True}
+            )
         if not self._kept_units(channels.outputs).all():
             count = int(np.count_nonzero(self._kept_units(channels.outputs)))
-            if isinstance(layer, keras.layers.Dense):
+            if is_einsum:
+                shape = layer.get_config()["output_shape"]
+                changes["output_shape"] = (*shape[:-1], count)
+            elif isinstance(layer, keras.layers.Dense):
                 changes["units"] = count
             elif not isinstance(layer, keras.layers.DepthwiseConv2D):
                 changes["filters"] = count
@@ -198,8 +214,7 @@ class _Builder:
         inputs = self._kept_units(channels.inputs)
         outputs = self._kept_units(channels.outputs)
         kernel = np.array(keras.ops.convert_to_numpy(layer.kernel))
-        before, after = kernel_axes(layer)
-        kernel = np.moveaxis(kernel, (before, after), (-2, -1))
+        kernel = kernel_axes(layer).unfolded(kernel)
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             kernel = kernel[..., inputs, :]
         else:
@@ -207,16 +222,28 @@ class _Builder:
             kernel[..., ~self._liveness.live[channels.inputs], :] = 0
             kernel[..., ~self._liveness.live[channels.outputs]] = 0
             kernel = kernel[..., inputs, :][..., outputs]
-        copy.kernel.assign(np.moveaxis(kernel, (-2, -1), (before, after)))
-        if not copy.use_bias:
+        copy.kernel.assign(kernel_axes(copy).folded(kernel))
+        if copy.bias is None:
             return
-        bias = 0.0
-        if layer.use_bias:
-            bias = keras.ops.convert_to_numpy(layer.bias)
+        bias = np.zeros(1)
+        if layer.bias is not None:
+            bias = np.ravel(keras.ops.convert_to_numpy(layer.bias))
         folded = self._liveness.folded.get(id(layer))
         if folded is not None:
             bias = (bias + folded).astype(kernel.dtype)
-        copy.bias.assign(np.broadcast_to(bias, outputs.shape)[outputs])
+        bias = np.broadcast_to(bias, outputs.shape)[outputs]
+        copy.bias.assign(bias.reshape(copy.bias.shape))
+
+    def _assign_attention(self, layer: Any, copy: Any) -> None:
+        for old, new in zip(
+            flatten_layers(layer), flatten_layers(copy), strict=True
+        ):
+            if id(old) in self._channels:
+                self._assign_kernel(self._channels[id(old)], new)
+            for source, target in zip(
+                generator_states(old), generator_states(new), strict=True
+            ):
+                target.assign(source)
 
     def _assign_others(self, call: Call, copy: Any) -> None:
         """Weights along the last axis lose channels, as those of PReLU."""

@@ -21,15 +21,20 @@ def shrink(model: keras.Model) -> keras.Model:
     concatenations and the like. A channel goes if
 
     * every layer that reads it has zeros for it, or reads it only for channels
-      that go themselves: this is what masks of granularity `"channel"` and
-      `"filter"` leave; or
+      that go themselves: this is what masks of granularity `"channel"`,
+      `"filter"` and `"neuron"` leave; or
     * it is the same number everywhere, for every image, and that number can
       become a part of the biases of the layers that read it (a layer without
       one gets one).
 
-    Every tensor keeps at least one channel. Zeros here and there, as those of
-    masks of single weights or N:M, leave whole channels in use: there is little
-    or nothing to remove from such models. Channels of the model's inputs and
+    A head of `MultiHeadAttention` or `GroupedQueryAttention` goes if the
+    projection behind the heads has zeros for it, as masks of granularity
+    `"head"` leave them.
+
+    Every tensor keeps at least one channel, attention at least one head. Zeros
+    here and there, as those of masks of single weights or N:M, leave whole
+    channels in use: there is little or nothing to remove from such models.
+    Channels of the model's inputs and
     outputs, and those next to grouped or `channels_first` convolutions,
     softmax, layer normalisation, layers of others and the like, stay.
 

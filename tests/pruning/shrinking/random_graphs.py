@@ -226,6 +226,31 @@ def _nested(draw: Draw, x: Any) -> Any:
     return inner(y) if fits and draw(st.booleans()) else y
 
 
+def _attention(draw: Draw, x: Any) -> Any:
+    if draw(st.booleans()):
+        layer = layers.MultiHeadAttention(
+            draw(st.integers(1, 3)),
+            2,
+            value_dim=draw(st.integers(1, 3)),
+            use_bias=draw(st.booleans()),
+        )
+        return layer(x, x)
+    heads = draw(st.sampled_from([(2, 1), (4, 2), (3, 3)]))
+    tokens = layers.Reshape((-1, x.shape[-1]))(x)
+    tokens = layers.GroupQueryAttention(2, *heads)(tokens, tokens)
+    return layers.Reshape(x.shape[1:])(tokens)
+
+
+def _mlp(draw: Draw, x: Any) -> Any:
+    channels, letters = x.shape[-1], draw(st.sampled_from(["de", "ed"]))
+    y = layers.Dense(draw(st.integers(2, 4)), activation=_activation(draw))(x)
+    return x + layers.EinsumDense(
+        f"abcd,{letters}->abce",
+        (*x.shape[1:3], channels),
+        bias_axes=draw(st.sampled_from([None, "e"])),
+    )(y)
+
+
 def _opaque(draw: Draw, x: Any) -> Any:
     return draw(
         st.sampled_from(
@@ -253,4 +278,6 @@ _STEPS = (
     _shared,
     _transpose,
     _elementwise,
+    _attention,
+    _mlp,
 )

@@ -37,11 +37,13 @@ def assert_equal_outputs(model, smaller, tolerance=1e-5):
 def kernel_inputs_first(layer):
     """Returns a view of a kernel with its input and output axes first."""
     kernel = keras.ops.convert_to_numpy(layer.kernel)
-    return np.moveaxis(kernel, kernel_axes(layer), (0, 1))
+    kernel = kernel_axes(layer).unfolded(kernel)
+    return np.moveaxis(kernel, (-2, -1), (0, 1))
 
 
 def assign_inputs_first(layer, kernel):
-    layer.kernel.assign(np.moveaxis(kernel, (0, 1), kernel_axes(layer)))
+    kernel = np.moveaxis(kernel, (0, 1), (-2, -1))
+    layer.kernel.assign(kernel_axes(layer).folded(kernel))
 
 
 def unread(model, dead):
@@ -101,7 +103,8 @@ def test_any_network_keeps_its_outputs_and_loses_its_dead_channels(data):
     assert num_weights(smaller) <= num_weights(model)
     flow = channel_flow(model)
     # Each tensor that would lose all channels keeps one of them.
-    emptied = sum(dead >= set(units.tolist()) for units in flow.values.values())
+    tensors = [*flow.values.values(), *flow.heads.values()]
+    emptied = sum(dead >= set(units.tolist()) for units in tensors)
     for before, after in zip(
         flow.layers, channel_flow(smaller).layers, strict=True
     ):
