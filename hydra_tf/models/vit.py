@@ -2,8 +2,7 @@
 
 Patches with fixed sines and cosines of their place added, blocks of attention
 and of two dense layers with layer normalisation before each, the mean of all
-patches: the plain form of Beyer et al., without a class token. It needs no layer
-but Keras' own.
+patches: the plain form of Beyer et al., without a class token.
 
 Reference:
 

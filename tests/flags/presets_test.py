@@ -234,7 +234,9 @@ def check_harp(parsed, imagenet):
     assert parsed.num_examples == (1000 if imagenet else None)
 
 
-@pytest.mark.parametrize("objective, flag", [("trades",) * 2, ("pgd_at", "madry")])
+@pytest.mark.parametrize(
+    "objective, flag", [("trades",) * 2, ("pgd_at", "madry")]
+)
 def test_recipes_of_transformers_have_their_settings(objective, flag):
     parsed = parse(f"--preset=vit/cifar10_vit_tiny_{objective}")
     assert parsed.model.model == "vit_tiny"

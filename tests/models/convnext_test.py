@@ -16,9 +16,7 @@ def test_parameter_count():
     model = models.convnext_tiny()
     assert model.name == "convnext_tiny"
     widths = (96, 192, 384, 768)
-    units = sum(
-        n * unit(w) for n, w in zip((3, 3, 9, 3), widths, strict=True)
-    )
+    units = sum(n * unit(w) for n, w in zip((3, 3, 9, 3), widths, strict=True))
     stem = 2 * 2 * 3 * 96 + 96 + 2 * 96
     down = sum(2 * w + 4 * w * 2 * w + 2 * w for w in widths[:3])
     logits = 2 * 768 + 10 * 768 + 10

@@ -77,7 +77,9 @@ def test_long_gradients_are_scaled_down_together(name):
         variables = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
         optimizer = settings.make("pretrain", 1, 1)
         gradients = [factor * np.array([0.0, 3.0]), factor * np.array([4.0])]
-        optimizer.apply([tf.constant(g, tf.float32) for g in gradients], variables)
+        optimizer.apply(
+            [tf.constant(g, tf.float32) for g in gradients], variables
+        )
         return [float(v) for each in variables for v in keras.ops.unstack(each)]
 
     assert step(0) == step(5.0) == step(9.0)
