@@ -87,7 +87,7 @@ def small_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
 
 
 def truncated_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
-    """Truncated normal kernel of deviation 0.02, zero bias: transformers.
+    """Truncated normal kernel of deviation 0.02, zero bias: ConvNeXt.
 
     Args:
         fan_in: Inputs that one output reads; not used by this rule.
@@ -95,6 +95,23 @@ def truncated_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
     del fan_in
     return {
         "kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.02),
+        "bias_initializer": keras.initializers.Zeros(),
+    }
+
+
+def xavier_uniform(fan_in: int) -> dict[str, keras.initializers.Initializer]:
+    """Kernel uniform in +-sqrt(6 / (fan_in + fan_out)), zero bias.
+
+    Args:
+        fan_in: Inputs that one output reads; Keras counts them itself.
+
+    Reference:
+
+    - [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
+    """
+    del fan_in
+    return {
+        "kernel_initializer": keras.initializers.GlorotUniform(),
         "bias_initializer": keras.initializers.Zeros(),
     }
 

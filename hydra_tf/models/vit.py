@@ -72,7 +72,8 @@ def vit(
         strides=patch_size,
         padding="same",
         name="patches",
-        **parts.truncated_normal(0),
+        # As large as the positions that are added.
+        kernel_initializer="lecun_normal",
     )(image)
     rows, columns = x.shape[1:3]
     x = keras.layers.Reshape((rows * columns, width), name="tokens")(x)
@@ -82,7 +83,7 @@ def vit(
     x = parts.layer_norm(x, name="norm")
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
     logits = parts.dense(
-        x, num_classes, initializers=parts.truncated_normal, name="logits"
+        x, num_classes, initializers=parts.xavier_uniform, name="logits"
     )
     return keras.Model(image, logits, name=name)
 
@@ -97,14 +98,14 @@ def _block(
         num_heads,
         width // num_heads,
         name=f"{name}_attention",
-        **parts.truncated_normal(width),
+        **parts.xavier_uniform(width),
     )(y, y)
     x = keras.layers.Add(name=f"{name}_attention_add")([x, y])
     y = parts.layer_norm(x, name=f"{name}_mlp_norm")
     y = parts.mlp(
         y,
         _MLP_RATIO * width,
-        initializers=parts.truncated_normal,
+        initializers=parts.xavier_uniform,
         name=f"{name}_mlp",
     )
     return keras.layers.Add(name=f"{name}_mlp_add")([x, y])

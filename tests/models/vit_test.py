@@ -51,6 +51,15 @@ def test_every_place_has_a_position_of_its_own():
     np.testing.assert_array_equal(found[0, :96], found[56, :96])
 
 
+def test_patches_start_as_large_as_their_positions():
+    keras.utils.set_random_seed(0)
+    model = models.vit_tiny()
+    tokens = keras.Model(model.input, model.get_layer("tokens").output)
+    images = np.random.default_rng(0).uniform(size=(4, 32, 32, 3))
+    assert 0.2 < np.std(tokens(images)) < 2
+    assert 0.5 < np.std(vit.positions(8, 8, 192)) < 1
+
+
 def test_projections_start_differently():
     keras.utils.set_random_seed(0)
     attention = models.digits_vit().get_layer("block1_attention")
