@@ -1,21 +1,22 @@
-"""Prune adversarially robust neural networks in TensorFlow and Keras 3."""
+"""Prune adversarially robust neural networks in TensorFlow and Keras 3.
+
+What files of models and training need is loaded at once, the parts below when
+they are used first.
+"""
+
+from typing import TYPE_CHECKING
 
 from hydra_tf import attacks
-from hydra_tf import bounds
 from hydra_tf import data
-from hydra_tf import evaluation
-from hydra_tf import export
+from hydra_tf import later
 from hydra_tf import layers
 from hydra_tf import models
 from hydra_tf import objectives
 from hydra_tf import ops
 from hydra_tf import pruning
 from hydra_tf import schedules
-from hydra_tf import smoothing
-from hydra_tf import torch_checkpoints
 from hydra_tf import training
 from hydra_tf.errors import InputError
-from hydra_tf.export import export_saved_model
 from hydra_tf.layers import register_maskable
 from hydra_tf.ops import kept_count
 from hydra_tf.ops import n_of_m_mask
@@ -42,9 +43,17 @@ from hydra_tf.pruning import sparsity_report
 from hydra_tf.pruning import start_pruning
 from hydra_tf.pruning import strip_masks
 from hydra_tf.pruning import to_masked
-from hydra_tf.torch_checkpoints import load_torch_checkpoint
 from hydra_tf.training import RobustModel
 from hydra_tf.training import prune
+
+if TYPE_CHECKING:
+    from hydra_tf import bounds
+    from hydra_tf import evaluation
+    from hydra_tf import export
+    from hydra_tf import smoothing
+    from hydra_tf import torch_checkpoints
+    from hydra_tf.export import export_saved_model
+    from hydra_tf.torch_checkpoints import load_torch_checkpoint
 
 __version__ = "0.1.0"
 
@@ -95,3 +104,15 @@ __all__ = [
     "torch_checkpoints",
     "training",
 ]
+
+__getattr__ = later.importer(
+    __name__,
+    "bounds",
+    "evaluation",
+    "export",
+    "export:export_saved_model",
+    "smoothing",
+    "torch_checkpoints",
+    "torch_checkpoints:load_torch_checkpoint",
+)
+__dir__ = later.listing(__name__, __all__)

@@ -157,7 +157,8 @@ def is_graph(model: Any) -> bool:
     return (
         shows_layers(model)
         and package_of(type(model).call) == "keras"
-        and package_of(type(model).__call__) == "keras"
+        # That of KerasHub's classifiers refuses strings, and calls Keras'.
+        and package_of(type(model).__call__) in ("keras", "keras_hub")
     )
 
 

@@ -1,8 +1,9 @@
-"""Plain Keras networks: the families that the originals train and prune."""
+"""Plain Keras networks: those that the originals prune, and newer families."""
 
 from hydra_tf.models.by_name import create
 from hydra_tf.models.by_name import names
 from hydra_tf.models.by_name import register
+from hydra_tf.models.convnext import convnext_tiny
 from hydra_tf.models.resnet import resnet18
 from hydra_tf.models.resnet import resnet18_narrow
 from hydra_tf.models.resnet import resnet34
@@ -27,6 +28,8 @@ from hydra_tf.models.vgg import vgg13
 from hydra_tf.models.vgg import vgg13_bn
 from hydra_tf.models.vgg import vgg16
 from hydra_tf.models.vgg import vgg16_bn
+from hydra_tf.models.vit import digits_vit
+from hydra_tf.models.vit import vit_tiny
 from hydra_tf.models.wide_resnet import wrn_28_1
 from hydra_tf.models.wide_resnet import wrn_28_4
 from hydra_tf.models.wide_resnet import wrn_28_10
@@ -37,8 +40,10 @@ __all__ = [
     "cifar_model",
     "cifar_model_large",
     "cifar_model_resnet",
+    "convnext_tiny",
     "create",
     "digits_model",
+    "digits_vit",
     "mnist_model",
     "mnist_model_large",
     "names",
@@ -61,6 +66,7 @@ __all__ = [
     "vgg4_bn",
     "vgg8",
     "vgg8_bn",
+    "vit_tiny",
     "wrn_28_1",
     "wrn_28_10",
     "wrn_28_4",

@@ -21,6 +21,8 @@ from hydra_tf.registry.models import MODELS
 # PyTorch's batch norm: its momentum 0.1 weighs the new value, Keras' the old.
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
+# That of the originals of transformers and ConvNeXt.
+LAYER_NORM_EPSILON = 1e-6
 
 Initializers = Callable[[int], dict[str, keras.initializers.Initializer]]
 
@@ -80,6 +82,36 @@ def small_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
     del fan_in
     return {
         "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
+        "bias_initializer": keras.initializers.Zeros(),
+    }
+
+
+def truncated_normal(fan_in: int) -> dict[str, keras.initializers.Initializer]:
+    """Truncated normal kernel of deviation 0.02, zero bias: ConvNeXt.
+
+    Args:
+        fan_in: Inputs that one output reads; not used by this rule.
+    """
+    del fan_in
+    return {
+        "kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.02),
+        "bias_initializer": keras.initializers.Zeros(),
+    }
+
+
+def xavier_uniform(fan_in: int) -> dict[str, keras.initializers.Initializer]:
+    """Kernel uniform in +-sqrt(6 / (fan_in + fan_out)), zero bias.
+
+    Args:
+        fan_in: Inputs that one output reads; Keras counts them itself.
+
+    Reference:
+
+    - [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
+    """
+    del fan_in
+    return {
+        "kernel_initializer": keras.initializers.GlorotUniform(),
         "bias_initializer": keras.initializers.Zeros(),
     }
 
@@ -211,7 +243,7 @@ def dense(
     """A dense layer with bias and without activation.
 
     Args:
-        x: Features, `(batch, features)`.
+        x: Features, `(batch, ..., features)`.
         units: Number of outputs.
         name: Name of the layer.
         initializers: Maps the fan-in to the initialisers of kernel and bias.
@@ -226,6 +258,34 @@ def batch_norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return keras.layers.BatchNormalization(
         epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=name
     )(x)
+
+
+def layer_norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """Layer normalisation of each position's channels."""
+    return keras.layers.LayerNormalization(
+        epsilon=LAYER_NORM_EPSILON, name=name
+    )(x)
+
+
+def mlp(
+    x: keras.KerasTensor,
+    units: int,
+    *,
+    name: str,
+    initializers: Initializers,
+) -> keras.KerasTensor:
+    """Two dense layers with a GELU between them, back to the size of `x`.
+
+    Args:
+        x: Features, `(batch, ..., features)`.
+        units: Number of hidden units.
+        name: What the names of the layers begin with: `<name>1`,
+            `<name>_gelu`, `<name>2`.
+        initializers: Maps the fan-in to the initialisers of kernel and bias.
+    """
+    y = dense(x, units, name=f"{name}1", initializers=initializers)
+    y = keras.layers.Activation("gelu", name=f"{name}_gelu")(y)
+    return dense(y, x.shape[-1], name=f"{name}2", initializers=initializers)
 
 
 def relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:

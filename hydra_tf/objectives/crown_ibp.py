@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hydra_tf.bounds import BoundPropagation
 from hydra_tf.objectives.ibp import IBP
 from hydra_tf.registry.objectives import CROWN_WEIGHT
 from hydra_tf.schedules import Schedule
 from hydra_tf.schedules import as_schedule
 from hydra_tf.schedules import value_at
+
+if TYPE_CHECKING:
+    from hydra_tf.bounds import BoundPropagation
 
 # Below this weight CROWN's pass is left out.
 _NEGLIGIBLE = 1e-5

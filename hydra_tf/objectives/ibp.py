@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -11,12 +12,14 @@ from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import call_model
 from hydra_tf.attacks.losses import cross_entropy
 from hydra_tf.attacks.noise import Seed
-from hydra_tf.bounds import BoundPropagation
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.verifiable import VerifiableObjective
 from hydra_tf.objectives.verifiable import certified_share
 from hydra_tf.objectives.verifiable import margin_cross_entropy
 from hydra_tf.schedules import value_at
+
+if TYPE_CHECKING:
+    from hydra_tf.bounds import BoundPropagation
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hydra_tf import bounds
 from hydra_tf.errors import InputError
 from hydra_tf.objectives.base import Objective
 from hydra_tf.registry.objectives import CLIP
@@ -19,6 +18,8 @@ from hydra_tf.schedules import ramp
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from hydra_tf.bounds import BoundPropagation
 
 
 class VerifiableObjective(Objective):
@@ -48,6 +49,8 @@ class VerifiableObjective(Objective):
         self._epsilon = as_schedule(EPSILON.within("linf", clip), epsilon)
 
     def check_network(self, network: keras.Model) -> None:
+        from hydra_tf import bounds
+
         bounds.check_supported(network)
 
     def with_ramp(
@@ -72,7 +75,7 @@ class VerifiableObjective(Objective):
         x: tf.Tensor,
         y: tf.Tensor,
         epsilon: float | tf.Tensor,
-    ) -> tuple[bounds.BoundPropagation, tf.Tensor]:
+    ) -> tuple[BoundPropagation, tf.Tensor]:
         """Returns bounds on a network, and the form of its margins.
 
         Args:
@@ -81,6 +84,8 @@ class VerifiableObjective(Objective):
             y: Integer labels, shape `(batch,)` or `(batch, 1)`.
             epsilon: Linf radius.
         """
+        from hydra_tf import bounds
+
         network = bounds.network_of(model)
         lower, upper = bounds.input_box(x, epsilon, self.clip)
         spec = bounds.margin_spec(y, network.output_shape[-1], lower.dtype)

@@ -79,5 +79,17 @@ MODELS: Registry[Entry] = Registry(
         *_wide_resnet(28, 10),
         *_wide_resnet(34, 10),
         *_wide_resnet(40, 2),
+        *_rows(
+            "vit",
+            vit_tiny="Vision transformer of width 192, 12 blocks and 3 heads; "
+            "patches of 4x4 pixels on 32x32 images.",
+            digits_vit="Vision transformer of width 64, 4 blocks and 4 heads, "
+            "for tiny images.",
+        ),
+        *_rows(
+            "convnext",
+            convnext_tiny="ConvNeXt-Tiny: 3, 3, 9 and 3 units of 96 to 768 "
+            "channels; a 2x2 stem on 32x32 images.",
+        ),
     ),
 )

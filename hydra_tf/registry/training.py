@@ -64,6 +64,14 @@ OPTIMIZER = (
         help="Weight decay, at least 0. It acts on the scores where they train "
         "in place of weights.",
     ),
+    Number(
+        name="gradient_clipping",
+        default=0.0,
+        lower=0,
+        help="Largest L2 norm of the gradient of all that trains together, at "
+        "least 0, such as 1 for vision transformers; a longer one is scaled "
+        "down. With 0 none is.",
+    ),
 )
 EPOCHS = Count(name="epochs", help="Epochs of the phase.")
 # Those of the usual course.

@@ -33,6 +33,8 @@ class OptimizerSettings:
             of the peak.
         momentum: Float in [0, 1], of `"sgd"` and `"rmsprop"`.
         weight_decay: Float >= 0.
+        gradient_clipping: Float >= 0, largest norm of the gradient of all
+            that trains together; 0 for any.
 
     Raises:
         InputError: If a setting is out of range.
@@ -45,6 +47,7 @@ class OptimizerSettings:
     warmup_learning_rate: float | None = None
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    gradient_clipping: float = 0.0
 
     def __post_init__(self) -> None:
         for setting in registry.OPTIMIZER:
@@ -108,6 +111,7 @@ class OptimizerSettings:
                 warmup_rate=self.warmup_learning_rate or peak / 10,
             ),
             weight_decay=self.weight_decay,
+            global_clipnorm=self.gradient_clipping or None,
             **momentum,
         )
 

@@ -52,6 +52,7 @@ def run_phase(
     warmup_learning_rate: float | None = None,
     momentum: float = 0.9,
     weight_decay: float = 1e-4,
+    gradient_clipping: float = 0.0,
     seed: int = 0,
     precision: str = "float32",
     weight_averaging: float = 0.0,
@@ -107,6 +108,8 @@ def run_phase(
         warmup_learning_rate: Float > 0, by default a tenth of the peak.
         momentum: Float in [0, 1].
         weight_decay: Float >= 0.
+        gradient_clipping: Float >= 0, largest norm of the gradient of all that
+            trains together, such as 1 for vision transformers; 0 for any.
         seed: Integer >= 0 from which all random numbers of the phase follow.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         weight_averaging: Float in [0, 1), decay of an exponential moving
@@ -174,6 +177,7 @@ def run_phase(
         warmup_learning_rate=warmup_learning_rate,
         momentum=momentum,
         weight_decay=weight_decay,
+        gradient_clipping=gradient_clipping,
     )
     described = Phase(
         name=phase,

@@ -79,6 +79,8 @@ def test_published_recipes_are_all_there():
         # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks.
         "hydra": 10,
         "smoothing": 4,
+        # TRADES and PGD training.
+        "vit": 2,
     }
 
 
@@ -230,6 +232,29 @@ def check_harp(parsed, imagenet):
     assert parsed.objective.epsilon == attack["epsilon"] == epsilon / 255
     assert parsed.objective.step_size == attack["step_size"] == step_size / 255
     assert parsed.num_examples == (1000 if imagenet else None)
+
+
+@pytest.mark.parametrize(
+    "objective, flag", [("trades",) * 2, ("pgd_at", "madry")]
+)
+def test_recipes_of_transformers_have_their_settings(objective, flag):
+    parsed = parse(f"--preset=vit/cifar10_vit_tiny_{objective}")
+    assert parsed.model.model == "vit_tiny"
+    assert parsed.objective_entry("prune").name == flag
+    assert parsed.objective.epsilon == 8 / 255
+    assert (parsed.objective.step_size, parsed.objective.num_steps) == (
+        2 / 255,
+        10,
+    )
+    # What the paper finds to matter, with its values.
+    optimizer = parsed.optimizers["pretrain"]
+    assert (optimizer.optimizer, optimizer.gradient_clipping) == ("sgd", 1.0)
+    assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)
+    assert parsed.data.batch_size == 64
+    assert rates(parsed) == (0.1, 0.1, 0.01)
+    # Those of HYDRA, for lack of a network that is pretrained on ImageNet.
+    assert epochs(parsed) == (100, 20, 100)
+    assert optimizer.warmup_epochs == 5
 
 
 def test_baselines_have_their_settings():

@@ -174,6 +174,10 @@ PYTHON = {
         lambda given: train(given, weight_decay=-1e-4),
         ["`weight_decay`", ">= 0"],
     ),
+    "validation_gradient_clipping_below_0": (
+        lambda given: train(given, gradient_clipping=-1.0),
+        ["`gradient_clipping`", ">= 0"],
+    ),
     "validation_precision_of_keras": (
         lambda given: train(given, precision="float16"),
         ["`precision`", "'mixed_float16'"],
@@ -307,6 +311,10 @@ COMMANDS = {
     "validation_weight_decay_below_0": (
         _PRETRAIN + "--weight_decay=-1",
         ["--weight_decay", ">= 0"],
+    ),
+    "validation_gradient_clipping_below_0": (
+        _PRETRAIN + "--gradient_clipping=-1",
+        ["--gradient_clipping", ">= 0"],
     ),
     "validation_precision_misspelt": (
         _PRETRAIN + "--precision=fp16",

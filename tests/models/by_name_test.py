@@ -18,17 +18,20 @@ _ONE_PER_FAMILY = [
     ("vgg2_bn", (8, 8, 3)),
     ("resnet18", (8, 8, 3)),
     ("wrn_28_1", (8, 8, 3)),
+    ("digits_vit", (8, 8, 1)),
+    ("convnext_tiny", (8, 8, 3)),
 ]
 
-# Those made quickly: plain, with batch norm, residual.
+# Those made quickly: plain, with batch norm, residual, with attention.
 _SMALL = [
     ("digits_model", (8, 8, 1)),
     ("vgg2_bn", (8, 8, 3)),
     ("wrn_28_1", (8, 8, 3)),
+    ("digits_vit", (8, 8, 1)),
 ]
 
 
-def test_names_are_the_networks_of_the_originals_and_narrow_ones():
+def test_names_are_the_networks_of_the_originals_and_others():
     vggs = [f"vgg{n}{bn}" for n in (2, 4, 8, 11, 13, 16) for bn in ("", "_bn")]
     assert sorted(models.names()) == sorted(
         [
@@ -50,6 +53,9 @@ def test_names_are_the_networks_of_the_originals_and_narrow_ones():
             "wrn_28_10",
             "wrn_34_10",
             "wrn_40_2",
+            "vit_tiny",
+            "digits_vit",
+            "convnext_tiny",
         ]
     )
 

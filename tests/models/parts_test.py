@@ -63,6 +63,22 @@ def _conv(size, kernel_size, strides, padding):
     )
 
 
+@pytest.mark.parametrize(
+    ("start", "deviation"),
+    [
+        (parts.truncated_normal, 0.02),
+        # Uniform in +-sqrt(6 / (64 + 192)).
+        (parts.xavier_uniform, (2 / (64 + 192)) ** 0.5),
+    ],
+)
+def test_deviation_of_dense_kernels(start, deviation):
+    keras.utils.set_random_seed(0)
+    kernel = start(64)["kernel_initializer"]((64, 192))
+    # The truncation takes an eighth off.
+    assert 0.85 * deviation < np.std(kernel) < 1.05 * deviation
+    assert not np.any(start(64)["bias_initializer"]((3,)))
+
+
 def test_kaiming_normal_has_variance_two_over_fan_out():
     keras.utils.set_random_seed(1)
     start = parts.kaiming_normal(fan_in=9 * 64)

@@ -1,7 +1,9 @@
 """An optimiser by name: its learning rates, phase by phase."""
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.training.optimizer_settings import GivenOptimizer
@@ -61,6 +63,28 @@ def test_one_cycle_moves_at_every_step_of_every_optimizer(name):
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert 0 < rates[-1] < 0.1
     assert float(optimizer.learning_rate) == 0
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_long_gradients_are_scaled_down_together(name):
+    def step(clipping, factor=1.0):
+        settings = OptimizerSettings(
+            optimizer=name,
+            learning_rate=1.0,
+            lr_schedule="constant",
+            gradient_clipping=clipping,
+        )
+        variables = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
+        optimizer = settings.make("pretrain", 1, 1)
+        gradients = [factor * np.array([0.0, 3.0]), factor * np.array([4.0])]
+        optimizer.apply(
+            [tf.constant(g, tf.float32) for g in gradients], variables
+        )
+        return [float(v) for each in variables for v in keras.ops.unstack(each)]
+
+    assert step(0) == step(5.0) == step(9.0)
+    # Of norm 5.
+    assert step(1.0) == pytest.approx(step(0, factor=0.2))
 
 
 def test_rounds_have_a_rate_of_their_own_and_no_warm_up():
