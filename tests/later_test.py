@@ -1,5 +1,6 @@
 """Parts of a package that are imported at their first use."""
 
+import importlib
 import sys
 import types
 
@@ -20,9 +21,7 @@ def package(tmp_path, monkeypatch):
     (folder / "one.py").write_text("")
     (folder / "two.py").write_text("def answer():\n    return 42\n")
     monkeypatch.syspath_prepend(tmp_path)
-    import some_package
-
-    yield some_package
+    yield importlib.import_module("some_package")
     for name in [each for each in sys.modules if "some_package" in each]:
         del sys.modules[name]
 
