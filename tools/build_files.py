@@ -34,7 +34,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional extras of pyproject.toml, which Bazel does without.
-EXTRAS = frozenset({"torch"})
+EXTRAS = frozenset({"keras_hub", "torch"})
 
 # Tests that read the checkout itself, which a Bazel sandbox does not hold.
 CHECKOUT_TESTS = (
