@@ -45,7 +45,7 @@ def write(sparsity: Mapping[str, Any], *, shrunk: bool = False) -> str:
         prose += "The figures are those of the network as it was pruned."
     else:
         prose += "Removed weights are exactly 0.0 in the SavedModel."
-    granularity = sparsity.get("granularity", WEIGHT)
+    granularity = str(sparsity.get("granularity", WEIGHT))
     units = units_of(granularity)
     if any(layer.get("units") for layer in layers):
         prose += (

@@ -50,7 +50,7 @@ def draw(sparsity: dict[str, Any], target: float | None, title: str) -> Any:
         100 * layers[place]["units_kept"] / layers[place]["units"]
         for place in structured
     ]
-    units = units_of(sparsity.get("granularity", ""))
+    units = units_of(str(sparsity.get("granularity")))
     if structured:
         axes.plot(
             shares,
