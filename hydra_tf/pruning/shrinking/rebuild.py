@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.keras_internals import flatten_layers
@@ -27,7 +29,11 @@ from hydra_tf.pruning.shrinking.liveness import Liveness
 
 
 def rebuild(
-    model: keras.Model, flow: ChannelFlow, liveness: Liveness
+    model: keras.Model,
+    flow: ChannelFlow,
+    liveness: Liveness,
+    *,
+    is_copy: bool = False,
 ) -> keras.Model:
     """Returns a network of the channels that stay, with their weights.
 
@@ -35,8 +41,10 @@ def rebuild(
         model: Plain Functional or Sequential model; it is left as it is.
         flow: Its channels.
         liveness: Which of them stay.
+        is_copy: Whether layers of `model` that lose nothing and can't be
+            rebuilt from their configuration may become part of the result.
     """
-    builder = _Builder(flow, liveness)
+    builder = _Builder(flow, liveness, is_copy)
     builder.reserve(operation_of(tensor).name for tensor in model.inputs)
     is_flat = type(model) is keras.Sequential and not any(
         "/" in call.name for call in flow.walk.calls
@@ -84,7 +92,10 @@ def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
 class _Builder:
     """Makes the smaller copies of layers, and calls them as the originals."""
 
-    def __init__(self, flow: ChannelFlow, liveness: Liveness) -> None:
+    def __init__(
+        self, flow: ChannelFlow, liveness: Liveness, is_copy: bool
+    ) -> None:
+        self._is_copy = is_copy
         self._flow = flow
         self._liveness = liveness
         self._channels = {id(each.layer): each for each in flow.layers}
@@ -125,14 +136,24 @@ class _Builder:
         """Returns the smaller copy of the layer or operation of a call."""
         operation = call.operation
         if id(operation) not in self._smaller:
-            config = {**operation.get_config(), **self._changes(call)}
-            if "name" in config:
-                config["name"] = self._unique_name(call)
-            self._smaller[id(operation)] = rebuilt(
-                operation, config, name=call.name
-            )
-            self._pairs.append((call, self._smaller[id(operation)]))
+            self._smaller[id(operation)] = self._rebuilt(call)
         return self._smaller[id(operation)]
+
+    def _rebuilt(self, call: Call) -> Any:
+        operation, changes = call.operation, self._changes(call)
+        config = {**operation.get_config(), **changes}
+        if "name" in config:
+            config["name"] = self._unique_name(call)
+        try:
+            copy = rebuilt(operation, config, name=call.name)
+        except InputError:
+            # Such as layers of KerasHub, which only whole models are made of.
+            if not self._is_copy or changes or "name" not in config:
+                raise
+            operation.name = config["name"]
+            return operation
+        self._pairs.append((call, copy))
+        return copy
 
     def assign_weights(self) -> None:
         """Gives the copies the weights that stay. They have to be built."""
@@ -189,7 +210,8 @@ class _Builder:
 
     def _unique_name(self, call: Call) -> str:
         """Returns the layer's name, or the path to it if that is taken."""
-        name = call.operation.name
+        # Not the operation's: those in composite layers are made anew.
+        name = re.sub(r":\d+$", "", call.name.rsplit("/", 1)[-1])
         is_inner = "/" in call.name
         if name in self._names or (is_inner and name in self._outer_names):
             name = call.name.replace("/", "_").replace(":", "_")
