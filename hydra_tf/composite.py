@@ -55,10 +55,10 @@ def open_layer(
         is_composite: Which of the layers inside it to open, too.
 
     Returns:
-        The steps in the order of computation, and the symbolic tensors among
-        what it returns, flat. `None` if its `call` does not consist of layers
-        and `keras.ops`, reads weights of layers past their calls, or does
-        something else in training.
+        The steps in the order of computation, and the tensors that it returns,
+        flat: symbolic ones, and constants. `None` if its `call` does not
+        consist of layers and `keras.ops`, reads weights of layers past their
+        calls, or does something else in training.
     """
     held = flatten_layers(layer)
     inner = [each for each in held if each is not layer and is_composite(each)]
@@ -74,11 +74,11 @@ def open_layer(
             try:
                 with recorder.opening(inner):
                     outputs = recorder.run(layer, tuple(args), dict(kwargs))
-                _check_outputs(outputs)
+                found = _outputs(outputs)
             # Anything: the call is a user's, and made for tensors.
             except Exception:
                 return None
-            recorders.append((recorder, _tensors(outputs)))
+            recorders.append((recorder, found))
     first, *others = [
         _form(recorder.steps, outputs, _tensors((args, kwargs)))
         for recorder, outputs in recorders
@@ -218,11 +218,16 @@ def _tensors(structure: Any) -> list[Any]:
     ]
 
 
-def _check_outputs(outputs: Any) -> None:
-    """Raises `_HiddenError` if not all outputs are symbolic tensors."""
-    for each in keras.tree.flatten(outputs):
-        if not (each is None or isinstance(each, keras.KerasTensor)):
-            raise _HiddenError
+def _outputs(structure: Any) -> list[Any]:
+    """Returns the tensors of what a call returns, flat."""
+    outputs = [each for each in keras.tree.flatten(structure) if each is not None]
+    symbolic = _tensors(outputs)
+    if not symbolic or not all(
+        keras.ops.is_tensor(each) or isinstance(each, keras.KerasTensor)
+        for each in outputs
+    ):
+        raise _HiddenError
+    return outputs
 
 
 def _form(steps: Sequence[Step], outputs: Any, inputs: Sequence[Any]) -> list:

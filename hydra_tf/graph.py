@@ -271,12 +271,27 @@ def walk(
             f"model '{model.name}' is not built: call it once, or give it "
             "an Input"
         )
-    walker = _Walker(is_leaf)
-    inputs = [
-        walker.value(tensor.shape, tensor.dtype) for tensor in model.inputs
-    ]
-    outputs = walker.run(model, inputs, prefix="", training=None)
-    return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+    closed: set[int] = set()
+    while True:
+        walker = _Walker(lambda layer: id(layer) in closed or is_leaf(layer))
+        inputs = [
+            walker.value(tensor.shape, tensor.dtype) for tensor in model.inputs
+        ]
+        try:
+            outputs = walker.run(model, inputs, prefix="", training=None)
+            walker.check_made(outputs)
+        except _ConstantError as error:
+            closed.add(error.layer)
+            continue
+        return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+
+
+class _ConstantError(Exception):
+    """A constant is read, which no call shows."""
+
+    def __init__(self, layer: int) -> None:
+        super().__init__(layer)
+        self.layer = layer
 
 
 class _Walker:
@@ -286,6 +301,8 @@ class _Walker:
         self.calls: list[Call] = []
         self._is_leaf = is_leaf
         self._inside: tuple[Any, ...] = ()
+        # The composite layers, by identity, that return constants.
+        self._constants: dict[int, int] = {}
         self._num_values = 0
         self._num_calls: dict[str, int] = {}
 
@@ -294,6 +311,12 @@ class _Walker:
         self._num_values += 1
         dtype = keras.backend.standardize_dtype(dtype)
         return Value(self._num_values - 1, tuple(shape), dtype)
+
+    def check_made(self, values: Sequence[Value]) -> None:
+        """Raises `_ConstantError` if a value is none that a call makes."""
+        for each in values:
+            if each.number in self._constants:
+                raise _ConstantError(self._constants[each.number])
 
     def run(
         self,
@@ -330,6 +353,7 @@ class _Walker:
         ]
         if isinstance(operation, keras.layers.InputLayer):
             return inputs
+        self.check_made(inputs)
         name = prefix + self._name(operation)
         if (
             is_graph(operation)
@@ -422,7 +446,13 @@ class _Walker:
             for tensor, value in zip(step.outputs, results, strict=True):
                 values[id(tensor)] = value
         self._inside = outer
-        return [as_value(each) for each in outputs]
+        for each in outputs:
+            # As a rule nobody reads them.
+            if not isinstance(each, keras.KerasTensor):
+                value = self.value(each.shape, each.dtype)
+                self._constants[value.number] = id(layer)
+                values[id(each)] = value
+        return [values[id(each)] for each in outputs]
 
 
 def _as_spec(argument: Any) -> Any:
