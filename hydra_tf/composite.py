@@ -1,4 +1,4 @@
-"""The calls of other layers that the `call` of a composite layer consists of."""
+"""The calls of other layers that the `call` of a composite layer makes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from hydra_tf.keras_internals import call_context
 from hydra_tf.keras_internals import call_spec
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import node_of
@@ -62,31 +63,36 @@ def open_layer(
     """
     held = flatten_layers(layer)
     inner = [each for each in held if each is not layer and is_composite(each)]
-    modes = [None]
+    with without_new_nodes(held):
+        found = _opened(layer, args, kwargs, inner)
+        if found is None and inner:
+            # What closes it may be inside one of them.
+            found = _opened(layer, args, kwargs, [])
+    return found
+
+
+def _opened(
+    layer: Any, args: Sequence[Any], kwargs: dict[str, Any], inner: list[Any]
+) -> tuple[list[Step], list[Any]] | None:
+    modes: list[bool | None] = [None]
     if kwargs.get("training") is None and any(
         map(takes_training, [layer, *inner])
     ):
         modes.append(True)
-    recorders = []
-    with without_new_nodes(held):
-        for mode in modes:
-            recorder = _Recorder(held, mode)
-            try:
+    found = []
+    for mode in modes:
+        try:
+            with call_context(layer) as context:
+                recorder = _Recorder(flatten_layers(layer), context, mode)
                 with recorder.opening(inner):
-                    outputs = recorder.run(layer, tuple(args), dict(kwargs))
-                found = _outputs(outputs)
-            # Anything: the call is a user's, and made for tensors.
-            except Exception:
-                return None
-            recorders.append((recorder, found))
-    first, *others = [
-        _form(recorder.steps, outputs, _tensors((args, kwargs)))
-        for recorder, outputs in recorders
-    ]
-    if any(each != first for each in others):
-        return None
-    recorder, outputs = recorders[0]
-    return recorder.steps, outputs
+                    outputs = recorder.run(layer, tuple(args), kwargs)
+            found.append((recorder.steps, _outputs(outputs)))
+        # Anything: the call is a user's, and made for tensors.
+        except Exception:
+            return None
+    inputs = _tensors((args, kwargs))
+    first, *others = [_form(*each, inputs) for each in found]
+    return found[0] if all(each == first for each in others) else None
 
 
 class _HiddenError(Exception):
@@ -96,11 +102,14 @@ class _HiddenError(Exception):
 class _Recorder:
     """Runs calls on symbolic tensors and notes their steps."""
 
-    def __init__(self, held: Sequence[Any], training: bool | None) -> None:
+    def __init__(
+        self, held: Sequence[Any], context: Any, training: bool | None
+    ) -> None:
         self.steps: list[Step] = []
         self._held = {id(each) for each in held}
         self._seen: set[int] = set()
         self._inside: tuple[Any, ...] = ()
+        self._context = context
         self._training = training
 
     @contextlib.contextmanager
@@ -144,22 +153,26 @@ class _Recorder:
             self._training = kwargs["training"]
         elif takes_training(layer) and training is not None:
             kwargs = {**kwargs, "training": training}
+        self._context.set_value("training", self._training)
         start = len(self.steps)
         self._inside = (*inside, layer)
         try:
             # What the layer itself would do before its call.
             args, kwargs = keras.tree.map_structure(
-                lambda each: layer.dtype_policy.convert_input(
-                    each, layer.autocast, layer.input_dtype
-                )
-                if isinstance(each, keras.KerasTensor)
-                else each,
+                lambda each: (
+                    layer.dtype_policy.convert_input(
+                        each, layer.autocast, layer.input_dtype
+                    )
+                    if isinstance(each, keras.KerasTensor)
+                    else each
+                ),
                 (args, kwargs),
             )
             outputs = layer.call(*args, **kwargs)
             self._note(outputs)
         finally:
             self._inside, self._training = inside, training
+            self._context.set_value("training", training)
         for step in self.steps[start:]:
             self._check(step)
         return outputs
@@ -220,7 +233,9 @@ def _tensors(structure: Any) -> list[Any]:
 
 def _outputs(structure: Any) -> list[Any]:
     """Returns the tensors of what a call returns, flat."""
-    outputs = [each for each in keras.tree.flatten(structure) if each is not None]
+    outputs = [
+        each for each in keras.tree.flatten(structure) if each is not None
+    ]
     symbolic = _tensors(outputs)
     if not symbolic or not all(
         keras.ops.is_tensor(each) or isinstance(each, keras.KerasTensor)

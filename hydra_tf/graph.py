@@ -246,13 +246,14 @@ def walk(
     past their calls and does the same in training; else it is one call.
 
     Args:
-        model: A built Functional or Sequential model.
+        model: A built Functional or Sequential model, or a subclassed one that
+            may be opened, from one tensor to one.
         is_leaf: Which nested models and composite layers to take as one call,
             too.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, or is not
-            built.
+        InputError: If the model does not show the calls of its layers, or is
+            not built.
 
     Example:
 
@@ -260,30 +261,52 @@ def walk(
     >>> [(call.name[:5], call.output_shape) for call in walk(model).calls]
     [('dense', (None, 2))]
     """
-    if not is_graph(model):
-        raise InputError(
-            "`model` must be a Functional or Sequential Keras model, which "
-            "shows the calls of its layers. "
-            f"Received: {type(model).__name__}"
-        )
-    if not model.built:
-        raise InputError(
-            f"model '{model.name}' is not built: call it once, or give it "
-            "an Input"
-        )
+    specs = _input_specs(model)
     closed: set[int] = set()
     while True:
         walker = _Walker(lambda layer: id(layer) in closed or is_leaf(layer))
-        inputs = [
-            walker.value(tensor.shape, tensor.dtype) for tensor in model.inputs
-        ]
+        inputs = [walker.value(*spec) for spec in specs]
         try:
-            outputs = walker.run(model, inputs, prefix="", training=None)
+            if is_graph(model):
+                outputs = walker.run(model, inputs, prefix="", training=None)
+            else:
+                outputs = walker.open(model, "", tuple(inputs), {}) or []
+                if len(outputs) != 1:
+                    raise _hidden(model)
             walker.check_made(outputs)
         except _ConstantError as error:
             closed.add(error.layer)
             continue
         return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+
+
+def _input_specs(model: Any) -> list[tuple[Any, Any]]:
+    """Returns the shapes and dtypes of a model's inputs."""
+    if is_graph(model):
+        if not model.built:
+            raise InputError(
+                f"model '{model.name}' is not built: call it once, or give it "
+                "an Input"
+            )
+        return [(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    shape = None
+    # A model of this library is a wrapper around one.
+    if is_composite(model) and package_of(class_of(model)) != "hydra_tf":
+        shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not all(
+        each is None or isinstance(each, int) for each in shape
+    ):
+        raise _hidden(model)
+    return [((None, *shape[1:]), model.input_dtype)]
+
+
+def _hidden(model: Any) -> InputError:
+    return InputError(
+        "`model` must be a Functional or Sequential Keras model, which shows "
+        "the calls of its layers, or a built subclassed one whose `call` is "
+        "made of layers and keras.ops, from one tensor to one. "
+        f"Received: {type(model).__name__}"
+    )
 
 
 class _ConstantError(Exception):
@@ -365,7 +388,7 @@ class _Walker:
             training = kwargs.get("training")
             return self.run(operation, inputs, f"{name}/", training)
         if self._is_opened(operation):
-            opened = self._open(operation, name, args, kwargs)
+            opened = self.open(operation, name, args, kwargs)
             if opened is not None:
                 return opened
         self._num_calls[name] = self._num_calls.get(name, 0) + 1
@@ -404,7 +427,7 @@ class _Walker:
     def _is_opened(self, layer: Any) -> bool:
         return is_composite(layer) and not self._is_leaf(layer)
 
-    def _open(
+    def open(
         self,
         layer: Any,
         name: str,
@@ -429,18 +452,22 @@ class _Walker:
         def as_value(each: Any) -> Any:
             return values.get(id(each), each)
 
-        symbolic = keras.tree.map_structure(as_tensor, (args, kwargs))
-        found = open_layer(layer, *symbolic, self._is_opened)
+        found = open_layer(
+            layer,
+            keras.tree.map_structure(as_tensor, args),
+            keras.tree.map_structure(as_tensor, kwargs),
+            self._is_opened,
+        )
         if found is None:
             return None
         steps, outputs = found
         outer = self._inside
         for step in steps:
-            path = [name, *(each.name for each in step.inside[1:]), ""]
+            path = [name, *(each.name for each in step.inside[1:])]
             self._inside = (*outer, *step.inside)
             results = self._call(
                 step.operation,
-                "/".join(path),
+                "".join(f"{each}/" for each in path if each),
                 *keras.tree.map_structure(as_value, (step.args, step.kwargs)),
             )
             for tensor, value in zip(step.outputs, results, strict=True):

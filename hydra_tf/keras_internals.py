@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras.src import backend
 from keras.src.backend.common import global_state
+from keras.src.layers.layer import CallContext
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell
 
 
@@ -127,6 +128,26 @@ def node_of(tensor: keras.KerasTensor) -> Any:
     if history is None or history.operation is None:
         return None
     return history.operation._inbound_nodes[history.node_index]
+
+
+@contextlib.contextmanager
+def call_context(layer: keras.layers.Layer) -> Iterator[CallContext]:
+    """Lets layers take themselves for called by a layer.
+
+    Args:
+        layer: The layer.
+
+    Yields:
+        What layers hand on to those inside them: `get_value("training")` and
+        `set_value("training", value)`.
+    """
+    before = global_state.get_global_attribute("current_call_ctx")
+    context = CallContext(entry_layer=layer)
+    global_state.set_global_attribute("current_call_ctx", context)
+    try:
+        yield context
+    finally:
+        global_state.set_global_attribute("current_call_ctx", before)
 
 
 @contextlib.contextmanager

@@ -42,20 +42,23 @@ def shrink(model: keras.Model) -> keras.Model:
     softmax, layer normalisation, layers of others and the like, stay.
 
     Args:
-        model: Built Functional or Sequential model, masked (the masks are
-            stripped first, see `strip_masks`) or plain. It is left as it is.
+        model: Built Functional or Sequential model, or a subclassed one whose
+            `call` is made of layers and `keras.ops`, from one tensor to one;
+            masked (the masks are stripped first, see `strip_masks`) or plain.
+            It is left as it is.
 
     Returns:
         A model of Keras' own layers (and of those custom layers that the given
         one holds), not compiled, with the names of inputs, layers and outputs.
         Nested models become a part of one graph, and so do composite layers
         and nested subclassed models that lose channels in them; where layers in
-        them share a name, it gets the names of what is around it in front.
-        Outputs are equal up to rounding.
+        them share a name, it gets the names of what is around it in front. Of
+        a subclassed model a Functional one is made. Outputs are equal up to
+        rounding.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, is not
-            built, or a custom layer holds masked layers.
+        InputError: If the model does not show the calls of its layers, is not
+            built, or can't be copied.
 
     Example:
 
@@ -101,8 +104,6 @@ def _whole_layers(flow: ChannelFlow, liveness: Liveness) -> set[int]:
         units = [flow.values[each.number] for each in call.inputs]
         units += [flow.values[each.number] for each in call.outputs]
         units.append(flow.heads.get(id(call.operation)))
-        if not all(
-            each is None or liveness.kept[each].all() for each in units
-        ):
+        if not all(each is None or liveness.kept[each].all() for each in units):
             losing |= around
     return opened - losing
