@@ -80,6 +80,14 @@ PYTHON = {
         lambda given: by_heads(hidden()),
         ["no heads", "'inside' lie where no rule follows them"],
     ),
+    "parts_heads_of_a_model_that_was_never_called": (
+        lambda given: ht.shrink(Subclassed()),
+        ["built subclassed one", "Received: Subclassed"],
+    ),
+    "parts_bounds_of_a_block_that_hides_its_layers": (
+        lambda given: ht.bounds.check_supported(hidden()),
+        ["'block", "(Block)"],
+    ),
     "parts_neurons_without_a_pair": (
         lambda given: ht.to_masked(attention_network(), granularity="neuron"),
         ["no neurons", "a Dense or EinsumDense"],

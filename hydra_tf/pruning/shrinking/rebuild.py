@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from hydra_tf.errors import InputError
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
 from hydra_tf.graph import Walk
@@ -31,11 +30,7 @@ from hydra_tf.pruning.shrinking.liveness import Liveness
 
 
 def rebuild(
-    model: keras.Model,
-    flow: ChannelFlow,
-    liveness: Liveness,
-    *,
-    is_copy: bool = False,
+    model: keras.Model, flow: ChannelFlow, liveness: Liveness
 ) -> keras.Model:
     """Returns a network of the channels that stay, with their weights.
 
@@ -43,10 +38,8 @@ def rebuild(
         model: Plain model whose graph can be walked; it is left as it is.
         flow: Its channels.
         liveness: Which of them stay.
-        is_copy: Whether layers of `model` that lose nothing and can't be
-            rebuilt from their configuration may become part of the result.
     """
-    builder = _Builder(flow, liveness, is_copy)
+    builder = _Builder(flow, liveness)
     layers = _input_layers(model, flow.walk)
     builder.reserve(layer.name for layer in layers)
     is_flat = type(model) is keras.Sequential and not any(
@@ -99,10 +92,7 @@ def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
 class _Builder:
     """Makes the smaller copies of layers, and calls them as the originals."""
 
-    def __init__(
-        self, flow: ChannelFlow, liveness: Liveness, is_copy: bool
-    ) -> None:
-        self._is_copy = is_copy
+    def __init__(self, flow: ChannelFlow, liveness: Liveness) -> None:
         self._flow = flow
         self._liveness = liveness
         self._channels = {id(each.layer): each for each in flow.layers}
@@ -143,24 +133,14 @@ class _Builder:
         """Returns the smaller copy of the layer or operation of a call."""
         operation = call.operation
         if id(operation) not in self._smaller:
-            self._smaller[id(operation)] = self._rebuilt(call)
+            config = {**operation.get_config(), **self._changes(call)}
+            if "name" in config:
+                config["name"] = self._unique_name(call)
+            self._smaller[id(operation)] = rebuilt(
+                operation, config, name=call.name
+            )
+            self._pairs.append((call, self._smaller[id(operation)]))
         return self._smaller[id(operation)]
-
-    def _rebuilt(self, call: Call) -> Any:
-        operation, changes = call.operation, self._changes(call)
-        config = {**operation.get_config(), **changes}
-        if "name" in config:
-            config["name"] = self._unique_name(call)
-        try:
-            copy = rebuilt(operation, config, name=call.name)
-        except InputError:
-            # Such as layers of KerasHub, which only whole models are made of.
-            if not self._is_copy or changes or "name" not in config:
-                raise
-            operation.name = config["name"]
-            return operation
-        self._pairs.append((call, copy))
-        return copy
 
     def assign_weights(self) -> None:
         """Gives the copies the weights that stay. They have to be built."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 
-from hydra_tf.errors import InputError
 from hydra_tf.graph import walk
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.pruning.channels.flow import ChannelFlow
@@ -73,22 +72,14 @@ def shrink(model: keras.Model) -> keras.Model:
     """
     walk(model)  # Raises where `strip_masks` would speak of masks.
     if find_masked(model):
-        return _shrunk(strip_masks(model), is_copy=True)
-    try:
-        return _shrunk(model, is_copy=False)
-    except InputError:
-        # A layer that cannot be rebuilt alone: models may be copied with it.
-        return _shrunk(strip_masks(model), is_copy=True)
-
-
-def _shrunk(model: keras.Model, *, is_copy: bool) -> keras.Model:
+        model = strip_masks(model)
     flow = channel_flow(model)
     liveness = find_live(flow)
     whole = _whole_layers(flow, liveness)
     if whole:
         flow = channel_flow(model, is_leaf=lambda layer: id(layer) in whole)
         liveness = find_live(flow)
-    return rebuild(model, flow, liveness, is_copy=is_copy)
+    return rebuild(model, flow, liveness)
 
 
 def _whole_layers(flow: ChannelFlow, liveness: Liveness) -> set[int]:

@@ -191,4 +191,37 @@ def test_a_layer_built_for_any_number_of_tokens_counts_those_of_its_call():
     model = ht.to_masked(vit())
     kernels = ht.masked_layers(model)
     flops = flops_by_layer(model)
-    assert flops["down"] == flops["up"] == 2 * 16 * int(np.prod(kernels["up"].kernel.shape))
+    assert (
+        flops["down"]
+        == flops["up"]
+        == 2 * 16 * int(np.prod(kernels["up"].kernel.shape))
+    )
+
+
+@keras.saving.register_keras_serializable(package="composites_test")
+class Described(layers.Layer):
+    """Its configuration has more than its constructor takes."""
+
+    def __init__(self, factor=2, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        config = {"factor": self.factor, "square": self.factor**2}
+        return {**super().get_config(), **config}
+
+
+def test_layers_described_by_too_much_are_copied_and_saved(tmp_path):
+    image = keras.Input((8, 8, 1))
+    x = layers.Conv2D(5, 3, name="stem")(Described(3, name="described")(image))
+    x = layers.GlobalMaxPooling2D()(Residual(name="residual")(x))
+    x = layers.Dense(3, name="logits")(x)
+    model = pruned(networks.shake(keras.Model(image, x)), "filter")
+    smaller = pruned(ht.shrink(model), "filter")
+    assert smaller.get_layer("described").factor == 3
+    smaller.save(tmp_path / "smaller.keras")
+    loaded = keras.saving.load_model(tmp_path / "smaller.keras")
+    np.testing.assert_array_equal(smaller(IMAGES), loaded(IMAGES))
