@@ -226,3 +226,13 @@ def test_inputs_are_cast_as_the_layer_does():
     assert walked.calls[0].name == "block/cast"
     assert {call.outputs[0].dtype for call in walked.calls} >= {"bfloat16"}
     assert walked.calls[-1].outputs[0].dtype == "bfloat16"
+
+
+def test_a_nested_graph_in_a_layer_is_walked_through():
+    chain = keras.Sequential(
+        [layers.Dense(6, "relu", name="up"), layers.Dense(4, name="down")],
+        name="chain",
+    )
+    model = model_of(Outer(Block(chain, name="block"), name="outer"))
+    path = "outer/block/chain/"
+    assert names(model)[:2] == [f"{path}up", f"{path}down"]
