@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from typing import Any
 
 import keras
 
+from hydra_tf.composite import open_layer
 from hydra_tf.errors import InputError
 from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import own_variables
 from hydra_tf.keras_internals import run_graph
 from hydra_tf.keras_internals import takes_training
 
@@ -49,14 +52,16 @@ class Call:
     """One call of a layer or of a `keras.ops` operation.
 
     Attributes:
-        name: Name of the layer after those of the nested models it is in
-            (`"encoder/conv"`); a later call of the same one has its number
-            behind it (`"encoder/conv:2"`).
+        name: Name of the layer after those of the nested models and composite
+            layers it is in (`"encoder/conv"`); a later call of the same one has
+            its number behind it (`"encoder/conv:2"`).
         operation: The layer or operation.
         args: Its positional arguments, `Value`s in the place of tensors.
         kwargs: Its keyword arguments, likewise.
         inputs: The values among the arguments, in order.
         outputs: The values that it returns, flat.
+        inside: The composite layers whose `call` makes it, from the outermost
+            one.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Call:
     kwargs: dict[str, Any]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    inside: tuple[Any, ...] = ()
 
     def arguments(
         self, tensors: Mapping[int, Any]
@@ -157,9 +163,33 @@ def is_graph(model: Any) -> bool:
     return (
         shows_layers(model)
         and package_of(type(model).call) == "keras"
-        # That of KerasHub's classifiers refuses strings, and calls Keras'.
-        and package_of(type(model).__call__) in ("keras", "keras_hub")
+        and _is_called_as_keras_does(type(model))
     )
+
+
+def is_composite(layer: Any) -> bool:
+    """Whether a layer does nothing but call others, for all that is known.
+
+    A built layer of one's own, or subclassed model, that holds layers and has
+    no weights but theirs. Not one derived from another layer of Keras.
+    """
+    if not isinstance(layer, keras.layers.Layer) or is_graph(layer):
+        return False
+    cls = class_of(layer)
+    base = next(each for each in cls.__mro__ if package_of(each) == "keras")
+    return (
+        base in (keras.layers.Layer, keras.Model)
+        and _is_called_as_keras_does(cls)
+        and layer.built
+        and layer.activity_regularizer is None
+        and not own_variables(layer)
+        and len(flatten_layers(layer)) > 1
+    )
+
+
+def _is_called_as_keras_does(cls: Any) -> bool:
+    # KerasHub's classifiers have a `__call__` that takes preprocessed inputs.
+    return package_of(cls.__call__) in ("keras", "keras_hub")
 
 
 def check_names(model: keras.Model) -> None:
@@ -211,17 +241,19 @@ def walk(
 ) -> Walk:
     """Returns the calls of a model's layers, those of nested models included.
 
-    A nested model that does not show its layers (a subclassed one) is one call,
-    like a layer.
+    So are those that the `call` of a composite layer or of a nested subclassed
+    model makes, if it consists of layers and `keras.ops`, reads no weights
+    past their calls and does the same in training; else it is one call.
 
     Args:
-        model: A built Functional or Sequential model.
-        is_leaf: Which nested Functional and Sequential models to take as one
-            call, too.
+        model: A built Functional or Sequential model, or a subclassed one that
+            may be opened, from one tensor to one.
+        is_leaf: Which nested models and composite layers to take as one call,
+            too.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, or is not
-            built.
+        InputError: If the model does not show the calls of its layers, or is
+            not built.
 
     Example:
 
@@ -229,23 +261,60 @@ def walk(
     >>> [(call.name[:5], call.output_shape) for call in walk(model).calls]
     [('dense', (None, 2))]
     """
-    if not is_graph(model):
-        raise InputError(
-            "`model` must be a Functional or Sequential Keras model, which "
-            "shows the calls of its layers. "
-            f"Received: {type(model).__name__}"
-        )
-    if not model.built:
-        raise InputError(
-            f"model '{model.name}' is not built: call it once, or give it "
-            "an Input"
-        )
-    walker = _Walker(is_leaf)
-    inputs = [
-        walker.value(tensor.shape, tensor.dtype) for tensor in model.inputs
-    ]
-    outputs = walker.run(model, inputs, prefix="", training=None)
-    return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+    specs = _input_specs(model)
+    closed: set[int] = set()
+    while True:
+        walker = _Walker(lambda layer: id(layer) in closed or is_leaf(layer))
+        inputs = [walker.value(*spec) for spec in specs]
+        try:
+            if is_graph(model):
+                outputs = walker.run(model, inputs, prefix="", training=None)
+            else:
+                outputs = walker.open(model, "", tuple(inputs), {}) or []
+                if len(outputs) != 1:
+                    raise _hidden(model)
+            walker.check_made(outputs)
+        except _ConstantError as error:
+            closed.add(error.layer)
+            continue
+        return Walk(tuple(inputs), tuple(walker.calls), tuple(outputs))
+
+
+def _input_specs(model: Any) -> list[tuple[Any, Any]]:
+    """Returns the shapes and dtypes of a model's inputs."""
+    if is_graph(model):
+        if not model.built:
+            raise InputError(
+                f"model '{model.name}' is not built: call it once, or give it "
+                "an Input"
+            )
+        return [(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    shape = None
+    # A model of this library is a wrapper around one.
+    if is_composite(model) and package_of(class_of(model)) != "hydra_tf":
+        shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not all(
+        each is None or isinstance(each, int) for each in shape
+    ):
+        raise _hidden(model)
+    return [((None, *shape[1:]), model.input_dtype)]
+
+
+def _hidden(model: Any) -> InputError:
+    return InputError(
+        "`model` must be a Functional or Sequential Keras model, which shows "
+        "the calls of its layers, or a built subclassed one whose `call` is "
+        "made of layers and keras.ops, from one tensor to one. "
+        f"Received: {type(model).__name__}"
+    )
+
+
+class _ConstantError(Exception):
+    """A constant is read, which no call shows."""
+
+    def __init__(self, layer: int) -> None:
+        super().__init__(layer)
+        self.layer = layer
 
 
 class _Walker:
@@ -254,6 +323,9 @@ class _Walker:
     def __init__(self, is_leaf: Callable[[Any], bool]) -> None:
         self.calls: list[Call] = []
         self._is_leaf = is_leaf
+        self._inside: tuple[Any, ...] = ()
+        # The composite layers, by identity, that return constants.
+        self._constants: dict[int, int] = {}
         self._num_values = 0
         self._num_calls: dict[str, int] = {}
 
@@ -262,6 +334,12 @@ class _Walker:
         self._num_values += 1
         dtype = keras.backend.standardize_dtype(dtype)
         return Value(self._num_values - 1, tuple(shape), dtype)
+
+    def check_made(self, values: Sequence[Value]) -> None:
+        """Raises `_ConstantError` if a value is none that a call makes."""
+        for each in values:
+            if each.number in self._constants:
+                raise _ConstantError(self._constants[each.number])
 
     def run(
         self,
@@ -298,7 +376,8 @@ class _Walker:
         ]
         if isinstance(operation, keras.layers.InputLayer):
             return inputs
-        name = prefix + operation.name
+        self.check_made(inputs)
+        name = prefix + self._name(operation)
         if (
             is_graph(operation)
             and not self._is_leaf(operation)
@@ -308,6 +387,10 @@ class _Walker:
         ):
             training = kwargs.get("training")
             return self.run(operation, inputs, f"{name}/", training)
+        if self._is_opened(operation):
+            opened = self.open(operation, name, args, kwargs)
+            if opened is not None:
+                return opened
         self._num_calls[name] = self._num_calls.get(name, 0) + 1
         if self._num_calls[name] > 1:
             name += f":{self._num_calls[name]}"
@@ -318,11 +401,85 @@ class _Walker:
         outputs = [
             self.value(spec.shape, spec.dtype)
             for spec in keras.tree.flatten(specs)
+            # Composite layers may return `None`s to each other.
+            if spec is not None
         ]
         self.calls.append(
-            Call(name, operation, args, kwargs, tuple(inputs), tuple(outputs))
+            Call(
+                name,
+                operation,
+                args,
+                kwargs,
+                tuple(inputs),
+                tuple(outputs),
+                self._inside,
+            )
         )
         return outputs
+
+    def _name(self, operation: Any) -> str:
+        if self._inside and not isinstance(operation, keras.layers.Layer):
+            # Each time it is opened, there is another operation, its number
+            # one higher.
+            return re.sub(r"_\d+$", "", operation.name)
+        return operation.name
+
+    def _is_opened(self, layer: Any) -> bool:
+        return is_composite(layer) and not self._is_leaf(layer)
+
+    def open(
+        self,
+        layer: Any,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> list[Value] | None:
+        """Walks through a composite layer; returns its outputs.
+
+        `None` if it does not show what it does.
+        """
+        values: dict[int, Value] = {}
+        tensors: dict[int, Any] = {}
+
+        def as_tensor(each: Any) -> Any:
+            if not isinstance(each, Value):
+                return each
+            if each.number not in tensors:
+                tensors[each.number] = _as_spec(each)
+                values[id(tensors[each.number])] = each
+            return tensors[each.number]
+
+        def as_value(each: Any) -> Any:
+            return values.get(id(each), each)
+
+        found = open_layer(
+            layer,
+            keras.tree.map_structure(as_tensor, args),
+            keras.tree.map_structure(as_tensor, kwargs),
+            self._is_opened,
+        )
+        if found is None:
+            return None
+        steps, outputs = found
+        outer = self._inside
+        for step in steps:
+            path = [name, *(each.name for each in step.inside[1:])]
+            self._inside = (*outer, *step.inside)
+            results = self._call(
+                step.operation,
+                "".join(f"{each}/" for each in path if each),
+                *keras.tree.map_structure(as_value, (step.args, step.kwargs)),
+            )
+            for tensor, value in zip(step.outputs, results, strict=True):
+                values[id(tensor)] = value
+        self._inside = outer
+        for each in outputs:
+            # As a rule nobody reads them.
+            if not isinstance(each, keras.KerasTensor):
+                value = self.value(each.shape, each.dtype)
+                self._constants[value.number] = id(layer)
+                values[id(each)] = value
+        return [values[id(each)] for each in outputs]
 
 
 def _as_spec(argument: Any) -> Any:

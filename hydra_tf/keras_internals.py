@@ -6,13 +6,16 @@ release of Keras which changes it is met in one place.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras.src import backend
 from keras.src.backend.common import global_state
+from keras.src.layers.layer import CallContext
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell
 
 
@@ -113,6 +116,66 @@ def build_by_call(layer: keras.layers.Layer, shapes: Any) -> None:
 def operation_of(tensor: keras.KerasTensor) -> Any:
     """Returns the layer or operation that a symbolic tensor comes from."""
     return tensor._keras_history.operation
+
+
+def node_of(tensor: keras.KerasTensor) -> Any:
+    """Returns the call that made a symbolic tensor, `None` if none did.
+
+    Its `operation`, `arguments` (`args`, `kwargs`) and `outputs` say what it
+    was.
+    """
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    return history.operation._inbound_nodes[history.node_index]
+
+
+@contextlib.contextmanager
+def call_context(layer: keras.layers.Layer) -> Iterator[CallContext]:
+    """Lets layers take themselves for called by a layer.
+
+    Args:
+        layer: The layer.
+
+    Yields:
+        What layers hand on to those inside them: `get_value("training")` and
+        `set_value("training", value)`.
+    """
+    before = global_state.get_global_attribute("current_call_ctx")
+    context = CallContext(entry_layer=layer)
+    global_state.set_global_attribute("current_call_ctx", context)
+    try:
+        yield context
+    finally:
+        global_state.set_global_attribute("current_call_ctx", before)
+
+
+@contextlib.contextmanager
+def without_new_nodes(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
+    """Lets layers forget the symbolic calls made in the meantime."""
+    before = [
+        (nodes, len(nodes))
+        for layer in layers
+        for nodes in (layer._inbound_nodes, layer._outbound_nodes)
+    ]
+    try:
+        yield
+    finally:
+        for nodes, count in before:
+            del nodes[count:]
+
+
+def call_spec(operation: Any, args: Any, kwargs: Any) -> Any:
+    """Returns the shapes and types of what a call makes of tensors.
+
+    Unlike `compute_output_spec`, which may be a formula, by calling it.
+
+    Args:
+        operation: Layer or operation.
+        args: Positional arguments, symbolic tensors among them.
+        kwargs: Keyword arguments, likewise.
+    """
+    return backend.compute_output_spec(operation.call, *args, **kwargs)
 
 
 def attention_projections(

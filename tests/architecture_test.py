@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Each part of the library may import the parts of lower rank, and itself.
 RANKS = {
+    "composite": 1,
     "errors": 0,
     "json_shape": 0,
     "later": 0,
@@ -24,7 +25,7 @@ RANKS = {
     "graph": 2,
     "inputs": 2,
     "interrupts": 1,
-    "keras_internals": 1,
+    "keras_internals": 0,
     "phases": 1,
     "registry": 1,
     "text": 1,

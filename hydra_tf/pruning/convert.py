@@ -14,6 +14,7 @@ from hydra_tf.graph import check_names
 from hydra_tf.graph import is_only_graph
 from hydra_tf.graph import package_of
 from hydra_tf.graph import shows_layers
+from hydra_tf.graph import walk
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.layers import Channels
 from hydra_tf.layers import MaskedLayer
@@ -106,7 +107,9 @@ def to_masked(
 
     Args:
         model: Built model, possibly nested. A subclassed one is made anew from
-            its `get_config()`; channels need a Functional or Sequential one.
+            its `get_config()`; channels need one that is Functional or
+            Sequential, or whose `call` is made of layers and `keras.ops`, from
+            one tensor to one.
         exclude: Layers to leave plain: a list of names of layers (or of what
             holds them, for all that is in it) or of patterns of names
             (`"block1_*"`), or a predicate that gets a layer.
@@ -268,11 +271,13 @@ def _parts(model: keras.Model) -> Pairs:
 
 def _check_shows_channels(model: keras.Model, granularity: str) -> None:
     if not shows_layers(model):
-        raise InputError(
-            f"`granularity='{granularity}'` needs the graph of a Functional or "
-            "Sequential model, which shows what channels mean together. "
-            f"Received: {type(model).__name__}, a subclassed model{_way_in()}"
-        )
+        try:
+            walk(model)
+        except InputError as error:
+            raise InputError(
+                f"`granularity='{granularity}'` needs the graph of a model, "
+                f"which shows what channels mean together: {error}"
+            ) from error
     for layer in flatten_layers(model):
         if isinstance(layer, MaskedLayer):
             raise InputError(
@@ -300,15 +305,6 @@ def _check_convertible(model: Any) -> None:
             "once"
         )
     check_names(model)
-
-
-def _way_in() -> str:
-    """What to do with a model that does not show its layers."""
-    return (
-        "; if its `call` is made of layers and keras.ops, "
-        "keras.Model(inputs, model.call(inputs)) with inputs = "
-        "keras.Input(shape) shows them"
-    )
 
 
 def _rows(axes: Any, granularity: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from typing import Any
 
@@ -192,10 +193,16 @@ def rebuilt(
     Raises:
         InputError: If the class does not make one of the configuration.
     """
+    kind = kind or type(operation)
     try:
-        return (kind or type(operation)).from_config(config)
+        copy = kind.from_config(config)
     # Anything: lambdas, and layers of others that do not take their arguments.
     except Exception as error:
+        taken = _taken(kind, config)
+        with contextlib.suppress(Exception):
+            copy = kind.from_config(taken)
+            _keep_to_what_is_taken(copy)
+            return copy
         cause: BaseException = error
         # Keras puts the whole configuration around what is wrong with it.
         while cause.__context__ is not None:
@@ -205,6 +212,28 @@ def rebuilt(
             "can't be rebuilt from its configuration: "
             f"{str(cause).strip().splitlines()[0]}"
         ) from error
+    if "get_config" in vars(operation):
+        _keep_to_what_is_taken(copy)
+    return copy
+
+
+def _taken(kind: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without what no constructor of a class takes.
+
+    As layers of KerasHub have in theirs, which are only loaded in models whose
+    configuration is not made of those of layers.
+    """
+    names: set[str] = set()
+    for cls in kind.__mro__:
+        if "__init__" in vars(cls):
+            names |= inspect.signature(cls.__init__).parameters.keys()
+    return {key: value for key, value in config.items() if key in names}
+
+
+def _keep_to_what_is_taken(layer: Any) -> None:
+    """Lets files have a configuration that the layer can be made of."""
+    get_config = layer.get_config
+    layer.get_config = lambda: _taken(type(layer), get_config())
 
 
 def plain_copy(layer: MaskedLayer) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import Call
 from hydra_tf.graph import walk
 from hydra_tf.layers.mask_view import owner_of
 from hydra_tf.pruning.channels.attention import attention_layers
@@ -93,10 +95,35 @@ def flops_by_layer(model: keras.Model) -> dict[str, int | None]:
     shapes: dict[int, tuple] = {}
     for layer in attention_layers(model):
         shapes |= _shapes_at_projections(layer)
-    return {
-        name: masked_layer_flops(layer, shapes.get(id(owner_of(layer))))
-        for name, layer in masked_layers(model).items()
-    }
+    layers = masked_layers(model)
+
+    def flops() -> dict[str, int | None]:
+        return {
+            name: masked_layer_flops(layer, shapes.get(id(owner_of(layer))))
+            for name, layer in layers.items()
+        }
+
+    found = flops()
+    if None in found.values():
+        # Layers inside others may have been built for any number of positions.
+        shapes |= _shapes_at_calls(model)
+        found = flops()
+    return found
+
+
+def _shapes_at_calls(model: keras.Model) -> dict[int, tuple]:
+    """Returns the input shapes of layers by identity, as far as they show."""
+    try:
+        walked = walk(model)
+    except InputError:
+        return {}
+    shapes: dict[int, tuple] = {}
+    for call in reversed(walked.calls):
+        if has_kernel(call.operation):
+            shapes[id(call.operation)] = call.input_shapes[0]
+        elif is_attention(call.operation):
+            shapes |= _shapes_at_projections(call.operation, call)
+    return shapes
 
 
 def masked_layer_flops(
@@ -130,8 +157,8 @@ def model_flops(model: keras.Model) -> int | None:
     """Returns the operations of all dense layers and convolutions of a model.
 
     Args:
-        model: Functional or Sequential model. A layer that is called twice
-            counts twice.
+        model: Model that can be walked. A layer that is called twice counts
+            twice, one inside of what the graph does not show not at all.
     """
     flops: list[int | None] = []
     for call in walk(model).calls:
@@ -140,24 +167,31 @@ def model_flops(model: keras.Model) -> int | None:
             shape = call.input_shapes[0]
             flops.append(layer_flops(layer, shape, call.output_shape))
         elif is_attention(layer):
-            flops += _attention_flops(layer)
+            flops += _attention_flops(call)
     return total(flops)
 
 
-def _attention_flops(layer: Any) -> list[int | None]:
-    shapes = _shapes_at_projections(layer)
+def _attention_flops(call: Call) -> list[int | None]:
+    shapes = _shapes_at_projections(call.operation, call)
     return [
         layer_flops(each.layer, shapes[id(each.layer)], ())
         if id(each.layer) in shapes
         else None
-        for each in projections(layer)
+        for each in projections(call.operation)
     ]
 
 
-def _shapes_at_projections(layer: Any) -> dict[int, tuple]:
+def _shapes_at_projections(
+    layer: Any, call: Call | None = None
+) -> dict[int, tuple]:
     """Returns the input shapes of an attention's dense layers by identity.
 
-    Keras builds the one behind the heads for any number of tokens.
+    Keras builds the one behind the heads for any number of tokens, and where
+    the attention is inside another layer that may have built all so.
+
+    Args:
+        layer: The attention.
+        call: A call of it, if one is known.
     """
     *before, output = projections(layer)
     shapes = {}
@@ -165,10 +199,17 @@ def _shapes_at_projections(layer: Any) -> dict[int, tuple]:
         shape = (each.layer.get_build_config() or {}).get("input_shape")
         if shape is not None:
             shapes[id(each.layer)] = tuple(shape)
-    query = shapes.get(id(before[0].layer))
-    if query is not None:
+    if call is not None:
+        given = inspect.signature(layer.call).bind(*call.args, **call.kwargs)
+        query, value = (given.arguments[name] for name in ("query", "value"))
+        key = given.arguments.get("key")
+        read = [query, value if key is None else key, value, query]
+        for each, tensor in zip(before, read, strict=False):
+            shapes[id(each.layer)] = tensor.shape
+    shape = shapes.get(id(before[0].layer))
+    if shape is not None:
         heads = output.layer.kernel.shape[:2]
-        shapes[id(output.layer)] = (*query[:-1], *heads)
+        shapes[id(output.layer)] = (*shape[:-1], *heads)
     return shapes
 
 

@@ -68,12 +68,14 @@ def in_scope_of_another(given):
 
 
 class Subclassed(keras.Model):
+    """TensorFlow's own functions do not show what they do."""
+
     def __init__(self):
         super().__init__()
         self.dense = layers.Dense(3)
 
     def call(self, inputs):
-        return self.dense(inputs)
+        return tf.abs(self.dense(inputs))
 
 
 class NotCopied(Subclassed):
@@ -144,7 +146,7 @@ PYTHON = {
     ),
     "conversion_of_a_subclassed_model_to_channels": (
         lambda given: ht.to_masked(subclassed(), granularity="channel"),
-        ["Received: Subclassed", "keras.Model(inputs, model.call(inputs))"],
+        ["needs the graph", "layers and keras.ops", "Received: Subclassed"],
     ),
     "conversion_of_a_subclassed_model_to_shrink": (
         lambda given: ht.shrink(ht.to_masked(subclassed())),

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import hydra_tf as ht
 
@@ -28,7 +29,7 @@ class Block(layers.Layer):
         self.attention.build(input_shape, input_shape)
 
     def call(self, inputs):
-        return self.attention(inputs, inputs)
+        return tf.abs(self.attention(inputs, inputs))
 
 
 class Subclassed(keras.Model):
@@ -37,7 +38,7 @@ class Subclassed(keras.Model):
         self.attention = layers.MultiHeadAttention(4, 2)
 
     def call(self, inputs):
-        return self.attention(inputs, inputs)
+        return tf.abs(self.attention(inputs, inputs))
 
 
 def subclassed():
@@ -73,11 +74,19 @@ PYTHON = {
     ),
     "parts_heads_of_a_subclassed_model": (
         lambda given: by_heads(subclassed()),
-        ["needs the graph", "Received: Subclassed", "model.call(inputs)"],
+        ["needs the graph", "layers and keras.ops", "Received: Subclassed"],
     ),
     "parts_heads_that_the_graph_hides": (
         lambda given: by_heads(hidden()),
         ["no heads", "'inside' lie where no rule follows them"],
+    ),
+    "parts_heads_of_a_model_that_was_never_called": (
+        lambda given: ht.shrink(Subclassed()),
+        ["built subclassed one", "Received: Subclassed"],
+    ),
+    "parts_bounds_of_a_block_that_hides_its_layers": (
+        lambda given: ht.bounds.check_supported(hidden()),
+        ["'block", "(Block)"],
     ),
     "parts_neurons_without_a_pair": (
         lambda given: ht.to_masked(attention_network(), granularity="neuron"),

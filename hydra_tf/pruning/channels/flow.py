@@ -88,6 +88,7 @@ class ChannelFlow:
 def channel_flow(
     model: keras.Model,
     is_prunable: Callable[[Any], bool] = lambda layer: True,
+    is_leaf: Callable[[Any], bool] = lambda layer: False,
 ) -> ChannelFlow:
     """Finds the units of a network from its graph.
 
@@ -101,15 +102,16 @@ def channel_flow(
     inside of it.
 
     Args:
-        model: A built Functional or Sequential model, plain or masked.
+        model: A built model, plain or masked, that can be walked.
         is_prunable: Predicate of layers with kernels. What the others read and
             make is pinned.
+        is_leaf: Which nested models and composite layers to take as one call.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, or is not
-            built.
+        InputError: If the model does not show the calls of its layers, or is
+            not built.
     """
-    walked = walk(model)
+    walked = walk(model, is_leaf)
     tracer = _Tracer(is_prunable)
     for value in walked.inputs:
         tracer.set_pinned(value, INPUTS)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import is_graph
+from hydra_tf.graph import walk
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.courses.base import Course
@@ -36,12 +37,15 @@ class LivePaths(Course):
 
     @classmethod
     def check(cls, network: keras.Model, pruning: PruningSettings) -> None:
-        if not is_graph(network):
+        if is_graph(network):
+            return
+        try:
+            walk(network)
+        except InputError as error:
             raise InputError(
                 f"method '{pruning.method}' follows paths through the graph of "
-                "a Functional or Sequential model. "
-                f"Received: {type(network).__name__}, a subclassed model"
-            )
+                f"a model: {error}"
+            ) from error
 
     def begin(self) -> None:
         self._flow = channel_flow(self.network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
+from hydra_tf.graph import Walk
+from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import generator_states
 from hydra_tf.keras_internals import operation_of
@@ -32,32 +35,32 @@ def rebuild(
     """Returns a network of the channels that stay, with their weights.
 
     Args:
-        model: Plain Functional or Sequential model; it is left as it is.
+        model: Plain model whose graph can be walked; it is left as it is.
         flow: Its channels.
         liveness: Which of them stay.
     """
     builder = _Builder(flow, liveness)
-    builder.reserve(operation_of(tensor).name for tensor in model.inputs)
+    layers = _input_layers(model, flow.walk)
+    builder.reserve(layer.name for layer in layers)
     is_flat = type(model) is keras.Sequential and not any(
         "/" in call.name for call in flow.walk.calls
     )
     if is_flat:
-        layers = [_input_layer(model.inputs[0])]
         layers += [builder.smaller(call) for call in flow.walk.calls]
         smaller = keras.Sequential(layers, name=model.name)
     else:
         tensors = {}
-        for value, tensor in zip(flow.walk.inputs, model.inputs, strict=True):
-            tensors[value.number] = _input_layer(tensor).output
+        for value, layer in zip(flow.walk.inputs, layers, strict=True):
+            tensors[value.number] = layer.output
         inputs = list(tensors.values())
         for call in flow.walk.calls:
             builder.call(call, tensors)
-        outputs = [
-            builder.named(tensors[value.number], tensor)
-            for value, tensor in zip(
-                flow.walk.outputs, model.outputs, strict=True
-            )
-        ]
+        outputs = [tensors[value.number] for value in flow.walk.outputs]
+        if shows_layers(model):
+            outputs = [
+                builder.named(output, tensor)
+                for output, tensor in zip(outputs, model.outputs, strict=True)
+            ]
         smaller = keras.Model(
             _packed(model, "input", inputs),
             _packed(model, "output", outputs),
@@ -69,14 +72,19 @@ def rebuild(
     return smaller
 
 
-def _input_layer(tensor: Any) -> Any:
-    layer = operation_of(tensor)
-    return type(layer).from_config(layer.get_config())
+def _input_layers(model: keras.Model, walk: Walk) -> list[Any]:
+    if not shows_layers(model):
+        return [
+            keras.layers.InputLayer(each.shape[1:], dtype=each.dtype)
+            for each in walk.inputs
+        ]
+    layers = [operation_of(tensor) for tensor in model.inputs]
+    return [type(each).from_config(each.get_config()) for each in layers]
 
 
 def _packed(model: keras.Model, name: str, tensors: Sequence[Any]) -> Any:
     """Returns tensors in the structure of a model's inputs or outputs."""
-    if isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential) or not shows_layers(model):
         return tensors[0]
     return keras.tree.pack_sequence_as(getattr(model, name), list(tensors))
 
@@ -189,7 +197,8 @@ class _Builder:
 
     def _unique_name(self, call: Call) -> str:
         """Returns the layer's name, or the path to it if that is taken."""
-        name = call.operation.name
+        # Not the operation's: those in composite layers are made anew.
+        name = re.sub(r":\d+$", "", call.name.rsplit("/", 1)[-1])
         is_inner = "/" in call.name
         if name in self._names or (is_inner and name in self._outer_names):
             name = call.name.replace("/", "_").replace(":", "_")

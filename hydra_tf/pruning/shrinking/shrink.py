@@ -6,8 +6,10 @@ import keras
 
 from hydra_tf.graph import walk
 from hydra_tf.layers.traversal import find_masked
+from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.convert import strip_masks
+from hydra_tf.pruning.shrinking.liveness import Liveness
 from hydra_tf.pruning.shrinking.liveness import find_live
 from hydra_tf.pruning.shrinking.rebuild import rebuild
 
@@ -39,19 +41,23 @@ def shrink(model: keras.Model) -> keras.Model:
     softmax, layer normalisation, layers of others and the like, stay.
 
     Args:
-        model: Built Functional or Sequential model, masked (the masks are
-            stripped first, see `strip_masks`) or plain. It is left as it is.
+        model: Built Functional or Sequential model, or a subclassed one whose
+            `call` is made of layers and `keras.ops`, from one tensor to one;
+            masked (the masks are stripped first, see `strip_masks`) or plain.
+            It is left as it is.
 
     Returns:
         A model of Keras' own layers (and of those custom layers that the given
         one holds), not compiled, with the names of inputs, layers and outputs.
-        Nested models become a part of one graph; where layers in them share a
-        name, it gets the names of what is around it in front. Outputs are equal
-        up to rounding.
+        Nested models become a part of one graph, and so do composite layers
+        and nested subclassed models that lose channels in them; where layers in
+        them share a name, it gets the names of what is around it in front. Of
+        a subclassed model a Functional one is made. Outputs are equal up to
+        rounding.
 
     Raises:
-        InputError: If the model is neither Functional nor Sequential, is not
-            built, or a custom layer holds masked layers.
+        InputError: If the model does not show the calls of its layers, is not
+            built, or can't be copied.
 
     Example:
 
@@ -68,4 +74,27 @@ def shrink(model: keras.Model) -> keras.Model:
     if find_masked(model):
         model = strip_masks(model)
     flow = channel_flow(model)
-    return rebuild(model, flow, find_live(flow))
+    liveness = find_live(flow)
+    whole = _whole_layers(flow, liveness)
+    if whole:
+        flow = channel_flow(model, is_leaf=lambda layer: id(layer) in whole)
+        liveness = find_live(flow)
+    return rebuild(model, flow, liveness)
+
+
+def _whole_layers(flow: ChannelFlow, liveness: Liveness) -> set[int]:
+    """Returns the composite layers, by identity, that lose nothing.
+
+    Not those inside of others, which may have no configuration.
+    """
+    opened: set[int] = set()
+    losing: set[int] = set()
+    for call in flow.walk.calls:
+        around = {id(layer) for layer in call.inside[:1]}
+        opened |= around
+        units = [flow.values[each.number] for each in call.inputs]
+        units += [flow.values[each.number] for each in call.outputs]
+        units.append(flow.heads.get(id(call.operation)))
+        if not all(each is None or liveness.kept[each].all() for each in units):
+            losing |= around
+    return opened - losing
