@@ -10,7 +10,7 @@ the training images; robust accuracy is that on the other 20 %, so that a recipe
 can be chosen by it. (`--final` takes all of them and the test images.) Prints
 the wall-clock of the epochs of all phases, without evaluation, and for every
 recipe the shortest course whose mean robust accuracy is not below that of the
-first recipe, HYDRA, in full.
+first recipe, HYDRA, in full. A seed is good to two points: take several.
 
 Runs are kept in `--output_dir`; the same command goes on where it was stopped.
 """
