@@ -3,9 +3,9 @@
     python -m benchmarks.import_time
 
 Prints JSON: seconds of CPU, the least of several processes, and the number of
-modules that are loaded. Where
-Python keeps no byte code (PYTHONDONTWRITEBYTECODE), it compiles every module
-again each time, which takes twice as long as all the rest.
+modules that are loaded. Where Python keeps no byte code
+(PYTHONDONTWRITEBYTECODE), it compiles every module again each time, which takes
+twice as long as all the rest.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from hydra_tf.keras_internals import call_context
 from hydra_tf.keras_internals import call_spec
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import node_of
+from hydra_tf.keras_internals import set_class
 from hydra_tf.keras_internals import takes_training
 from hydra_tf.keras_internals import without_new_nodes
 
@@ -117,12 +118,12 @@ class _Recorder:
         """Lets calls of layers be those of what is inside them."""
         classes = [(layer, type(layer)) for layer in layers]
         for layer, cls in classes:
-            _set_class(layer, self._opened_class(cls))
+            set_class(layer, self._opened_class(cls))
         try:
             yield
         finally:
             for layer, cls in classes:
-                _set_class(layer, cls)
+                set_class(layer, cls)
 
     def _opened_class(self, cls: Any) -> type:
         def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -271,8 +272,3 @@ def _form(steps: Sequence[Step], outputs: Any, inputs: Sequence[Any]) -> list:
         for tensor in step.outputs:
             numbers[id(tensor)] = len(numbers)
     return [*form, [plain(each) for each in outputs]]
-
-
-def _set_class(layer: Any, cls: type) -> None:
-    # Past Keras, which takes every attribute for state.
-    object.__setattr__(layer, "__class__", cls)

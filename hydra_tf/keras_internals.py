@@ -314,3 +314,14 @@ class WatchedVariable(keras.Variable):
     def __float__(self) -> float:
         # Keras's own fails for the variables of a distribution strategy.
         return float(keras.ops.convert_to_numpy(self))
+
+
+def set_class(layer: keras.layers.Layer, cls: type) -> None:
+    """Makes a layer or model one of another class, its state as it is.
+
+    Args:
+        layer: The layer.
+        cls: A class that has what its own has, or the plain one of that.
+    """
+    # Past Keras, which takes every attribute for state.
+    object.__setattr__(layer, "__class__", cls)

@@ -17,6 +17,7 @@ from hydra_tf.keras_internals import build_by_call
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.keras_internals import set_autocast
+from hydra_tf.keras_internals import set_class
 from hydra_tf.layers import conv
 from hydra_tf.layers import dense
 from hydra_tf.layers import depthwise
@@ -221,7 +222,7 @@ def mask_layer(
     plain_class = type(layer)
     single = len(weights_of_class(plain_class)) == 1
     (first, *_) = weights.values()
-    _set_class(layer, _masked_class(plain_class))
+    set_class(layer, _masked_class(plain_class))
     # Of the instance, and of its plain class.
     vars(layer)["_plain_quantize"] = vars(layer).pop("quantize", None)
     try:
@@ -257,7 +258,7 @@ def unmask_layer(layer: Any) -> None:
     for name in list(vars(layer)):
         if name in _STATE or name.startswith("_view_"):
             del vars(layer)[name]
-    _set_class(layer, layer.plain_class)
+    set_class(layer, layer.plain_class)
     if quantize is not None:
         vars(layer)["quantize"] = quantize
 
@@ -275,13 +276,13 @@ def hold(layer: Any) -> None:
     plain_class = type(layer)
     if plain_class not in _holders:
         _holders[plain_class] = _made(plain_class, Masked)
-    _set_class(layer, _holders[plain_class])
+    set_class(layer, _holders[plain_class])
 
 
 def release(layer: Any) -> None:
     """Gives a layer its own class back after `hold`."""
     if isinstance(layer, Masked):
-        _set_class(layer, layer.plain_class)
+        set_class(layer, layer.plain_class)
 
 
 @contextlib.contextmanager
@@ -295,13 +296,8 @@ def plain_face(layer: Any) -> Iterator[None]:
     if not isinstance(layer, (Masked, MaskedLayer)):
         yield
         return
-    _set_class(layer, cls.plain_class)
+    set_class(layer, cls.plain_class)
     try:
         yield
     finally:
-        _set_class(layer, cls)
-
-
-def _set_class(layer: Any, cls: type) -> None:
-    # Past Keras, which takes every attribute for state.
-    object.__setattr__(layer, "__class__", cls)
+        set_class(layer, cls)

@@ -9,10 +9,16 @@ from flags import preset_flags
 DEMO = preset_flags.PRESETS / "digits_demo.flags"
 
 
-def demo_flags():
+def flags_in(path):
     return [
-        line for line in DEMO.read_text().split("\n") if line.startswith("--")
+        line for line in path.read_text().split("\n") if line.startswith("--")
     ]
+
+
+def demo_flags():
+    included, *own = flags_in(DEMO)
+    assert included == "--preset=digits_fast"
+    return [*flags_in(preset_flags.PRESETS / "digits_fast.flags"), *own]
 
 
 @pytest.mark.parametrize(

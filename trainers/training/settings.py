@@ -115,9 +115,11 @@ class Settings:
 
         The flags are for `--objective`; another of pretraining may not attack.
         """
+        from hydra_tf.training import AttackSettings
+
         if self._objective_flag(phase) == "objective":
             return self.attacks
-        return type(self.attacks)()
+        return AttackSettings()
 
     def objective_record(self, phase: str, epochs: int) -> dict[str, Any]:
         """Returns what determines the objective of a phase, by flag name."""
