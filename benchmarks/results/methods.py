@@ -33,6 +33,8 @@ class Method:
             chosen after the other, each with those before at their best and
             those after at their first value.
         settings: Further arguments.
+        natural_epochs: How many of the epochs come first, unpruned and on clean
+            images.
         method: Its name for `hydra_tf.prune`; by default `name`.
     """
 
@@ -41,6 +43,7 @@ class Method:
     budget: str
     tried: Mapping[str, tuple[Any, ...]]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    natural_epochs: int = 0
     method: str = ""
 
     @property
@@ -165,5 +168,12 @@ def of_study(study: Study) -> dict[str, Method]:
             **one_schedule,
         ),
         course("live_paths", "live paths (ours)", **one_schedule),
+        course(
+            "live_paths_natural_start",
+            "live paths after natural epochs (ours)",
+            method="live_paths",
+            natural_epochs=10,
+            **one_schedule,
+        ),
     )
     return {row.name: row for row in rows}
