@@ -15,6 +15,7 @@ from absl import logging
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from hydra_tf.export.served import served_network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,30 +90,17 @@ def export_saved_model(
     logits = serve(images=tf.zeros((1, 32, 32, 3)))["logits"]
     ```
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(f"`model` must be a Keras model. Received: {model!r}")
     path = files.as_path(path)
     check_replaceable(path)
-    model = _without_masks(model)
-    shape = _example_shape(model, input_shape)
-
-    dtype = _input_dtype(model)
-
-    # A symbolic call: it builds a model that has not been called yet.
-    outputs = model(keras.KerasTensor((None, *shape), dtype), training=False)
-    if not isinstance(outputs, keras.KerasTensor):
-        raise InputError(
-            "`model` must have a single output, the logits. "
-            f"Received: {type(outputs).__name__}"
-        )
+    served = served_network(model, input_shape)
+    shape, dtype = served.shape, served.dtype
 
     def serve_images(images):
-        logits = model(images, training=False)
-        return {"logits": tf.cast(logits, tf.float32)}
+        return {"logits": served.logits(images)}
 
     signatures = {
         "serving_default": tf.function(serve_images).get_concrete_function(
-            tf.TensorSpec((None, *shape), dtype, "images")
+            served.spec
         )
     }
     if dtype == "float32" and len(shape) == 3 and shape[-1] in (1, 3, 4):
@@ -140,7 +128,7 @@ def export_saved_model(
         )
 
     module = tf.Module()
-    module.weights = _weights(model)
+    module.weights = served.weights
     with files.replacing_directory(path) as folder:
         tf.saved_model.save(module, str(folder), signatures=signatures)
         size = files.directory_size(folder)
@@ -174,63 +162,6 @@ def check_replaceable(path: pathlib.Path) -> None:
         "`path` must be a new folder, an empty one or a SavedModel to "
         f"replace. Received: {path}, which holds something else"
     )
-
-
-def _without_masks(model: keras.Model) -> keras.Model:
-    from hydra_tf import pruning
-
-    return pruning.strip_masks(model) if pruning.masked_layers(model) else model
-
-
-def _example_shape(
-    model: keras.Model, input_shape: tuple[int | None, ...] | None
-) -> tuple[int | None, ...]:
-    """Returns the shape of one input, as given or as the model knows it."""
-    try:
-        known = model.input_shape
-    except AttributeError:
-        known = None
-    if isinstance(known, list | dict) or (
-        known
-        and not all(each is None or isinstance(each, int) for each in known)
-    ):
-        raise InputError(
-            f"`model` must have a single input. Received inputs: {known}"
-        )
-    if input_shape is None:
-        # A subclassed model knows what it was built with.
-        known = known or (model.get_build_config() or {}).get("input_shape")
-        if known is None:
-            raise InputError(
-                "`input_shape` must be given, as (height, width, channels), "
-                "for a model that does not know its own"
-            )
-        return tuple(known[1:])
-    if not isinstance(input_shape, tuple | list):
-        raise InputError(
-            "`input_shape` must be a tuple, such as (height, width, channels). "
-            f"Received: {input_shape!r}"
-        )
-    fits = known is None or (
-        len(known) == len(input_shape) + 1
-        and all(
-            None in pair or pair[0] == pair[1]
-            for pair in zip(known[1:], input_shape, strict=True)
-        )
-    )
-    if not fits:
-        raise InputError(
-            f"`input_shape` must fit the model's {tuple(known[1:])}. "
-            f"Received: {tuple(input_shape)}"
-        )
-    return tuple(input_shape)
-
-
-def _input_dtype(model: keras.Model) -> str:
-    """Returns the type of a model's input; that of any floats is float32."""
-    inputs = getattr(model, "inputs", None)
-    dtype = inputs[0].dtype if inputs else "float32"
-    return "float32" if keras.backend.is_float_dtype(dtype) else dtype
 
 
 def _decoder(
@@ -277,21 +208,6 @@ def _decoder(
         )
 
     return decode
-
-
-def _weights(model: keras.Model) -> dict[str, tf.Variable]:
-    """Returns the model's variables by path, without those of metrics."""
-    skipped = {id(variable) for variable in model.metrics_variables}
-    weights: dict[str, tf.Variable] = {}
-    for variable in model.variables:
-        if id(variable) in skipped:
-            continue
-        name, count = variable.path, 1
-        while name in weights:
-            count += 1
-            name = f"{variable.path}_{count}"
-        weights[name] = variable.value
-    return weights
 
 
 def _compressed_size(folder: pathlib.Path) -> int:

@@ -1,0 +1,294 @@
+"""A pruned network as a LiteRT (TensorFlow Lite) file, for phones and CPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import io
+import os
+import re
+import sys
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hydra_tf import files
+from hydra_tf import inputs
+from hydra_tf.errors import InputError
+from hydra_tf.export.served import ServedNetwork
+from hydra_tf.export.served import served_network
+from hydra_tf.registry import export as registry
+
+# More images than these change the ranges of activations little.
+_MOST_REPRESENTATIVE = 500
+# What the converter says of an operation without a kernel.
+_LACKING = re.compile(r"'tf\.(\w+)' op is neither")
+
+
+@dataclasses.dataclass(frozen=True)
+class LiteRTInfo:
+    """What an export wrote.
+
+    Attributes:
+        path: The `.tflite` file.
+        bytes: Its size.
+        compressed_bytes: Its size after gzip.
+        quantize: How numbers are held.
+        sparse: Whether zeros take no room.
+    """
+
+    path: str
+    bytes: int
+    compressed_bytes: int
+    quantize: str
+    sparse: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the attributes by name."""
+        return dataclasses.asdict(self)
+
+
+def export_litert(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    quantize: str = "none",
+    sparse: bool = False,
+    representative: Any = None,
+    input_shape: tuple[int | None, ...] | None = None,
+) -> LiteRTInfo:
+    """Writes a model as a LiteRT file.
+
+    Masked layers are stripped first, batch normalisation is folded into the
+    kernels. Input (`images`, float32 in [0, 1], any number of them) and output
+    (logits, float32) are those of `export_saved_model`, also of an int8 file,
+    which quantises at its ends. Weights are int8 around zero, with a scale for
+    each output channel: a pruned weight is 0 before and after.
+
+    Args:
+        model: A model with one input and one output, the logits.
+        path: File to write, `*.tflite`; one that is there is replaced.
+        quantize: `"none"` for float32; `"float16"` for weights of half the
+            size; `"dynamic"` for int8 weights, with activations quantised as
+            they come; `"int8"` for integers throughout, which needs
+            `representative`.
+        sparse: Whether kernels with many zeros are stored without them (the
+            converter does so from 30 % on; it saves room from about two thirds
+            on). They are unpacked as the file is loaded, and computed as
+            others are; XNNPACK runs 1x1 convolutions with two thirds of zeros
+            faster, stored either way. A sparse int8 file runs on LiteRT's own
+            kernels, without XNNPACK: see `litert_function`.
+        representative: Training images in [0, 1], shape `(images, ...)`, whose
+            activations give the ranges of int8; 100 to 500 will do, and no
+            more are used.
+        input_shape: Shape of one example, for a model that does not know its
+            own, or to fix sizes that it leaves open. LiteRT wants all but the
+            number of images fixed.
+
+    Returns:
+        Where the file is and how large.
+
+    Raises:
+        InputError: If the model or an argument cannot be used, or LiteRT has
+            no kernel for one of its operations.
+        FileError: If `path` cannot be written.
+
+    Example:
+    ```python
+    ht.export.export_litert(
+        network, "run/network.tflite", quantize="int8", representative=images
+    )
+    ```
+    """
+    path = files.as_path(path)
+    registry.QUANTIZE.check(quantize)
+    if path.suffix != ".tflite":
+        raise InputError(
+            f"`path` must end in .tflite. Received: path={str(path)!r}"
+        )
+    files.check_writable(path.parent, "path")
+    served = served_network(model, input_shape)
+    if None in served.shape:
+        raise InputError(
+            f"`input_shape` must be given: the model takes {served.shape}, and "
+            "LiteRT wants fixed sizes"
+        )
+    samples = _samples(representative, served, quantize)
+    content = _converted(served, quantize, sparse, samples)
+    with files.replacing_file(path) as partial:
+        partial.write_bytes(content)
+    return LiteRTInfo(
+        path=str(path),
+        bytes=len(content),
+        compressed_bytes=len(gzip.compress(content, mtime=0)),
+        quantize=quantize,
+        sparse=sparse,
+    )
+
+
+def litert_function(
+    path: str | os.PathLike, *, threads: int = 1
+) -> Callable[[Any], np.ndarray]:
+    """Returns the function from images to logits of a LiteRT file.
+
+    It runs in `ai-edge-litert` if that is installed, else in the interpreter
+    that TensorFlow brings along; with XNNPACK where that takes the file, else
+    with the kernels of LiteRT alone.
+
+    Args:
+        path: The `.tflite` file.
+        threads: Integer >= 1, threads of the interpreter.
+
+    Returns:
+        A callable from float images in [0, 1], shape `(images, ...)`, to
+        float32 logits, NumPy arrays both. It has no gradients. One call at a
+        time.
+
+    Raises:
+        InputError: If the file cannot be used.
+
+    Example:
+    ```python
+    logits = ht.export.litert_function("run/network.tflite")(images)
+    ```
+    """
+    path = files.as_path(path)
+    with files.naming(path, "read"):
+        content = path.read_bytes()
+    make, kinds = _runtime()
+    try:
+        runs = [
+            make(
+                model_content=content,
+                num_threads=threads,
+                experimental_op_resolver_type=kind,
+            )
+            # XNNPACK refuses sparse int8 kernels, as they are prepared.
+            for kind in (kinds.AUTO, kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+        ]
+        (taken,) = runs[0].get_input_details()
+        (given,) = runs[0].get_output_details()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be used: it must be a LiteRT file with one input "
+            f"and one output ({str(error)[:200]})"
+        ) from error
+
+    def logits_of(images: Any) -> np.ndarray:
+        images = np.asarray(images, taken["dtype"])
+        while True:
+            try:
+                return _invoke(runs[0], images, taken["index"], given["index"])
+            except RuntimeError:
+                if len(runs) == 1:
+                    raise
+                del runs[0]
+
+    return logits_of
+
+
+def _runtime() -> tuple[Any, Any]:
+    """Returns the class of an interpreter, and its kinds of kernels."""
+    try:
+        from ai_edge_litert import interpreter as litert
+    except ImportError:
+        return tf.lite.Interpreter, tf.lite.experimental.OpResolverType
+    return litert.Interpreter, litert.OpResolverType
+
+
+def _invoke(
+    interpreter: Any, images: np.ndarray, taken: int, given: int
+) -> np.ndarray:
+    """Returns what a file's network makes of images."""
+    (details,) = interpreter.get_input_details()
+    if tuple(details["shape"]) != images.shape:
+        interpreter.resize_tensor_input(taken, images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(taken, images)
+    interpreter.invoke()
+    return interpreter.get_tensor(given)
+
+
+def _samples(
+    representative: Any, served: ServedNetwork, quantize: str
+) -> np.ndarray | None:
+    """Returns the images that give the ranges of int8, if they are needed."""
+    if quantize != "int8":
+        return None
+    if representative is None:
+        raise InputError(
+            "`representative` must be given with quantize='int8': some hundred "
+            "training images in [0, 1]"
+        )
+    images = inputs.as_array(representative)
+    inputs.check_images(images, "representative", shape=served.shape)
+    return np.asarray(images[:_MOST_REPRESENTATIVE], served.dtype)
+
+
+def _converted(
+    served: ServedNetwork,
+    quantize: str,
+    sparse: bool,
+    samples: np.ndarray | None,
+) -> bytes:
+    """Returns the content of the file."""
+    function = tf.function(served.logits).get_concrete_function(served.spec)
+    # The converter looks for the variables here.
+    module = tf.Module()
+    module.weights = served.weights
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function], module
+    )
+    if sparse or quantize != "none":
+        converter.optimizations = [
+            *([tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else ()),
+            *([tf.lite.Optimize.DEFAULT] if quantize != "none" else ()),
+        ]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if samples is not None:
+        converter.representative_dataset = lambda: (
+            [samples[row : row + 1]] for row in range(len(samples))
+        )
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        ]
+    try:
+        with _quiet():
+            return converter.convert()
+    except Exception as error:
+        raise InputError(
+            f"`model` cannot be written as LiteRT: {_reason(str(error))}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what the converter prints, in Python and in C++, from the screen."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with (
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _reason(message: str) -> str:
+    """Returns in a line what the converter found lacking."""
+    for operation in _LACKING.findall(message):
+        place = re.search(rf'"([^"@]*/{operation}[^"@]*)@', message)
+        where = f" ({place[1]})" if place else ""
+        return f"LiteRT has no kernel for {operation}{where}"
+    lines = message.strip().splitlines() or ["the converter gives no reason"]
+    return lines[-1][:200]
