@@ -1,17 +1,25 @@
-"""What leaves the program: SavedModels, LiteRT and ONNX files."""
+"""What leaves the program: SavedModels, LiteRT and ONNX files, properties."""
 
 from hydra_tf.export.litert import LiteRTInfo
 from hydra_tf.export.litert import export_litert
 from hydra_tf.export.litert import litert_function
+from hydra_tf.export.onnx_file import OnnxInfo
+from hydra_tf.export.onnx_file import export_onnx
+from hydra_tf.export.onnx_file import onnx_function
 from hydra_tf.export.saved_model import SavedModelInfo
 from hydra_tf.export.saved_model import check_replaceable
 from hydra_tf.export.saved_model import export_saved_model
+from hydra_tf.export.vnnlib import export_vnnlib
 
 __all__ = [
     "LiteRTInfo",
+    "OnnxInfo",
     "SavedModelInfo",
     "check_replaceable",
     "export_litert",
+    "export_onnx",
     "export_saved_model",
+    "export_vnnlib",
     "litert_function",
+    "onnx_function",
 ]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
-import io
 import os
 import re
-import sys
 from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,6 +17,7 @@ import tensorflow as tf
 from hydra_tf import files
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
+from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import ServedNetwork
 from hydra_tf.export.served import served_network
 from hydra_tf.registry import export as registry
@@ -259,36 +257,20 @@ def _converted(
             tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         ]
     try:
-        with _quiet():
+        with quiet():
             return converter.convert()
     except Exception as error:
         raise InputError(
-            f"`model` cannot be written as LiteRT: {_reason(str(error))}"
+            "`model` cannot be written as LiteRT: "
+            + _reason(str(error), function.graph.get_operations())
         ) from error
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what the converter prints, in Python and in C++, from the screen."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    try:
-        with (
-            open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def _reason(message: str) -> str:
+def _reason(message: str, operations: Iterable[Any]) -> str:
     """Returns in a line what the converter found lacking."""
-    for operation in _LACKING.findall(message):
-        place = re.search(rf'"([^"@]*/{operation}[^"@]*)@', message)
-        where = f" ({place[1]})" if place else ""
-        return f"LiteRT has no kernel for {operation}{where}"
+    for kind in _LACKING.findall(message):
+        # Operations are named after their layers.
+        places = [each.name for each in operations if each.type == kind]
+        return f"LiteRT has no kernel for {kind}, of {' and '.join(places)}"
     lines = message.strip().splitlines() or ["the converter gives no reason"]
     return lines[-1][:200]
