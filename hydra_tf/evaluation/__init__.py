@@ -1,5 +1,9 @@
 """Measuring what a network withstands: attacks, bounds, smoothing."""
 
+from hydra_tf.evaluation.artifacts import ArtifactEvaluation
+from hydra_tf.evaluation.artifacts import ArtifactFigures
+from hydra_tf.evaluation.artifacts import Latency
+from hydra_tf.evaluation.artifacts import latency
 from hydra_tf.evaluation.balanced import balanced_accuracy
 from hydra_tf.evaluation.certificates import Certificates
 from hydra_tf.evaluation.certify import certify
@@ -18,18 +22,22 @@ from hydra_tf.evaluation.settings import EvaluationSettings
 from hydra_tf.evaluation.settings import SmoothingSettings
 
 __all__ = [
+    "ArtifactEvaluation",
+    "ArtifactFigures",
     "BoundProver",
     "Certificates",
     "CertificationSettings",
     "Check",
     "Evaluation",
     "EvaluationSettings",
+    "Latency",
     "Sanity",
     "SmoothingSettings",
     "as_exported",
     "balanced_accuracy",
     "certify",
     "evaluate",
+    "latency",
     "sanity",
     "security_curve",
     "table_of",
