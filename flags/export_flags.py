@@ -1,4 +1,4 @@
-"""Flags of an export: what is done to the network before it is written."""
+"""Flags of an export: what is done to the network, and its formats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 from absl import flags
 
 from flags.from_settings import define
+from hydra_tf.registry.export import FORMAT_NAMES
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Switch
@@ -29,14 +30,25 @@ _SHRINK_BATCH_SIZE = define(
         "--shrink.",
     )
 )
+_FORMATS = define(FORMAT_NAMES)
+_THREADS = define(
+    Count(
+        name="latency_threads",
+        default=1,
+        lower=1,
+        help="Threads of LiteRT and ONNX Runtime when --formats are timed.",
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings:
-    """What is done before a network is written; the fields are flags."""
+    """How a network is written; the fields are flags."""
 
     shrink: bool
     shrink_batch_size: int
+    formats: tuple[str, ...]
+    latency_threads: int
 
 
 def export_from_flags() -> ExportSettings:
@@ -51,5 +63,8 @@ def export_from_flags() -> ExportSettings:
             "--shrink; give that, too"
         )
     return ExportSettings(
-        shrink=_SHRINK.value, shrink_batch_size=_SHRINK_BATCH_SIZE.value
+        shrink=_SHRINK.value,
+        shrink_batch_size=_SHRINK_BATCH_SIZE.value,
+        formats=tuple(_FORMATS.value),
+        latency_threads=_THREADS.value,
     )

@@ -20,7 +20,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import ServedNetwork
 from hydra_tf.export.served import served_network
-from hydra_tf.registry import export as registry
+from hydra_tf.registry.export import QUANTIZE
 
 # More images than these change the ranges of activations little.
 _MOST_REPRESENTATIVE = 500
@@ -104,7 +104,7 @@ def export_litert(
     ```
     """
     path = files.as_path(path)
-    registry.QUANTIZE.check(quantize)
+    QUANTIZE.check(quantize)
     if path.suffix != ".tflite":
         raise InputError(
             f"`path` must end in .tflite. Received: path={str(path)!r}"
@@ -177,15 +177,31 @@ def litert_function(
             f"and one output ({str(error)[:200]})"
         ) from error
 
+    shape: tuple[int, ...] = ()  # What the tensors are allocated for.
+
+    def run(interpreter: Any, images: np.ndarray) -> np.ndarray:
+        nonlocal shape
+        if images.shape != shape:
+            shape = ()
+            with quiet():
+                interpreter.resize_tensor_input(taken["index"], images.shape)
+                interpreter.allocate_tensors()
+            shape = images.shape
+        interpreter.set_tensor(taken["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(given["index"])
+
     def logits_of(images: Any) -> np.ndarray:
+        nonlocal shape
         images = np.asarray(images, taken["dtype"])
-        while True:
-            try:
-                return _invoke(runs[0], images, taken["index"], given["index"])
-            except RuntimeError:
-                if len(runs) == 1:
-                    raise
-                del runs[0]
+        try:
+            return run(runs[0], images)
+        except RuntimeError:
+            if len(runs) == 1:
+                raise
+            del runs[0]
+            shape = ()
+            return run(runs[0], images)
 
     return logits_of
 
@@ -197,19 +213,6 @@ def _runtime() -> tuple[Any, Any]:
     except ImportError:
         return tf.lite.Interpreter, tf.lite.experimental.OpResolverType
     return litert.Interpreter, litert.OpResolverType
-
-
-def _invoke(
-    interpreter: Any, images: np.ndarray, taken: int, given: int
-) -> np.ndarray:
-    """Returns what a file's network makes of images."""
-    (details,) = interpreter.get_input_details()
-    if tuple(details["shape"]) != images.shape:
-        interpreter.resize_tensor_input(taken, images.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(taken, images)
-    interpreter.invoke()
-    return interpreter.get_tensor(given)
 
 
 def _samples(

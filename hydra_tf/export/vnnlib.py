@@ -104,9 +104,8 @@ def _property(
             f"(assert (<= X_{n} {_real(high)}))",
         ]
     lines += ["(assert (or"]
-    lines += [
-        f"    (and (>= Y_{n} Y_{label}))" for n in range(num_classes) if n != label
-    ]
+    others = [n for n in range(num_classes) if n != label]
+    lines += [f"    (and (>= Y_{n} Y_{label}))" for n in others]
     return "\n".join([*lines, "))", ""])
 
 

@@ -1,4 +1,4 @@
-"""Exporting the network of `--source` as a SavedModel."""
+"""Exporting the network of `--source`: a SavedModel, and other formats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from flags import export_flags
 from hydra_tf import export
 from hydra_tf.progress import say
+from trainers.exporting import formats
 from trainers.exporting import shrunk
 from trainers.model_card import card as model_card
 from trainers.run import finished_network
@@ -46,6 +47,11 @@ def run() -> None:
             "shrunk": smaller_file,
         },
     }
+    deployed = formats.write(
+        network, parsed, changes, folder, record["artifacts"]["saved_model"]
+    )
+    if deployed:
+        record["formats"] = deployed
     if not finished_network.holds_training(folder):
         record |= finished_network.record(parsed, info, [source], folder)
     model_card.write(folder.path, folder.merge_metrics(record))

@@ -13,6 +13,8 @@ from hydra_tf import text
 from hydra_tf.registry.datasets import FOLDER
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import units_of
+from trainers.model_card import formats_section
+from trainers.model_card import front_matter
 from trainers.model_card import meanings
 from trainers.model_card import results_section
 from trainers.model_card import shrink_section
@@ -73,13 +75,16 @@ def model_card(
 
     Example:
     >>> card = model_card({"run": {"name": "digits", "model": "digits_model"}})
-    >>> card.splitlines()[0]
+    >>> card.splitlines()[5:7]
+    ['---', '']
+    >>> card.splitlines()[7]
     '# digits'
     """
     metrics = without_none(metrics)
     run = section(metrics, "run")
     title = run.get("name") or run.get("model") or "A pruned network"
     sections = [
+        front_matter.write(metrics),
         f"# {title}",
         _summary(metrics),
         results_section.write(metrics),
@@ -91,6 +96,7 @@ def model_card(
         ),
         shrink_section.write(section(metrics, "shrink")),
         _artifacts(metrics, folder),
+        formats_section.write(section(metrics, "formats")),
         _usage(metrics),
         _limits(metrics),
         _versions(metrics),

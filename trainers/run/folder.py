@@ -6,6 +6,7 @@ compare/<method>/                     the same for a method compared with
 events/                               TensorBoard
 report/                               see trainers.report
 saved_model/                          the network for serving
+formats/                              the same as LiteRT and ONNX files
 network.keras                         the network of a converted checkpoint
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
@@ -32,7 +33,14 @@ from hydra_tf.phases import PHASES
 from hydra_tf.training import PhaseCheckpoints
 from trainers.run.metrics_shape import METRICS
 
-_FOLDERS = ("checkpoints", "compare", "events", "report", "saved_model")
+_FOLDERS = (
+    "checkpoints",
+    "compare",
+    "events",
+    "formats",
+    "report",
+    "saved_model",
+)
 _FILES = (
     "network.keras",
     "shrunk.keras",
@@ -62,6 +70,10 @@ class RunFolder:
     @property
     def saved_model(self) -> pathlib.Path:
         return self.path / "saved_model"
+
+    @property
+    def formats(self) -> pathlib.Path:
+        return self.path / "formats"
 
     @property
     def events(self) -> pathlib.Path:

@@ -76,6 +76,20 @@ METRICS = {
         "checkpoints?": ({str: _FILE}, None),
         "exported_checkpoint?": _TEXT,
     },
+    "formats?": {
+        str: {
+            "path": _TEXT,
+            "bytes": _WHOLE,
+            "compressed_bytes": _WHOLE,
+            "natural_accuracy": _NUMBER,
+            "transferred_accuracy": _NUMBER,
+            "square_accuracy": _NUMBER,
+            "agreement": _NUMBER,
+            "latencies": [
+                {"batch_size": _WHOLE, "median": _NUMBER, "p95": _NUMBER}
+            ],
+        }
+    },
     "run?": (
         {
             "binary?": _TEXT,

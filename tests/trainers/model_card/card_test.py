@@ -231,7 +231,7 @@ def test_missing_sections_are_left_out(missing, how):
         else:
             metrics[key] = None if how == "none" else {}
     card = model_card(metrics)
-    assert card.startswith("# ")
+    assert card.startswith("---\n") and "\n---\n\n# " in card
     assert "None" not in card and "nan" not in card
     assert "\n\n\n" not in card
 

@@ -1,0 +1,155 @@
+"""The formats beside a SavedModel: written, measured and shown.
+
+```
+formats/litert_int8.tflite    a file for each of --formats
+metrics.json                  formats: size, time, accuracy, robustness
+```
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flags import export_flags
+from hydra_tf import evaluation
+from hydra_tf import export
+from hydra_tf import text
+from hydra_tf.progress import say
+from hydra_tf.registry.export import FORMATS
+from hydra_tf.registry.export import Format
+from trainers.model_card import formats_section
+from trainers.run import datasets
+from trainers.run.folder import RunFolder
+from trainers.training.settings import Settings
+
+# Training images that give the ranges of int8.
+_REPRESENTATIVE = 500
+# Test images that all formats are measured on, unless flags say.
+_MEASURED = 500
+# Restarts, steps and queries of the attacks.
+_ATTACKS: dict[str, int] = {
+    "num_steps": 50,
+    "num_restarts": 1,
+    "num_queries": 1000,
+}
+
+
+def write(
+    network: keras.Model,
+    parsed: Settings,
+    changes: export_flags.ExportSettings,
+    folder: RunFolder,
+    saved_model: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Writes a network in all formats; returns what was measured of each.
+
+    Args:
+        network: The network, masked or not.
+        parsed: What the flags of data and evaluation say.
+        changes: What those of the export say.
+        folder: Folder of the export, with the SavedModel.
+        saved_model: What is known of it.
+    """
+    wanted = [FORMATS[name] for name in changes.formats]
+    if all(each.name == "saved_model" for each in wanted):
+        return {}
+    images, labels = datasets.test_arrays(
+        parsed.data, parsed.num_examples or _few(parsed)
+    )
+    samples = None
+    if any(each.quantize == "int8" for each in wanted):
+        samples = _samples(parsed)
+    entries, functions = {}, {}
+    for each in wanted:
+        if each.name == "saved_model":
+            entries[each.name] = {
+                key: saved_model[key] for key in ("bytes", "compressed_bytes")
+            } | {"path": folder.saved_model.name}
+            functions[each.name] = _saved_model_function(folder.saved_model)
+            continue
+        path = folder.formats / f"{each.name}{each.suffix}"
+        info = _written(each, network, path, samples)
+        entries[each.name] = {
+            "bytes": info.bytes,
+            "compressed_bytes": info.compressed_bytes,
+            "path": str(path.relative_to(folder.path)),
+        }
+        functions[each.name] = _function(each, path, changes.latency_threads)
+    measured = evaluation.ArtifactEvaluation(
+        network,
+        images,
+        labels,
+        epsilon=parsed.evaluation.epsilon,
+        seed=parsed.seed,
+        **_ATTACKS,
+    )
+    for name, function in functions.items():
+        entries[name] |= {
+            **measured.measure(function).to_dict(),
+            "epsilon": parsed.evaluation.epsilon,
+            **_ATTACKS,
+        }
+        if name != "saved_model":
+            entries[name]["threads"] = changes.latency_threads
+    say(f"\n{text.table(*formats_section.cells(entries))}\n")
+    say(f"{formats_section.note(entries)}\n")
+    return entries
+
+
+def _few(parsed: Settings) -> int | None:
+    """Returns how many of many test images are taken."""
+    return _MEASURED if parsed.data.info.num_test > _MEASURED else None
+
+
+def _samples(parsed: Settings) -> np.ndarray:
+    """Returns training images, of all classes."""
+    train = parsed.data.load("train", batch_size=1)
+    return train.arrays(_REPRESENTATIVE)[0]
+
+
+def _written(
+    wanted: Format,
+    network: keras.Model,
+    path: pathlib.Path,
+    samples: np.ndarray | None,
+) -> export.LiteRTInfo | export.OnnxInfo:
+    """Writes a file; returns what is known of it."""
+    if wanted.suffix == ".onnx":
+        return export.export_onnx(network, path)
+    return export.export_litert(
+        network,
+        path,
+        quantize=wanted.quantize,
+        sparse=wanted.sparse,
+        representative=samples,
+    )
+
+
+def _function(
+    wanted: Format, path: pathlib.Path, threads: int
+) -> Callable[[Any], np.ndarray]:
+    load = (
+        export.onnx_function
+        if wanted.suffix == ".onnx"
+        else export.litert_function
+    )
+    return load(path, threads=threads)
+
+
+def _saved_model_function(path: pathlib.Path) -> Callable[[Any], np.ndarray]:
+    loaded = tf.saved_model.load(str(path))
+    serve = loaded.signatures["serving_default"]
+
+    def logits_of(images: Any) -> np.ndarray:
+        return serve(images=tf.constant(images))["logits"].numpy()
+
+    # The signature does not keep the variables alive.
+    logits_of.loaded = loaded  # type: ignore[attr-defined]
+    return logits_of
