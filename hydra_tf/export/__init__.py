@@ -9,6 +9,7 @@ from hydra_tf.export.onnx_file import onnx_function
 from hydra_tf.export.saved_model import SavedModelInfo
 from hydra_tf.export.saved_model import check_replaceable
 from hydra_tf.export.saved_model import export_saved_model
+from hydra_tf.export.serving import export_serving
 from hydra_tf.export.vnnlib import export_vnnlib
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "export_litert",
     "export_onnx",
     "export_saved_model",
+    "export_serving",
     "export_vnnlib",
     "litert_function",
     "onnx_function",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import tempfile
 import zlib
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +17,7 @@ from absl import logging
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from hydra_tf.export import warmup
 from hydra_tf.export.served import served_network
 
 
@@ -48,6 +51,8 @@ def export_saved_model(
     path: str | os.PathLike,
     *,
     input_shape: tuple[int | None, ...] | None = None,
+    images: Any = None,
+    class_names: Sequence[str] = (),
 ) -> SavedModelInfo:
     """Writes a model as a SavedModel for `tf.saved_model.load` and TF Serving.
 
@@ -74,6 +79,11 @@ def export_saved_model(
             already there is replaced, but stays until the new one is complete.
         input_shape: Shape of one example, for a model that does not know its
             own, or to fix sizes that it leaves open.
+        images: Some images in [0, 1], shape `(images, ...)`, with which
+            TensorFlow Serving warms up: requests with one and with all of
+            them, 32 at most, in `assets.extra/tf_serving_warmup_requests`.
+        class_names: Names of the classes in the order of the logits, kept as
+            the asset `labels.txt`, a line each.
 
     Returns:
         Where the SavedModel is and how large.
@@ -127,10 +137,24 @@ def export_saved_model(
             dtype,
         )
 
+    requests = None
+    if images is not None:
+        requests = warmup.requests(images, served, signatures)
     module = tf.Module()
     module.weights = served.weights
-    with files.replacing_directory(path) as folder:
+    with (
+        files.replacing_directory(path) as folder,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        if class_names:
+            labels = files.write_text(
+                pathlib.Path(temporary) / "labels.txt",
+                "".join(f"{name}\n" for name in class_names),
+            )
+            module.labels = tf.saved_model.Asset(str(labels))
         tf.saved_model.save(module, str(folder), signatures=signatures)
+        if requests is not None:
+            warmup.write(requests, folder)
         size = files.directory_size(folder)
         compressed_size = _compressed_size(folder)
     return SavedModelInfo(

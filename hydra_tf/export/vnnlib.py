@@ -89,9 +89,7 @@ def export_vnnlib(
     return written
 
 
-def _property(
-    image: Any, label: int, epsilon: float, num_classes: int
-) -> str:
+def _property(image: Any, label: int, epsilon: float, num_classes: int) -> str:
     """Returns the property of an image."""
     pixels = np.asarray(image, np.float64).ravel()
     lower, upper = np.clip((pixels - epsilon, pixels + epsilon), 0.0, 1.0)

@@ -40,6 +40,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("saved_model", "SavedModel", ""),
+        Format("serving", "TensorFlow Serving", ""),
         Format("litert", "LiteRT", ".tflite"),
         Format("litert_float16", "LiteRT float16", ".tflite", "float16"),
         Format("litert_dynamic", "LiteRT dynamic int8", ".tflite", "dynamic"),
@@ -55,7 +56,7 @@ FORMAT_NAMES = Names(
     name="formats",
     default=("saved_model",),
     choices=tuple(FORMATS),
-    help="Formats to write, separated by commas. All but a SavedModel alone "
-    "are measured on the test images: size, time, accuracy, agreement with the "
-    "network in floats, and what they withstand.",
+    help="Formats to write beside the SavedModel, separated by commas. LiteRT "
+    "and ONNX files are measured on the test images: size, time, accuracy, "
+    "agreement with the network in floats, and what they withstand.",
 )

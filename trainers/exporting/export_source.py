@@ -23,6 +23,7 @@ def run() -> None:
     info = parsed.data.info
     source = finished_network.load_keras(parsed.model.source, info)
     folder = RunFolder(parsed.run.output_dir)
+    formats.check(changes, folder)
     network, savings, smaller_file = source.network, None, None
     if changes.shrink:
         network, savings = shrunk.shrink(
@@ -47,6 +48,10 @@ def run() -> None:
             "shrunk": smaller_file,
         },
     }
+    if "serving" in changes.formats:
+        record["artifacts"]["serving"] = formats.write_serving(
+            network, parsed, changes, folder
+        )
     deployed = formats.write(
         network, parsed, changes, folder, record["artifacts"]["saved_model"]
     )

@@ -8,6 +8,7 @@ metrics.json                  formats: size, time, accuracy, robustness
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from flags import export_flags
 from hydra_tf import evaluation
 from hydra_tf import export
 from hydra_tf import text
+from hydra_tf.errors import InputError
 from hydra_tf.progress import say
 from hydra_tf.registry.export import FORMATS
 from hydra_tf.registry.export import Format
@@ -33,12 +35,41 @@ from trainers.training.settings import Settings
 _REPRESENTATIVE = 500
 # Test images that all formats are measured on, unless flags say.
 _MEASURED = 500
+# Test images that TensorFlow Serving warms up with.
+_WARM_UP = 32
 # Restarts, steps and queries of the attacks.
 _ATTACKS: dict[str, int] = {
     "num_steps": 50,
     "num_restarts": 1,
     "num_queries": 1000,
 }
+
+
+def check(changes: export_flags.ExportSettings, folder: RunFolder) -> None:
+    """Checks that the formats can be written, before anything is.
+
+    Args:
+        changes: What the flags say.
+        folder: Folder of the export.
+
+    Raises:
+        InputError: If a package is missing, or the version is there.
+    """
+    if "onnx" in changes.formats:
+        for package in ("onnx", "onnxruntime", "tf2onnx"):
+            if importlib.util.find_spec(package) is None:
+                raise InputError(
+                    f"--formats=onnx: {package} is not installed: "
+                    "pip install 'hydra_tf[onnx]'"
+                )
+    version = changes.serving_version
+    if version is not None:
+        path = folder.serving / changes.serving_name / str(version)
+        if path.exists():
+            raise InputError(
+                f"--serving_version={version} exists: {path}; leave it out for "
+                "the next"
+            )
 
 
 def write(
@@ -57,7 +88,7 @@ def write(
         folder: Folder of the export, with the SavedModel.
         saved_model: What is known of it.
     """
-    wanted = [FORMATS[name] for name in changes.formats]
+    wanted = [FORMATS[name] for name in changes.formats if name != "serving"]
     if all(each.name == "saved_model" for each in wanted):
         return {}
     images, labels = datasets.test_arrays(
@@ -101,6 +132,29 @@ def write(
     say(f"\n{text.table(*formats_section.cells(entries))}\n")
     say(f"{formats_section.note(entries)}\n")
     return entries
+
+
+def write_serving(
+    network: keras.Model,
+    parsed: Settings,
+    changes: export_flags.ExportSettings,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Writes the next version for TensorFlow Serving; returns its record.
+
+    The arguments are those of `write`.
+    """
+    images, _ = datasets.test_arrays(parsed.data, _WARM_UP)
+    info = export.export_serving(
+        network,
+        folder.serving / changes.serving_name,
+        version=changes.serving_version,
+        images=images,
+        class_names=parsed.data.info.class_names or (),
+    )
+    say(f"TensorFlow Serving: {info.path}")
+    path = pathlib.Path(info.path).relative_to(folder.path.absolute())
+    return {**info.to_dict(), "path": str(path)}
 
 
 def _few(parsed: Settings) -> int | None:

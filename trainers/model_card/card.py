@@ -246,6 +246,18 @@ def _artifacts(
             size += f"; {text.size(compressed)} compressed"
         path = _relative(saved.get("path", "saved_model"), folder)
         rows.append([f"`{path}`", "TensorFlow SavedModel", size])
+    serving = section(artifacts, "serving")
+    if serving:
+        path = _relative(serving.get("path", "serving"), folder)
+        size = text.size(serving.get("bytes"))
+        rows.append(
+            [
+                f"`{path}`",
+                "the same for TensorFlow Serving, with labels and "
+                "requests to warm up",
+                size,
+            ]
+        )
     shrunk = section(artifacts, "shrunk")
     if shrunk:
         path = _relative(shrunk.get("path", "shrunk.keras"), folder)

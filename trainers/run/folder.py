@@ -7,6 +7,7 @@ events/                               TensorBoard
 report/                               see trainers.report
 saved_model/                          the network for serving
 formats/                              the same as LiteRT and ONNX files
+serving/<name>/<version>/             the same for TensorFlow Serving
 network.keras                         the network of a converted checkpoint
 densities.png                         what each layer of it keeps
 learning_curves.png                   accuracies in training and validation
@@ -40,6 +41,7 @@ _FOLDERS = (
     "formats",
     "report",
     "saved_model",
+    "serving",
 )
 _FILES = (
     "network.keras",
@@ -74,6 +76,10 @@ class RunFolder:
     @property
     def formats(self) -> pathlib.Path:
         return self.path / "formats"
+
+    @property
+    def serving(self) -> pathlib.Path:
+        return self.path / "serving"
 
     @property
     def events(self) -> pathlib.Path:

@@ -70,6 +70,7 @@ METRICS = {
     "artifacts?": {
         "unpruned?": _EXPORT,
         "saved_model?": _EXPORT,
+        "serving?": _EXPORT,
         "shrunk?": _FILE,
         "densities?": _FILE,
         "learning_curves?": _FILE,
