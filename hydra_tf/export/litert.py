@@ -155,26 +155,17 @@ def litert_function(
     logits = ht.export.litert_function("run/network.tflite")(images)
     ```
     """
-    path = files.as_path(path)
-    with files.naming(path, "read"):
-        content = path.read_bytes()
-    make, kinds = _runtime()
+    # XNNPACK refuses sparse int8 kernels, as they are prepared.
+    runs = [
+        interpreter_of(path, threads=threads, xnnpack=xnnpack)
+        for xnnpack in (True, False)
+    ]
     try:
-        runs = [
-            make(
-                model_content=content,
-                num_threads=threads,
-                experimental_op_resolver_type=kind,
-            )
-            # XNNPACK refuses sparse int8 kernels, as they are prepared.
-            for kind in (kinds.AUTO, kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
-        ]
         (taken,) = runs[0].get_input_details()
         (given,) = runs[0].get_output_details()
-    except (RuntimeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(
-            f"{path} cannot be used: it must be a LiteRT file with one input "
-            f"and one output ({str(error)[:200]})"
+            f"{path} cannot be used: it has several inputs or outputs"
         ) from error
 
     shape: tuple[int, ...] = ()  # What the tensors are allocated for.
@@ -204,6 +195,45 @@ def litert_function(
             return run(runs[0], images)
 
     return logits_of
+
+
+def interpreter_of(
+    path: str | os.PathLike,
+    *,
+    threads: int = 1,
+    xnnpack: bool = False,
+    keep_tensors: bool = False,
+) -> Any:
+    """Returns the interpreter of a LiteRT file.
+
+    Args:
+        path: The file.
+        threads: Integer >= 1, its threads.
+        xnnpack: Whether XNNPACK computes what it can.
+        keep_tensors: Whether all that is computed can be looked at.
+
+    Raises:
+        InputError: If it is no such file.
+        FileError: If it cannot be read.
+    """
+    path = files.as_path(path)
+    with files.naming(path, "read"):
+        content = path.read_bytes()
+    make, kinds = _runtime()
+    kind = kinds.AUTO if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        with quiet():
+            return make(
+                model_content=content,
+                num_threads=threads,
+                experimental_op_resolver_type=kind,
+                experimental_preserve_all_tensors=keep_tensors,
+            )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be used: it must be a LiteRT file "
+            f"({str(error)[:200]})"
+        ) from error
 
 
 def _runtime() -> tuple[Any, Any]:

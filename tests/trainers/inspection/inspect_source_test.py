@@ -1,0 +1,119 @@
+"""`trainers.inspect`: what files and folders are."""
+
+import keras
+import pytest
+
+import hydra_tf as ht
+from hydra_tf.errors import InputError
+from tests.export import networks
+from tests.trainers import binaries
+from trainers.inspection.inspect_source import describe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspected")
+    masked = networks.pruned(density=0.1)
+    ht.set_phase(masked, "finetune")
+    masked.save(folder / "masked.keras")
+    ht.strip_masks(masked).save(folder / "plain.keras")
+    for _ in range(2):
+        ht.export.export_serving(
+            masked, folder / "served", images=networks.images(2)
+        )
+    for name, sparse in (("dense", False), ("sparse", True)):
+        ht.export.export_litert(
+            masked, folder / f"{name}.tflite", sparse=sparse
+        )
+    return folder
+
+
+def density_of(description):
+    """Returns the density in the last line of the table."""
+    line = description.parts[0].strip().splitlines()[-1]
+    return line.split("  ")[-1].strip()
+
+
+def test_a_masked_network(folder):
+    found = describe(folder / "masked.keras")
+    assert found.facts["what"] == "Keras model, masked"
+    assert found.facts["phase"] == "finetune"
+    assert found.facts["versions"] == f"keras {keras.__version__}"
+    assert "[0, 1]" in found.facts["input range"]
+    assert "pointwise" in found.parts[0]
+
+
+def test_files_of_one_network_have_its_density(folder):
+    paths = [
+        folder / "plain.keras",
+        folder / "served",
+        folder / "served" / "1",
+        folder / "dense.tflite",
+        folder / "sparse.tflite",
+    ]
+    lines = {
+        path.name: describe(path).parts[0].splitlines()[-1].split()
+        for path in paths
+    }
+    # Weights, of which are not zero, density.
+    assert len({tuple(line[1:4]) for line in lines.values()}) == 1, lines
+
+
+def test_what_each_kind_is_called(folder):
+    for name, what in {
+        "plain.keras": "Keras model",
+        "served": "TensorFlow Serving's versions 1, 2; this is the last",
+        "served/1": "SavedModel",
+        "dense.tflite": "LiteRT (TensorFlow Lite) file",
+    }.items():
+        assert describe(folder / name).facts["what"] == what
+    assert describe(folder / "served").facts["warm-up requests"] == "4"
+    assert describe(folder / "served").facts["path"].endswith("served/2")
+    sparse = describe(folder / "sparse.tflite").facts["sparse"]
+    dense = describe(folder / "dense.tflite").facts["sparse"]
+    assert dense.startswith("0 of 4") and not sparse.startswith("0")
+
+
+def test_an_onnx_file(folder):
+    pytest.importorskip("tf2onnx")
+    ht.export.export_onnx(networks.pruned(), folder / "network.onnx")
+    found = describe(folder / "network.onnx")
+    assert found.facts["inputs"] == "images (None, 8, 8, 3)"
+    assert found.parts[0].splitlines()[-1].split()[-2:] == ["25.0", "%"]
+
+
+def test_a_run_as_the_binary_shows_it(folder, tmp_path, capfd):
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, name="logits"),
+        ]
+    )
+    network.save(tmp_path / "network.keras")
+    assert not binaries.run(
+        "export",
+        "--dataset=digits",
+        f"--source={tmp_path / 'network.keras'}",
+        f"--output_dir={tmp_path / 'out'}",
+    )
+    capfd.readouterr()
+    assert not binaries.run("inspect", f"--source={tmp_path / 'out'}")
+    out = capfd.readouterr().out
+    assert "folder of export" in out
+    assert "digits" in out and "8 x 8 x 1" in out and "tensorflow 2." in out
+
+
+def test_what_is_unknown_is_refused(folder, tmp_path):
+    (tmp_path / "text.txt").write_text("no network")
+    (tmp_path / "broken.tflite").write_text("no network")
+    (tmp_path / "broken.keras").write_text("no network")
+    for name, message in {
+        "": "is no run",
+        "text.txt": "ends in .keras, .onnx, .tflite",
+        "missing": "does not exist",
+        "broken.tflite": "must be a LiteRT file",
+        "broken.keras": "cannot be",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            describe(tmp_path / name)

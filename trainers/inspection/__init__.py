@@ -1,0 +1,1 @@
+"""Looking at files and folders: a module for each kind of them."""
