@@ -186,7 +186,7 @@ class ArtifactEvaluation:
             return tf.ensure_shape(logits, (None, num_classes))
 
         rows = np.flatnonzero(right)
-        withstood = np.zeros(len(right), dtype=bool)
+        withstood: np.ndarray = np.zeros(len(right), bool)
         if rows.size:
             adversarial = self._by_batches(
                 lambda images, labels, indices: square(
