@@ -17,11 +17,14 @@ import dataclasses
 import functools
 import hashlib
 import os
+from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import files
 from hydra_tf.data import pictures
 from hydra_tf.data import selection
 from hydra_tf.data.stored import StoredSplit
@@ -69,7 +72,7 @@ class FolderSource:
     ) -> None:
         self._name = name
         self._digest = hashlib.sha256()
-        self._root = os.path.expanduser(name.removeprefix(FOLDER))
+        self._root = str(files.as_path(name.removeprefix(FOLDER)))
         self._test_fraction = test_fraction
         self._class_names: tuple[str, ...] = ()
         self._splits = self._find_splits()
@@ -109,7 +112,10 @@ class FolderSource:
                 f"{close_matches(split, self._splits)} Received: {split!r}"
             )
         chosen = self._splits[split]
-        fault = pictures.find_fault(chosen.paths.tolist())
+        # Those that are remote are not read twice.
+        fault = None
+        if not files.is_remote(self._root):
+            fault = pictures.find_fault(chosen.paths.tolist())
         if fault is not None:
             raise self._unreadable(*fault)
         return StoredSplit(
@@ -147,13 +153,13 @@ class FolderSource:
     def _find_splits(self) -> dict[str, _Split]:
         """Finds classes and pictures of all splits."""
         root = self._root
-        if not os.path.isdir(root):
-            kind = "is a file" if os.path.exists(root) else "does not exist"
+        if not files.is_dir(root):
+            kind = "is a file" if files.exists(root) else "does not exist"
             raise self._error(f"{root or 'the path'} {kind}")
         folders = {
             name: os.path.join(root, name)
             for name in ("train", *_TEST_FOLDERS)
-            if os.path.isdir(os.path.join(root, name))
+            if files.is_dir(os.path.join(root, name))
         }
         names = self._folders_in(root)
         if "train" not in folders:
@@ -214,7 +220,7 @@ class FolderSource:
         labels: list[int] = []
         for label, class_name in enumerate(self._class_names):
             class_folder = os.path.join(folder, class_name)
-            if not os.path.isdir(class_folder):
+            if not files.is_dir(class_folder):
                 continue
             for path, size in self._pictures_in(class_folder):
                 inside = os.path.relpath(path, folder)
@@ -230,7 +236,7 @@ class FolderSource:
         try:
             return sorted(
                 entry.name
-                for entry in os.scandir(folder)
+                for entry in _entries(folder)
                 if entry.is_dir() and not _is_hidden(entry.name)
             )
         except OSError as error:
@@ -241,7 +247,7 @@ class FolderSource:
     ) -> Iterator[tuple[str, int]]:
         """Yields paths and sizes of the pictures in a folder, by name."""
         try:
-            entries = sorted(os.scandir(folder), key=lambda each: each.name)
+            entries = sorted(_entries(folder), key=lambda each: each.name)
         except OSError as error:
             raise self._error(f"{folder}: {error.strerror}") from error
         real = os.path.realpath(folder)
@@ -252,24 +258,31 @@ class FolderSource:
                 # A link may lead to where it is from.
                 if deep and real not in above:
                     yield from self._pictures_in(
-                        entry.path, above=(*above, real)
+                        os.fspath(entry), above=(*above, real)
                     )
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in pictures.OTHER_PICTURES:
                 raise self._error(
-                    f"{entry.path} must be a JPEG, PNG, BMP or GIF to be read"
+                    f"{os.fspath(entry)} must be a JPEG, PNG, BMP or GIF to "
+                    "be read"
                 )
             if suffix in pictures.READABLE:
                 try:
                     size = entry.stat().st_size
                 except OSError as error:
                     raise self._error(
-                        f"{entry.path}: {error.strerror}"
+                        f"{os.fspath(entry)}: {error.strerror}"
                     ) from error
                 if not size:
-                    raise self._error(f"{entry.path} is empty")
-                yield entry.path, size
+                    raise self._error(f"{os.fspath(entry)} is empty")
+                yield os.fspath(entry), size
+
+
+def _entries(folder: str) -> Iterable[Any]:
+    """Returns what is in a folder: each with its name, kind and path."""
+    path = files.located(folder)
+    return path.iterdir() if files.is_remote(path) else os.scandir(folder)
 
 
 def _is_hidden(name: str) -> bool:

@@ -162,7 +162,7 @@ def check_replaceable(path: pathlib.Path) -> None:
     Raises:
         InputError: If it cannot be written, or is no earlier export.
     """
-    if not os.path.exists(path):
+    if not files.exists(path):
         files.check_writable(path, "path")
         return
     files.check_writable(path.parent, "path")

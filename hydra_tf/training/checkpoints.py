@@ -63,7 +63,7 @@ class PhaseCheckpoints:
     @property
     def is_finished(self) -> bool:
         """Whether the phase is finished."""
-        return os.path.isfile(self.network)
+        return files.is_file(self.network)
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Records what a phase is begun with, or checks that it is the same.
@@ -163,7 +163,7 @@ class PhaseCheckpoints:
 
     def _begun_with(self) -> dict[str, Any] | None:
         """Returns the settings of a phase that was begun, else `None`."""
-        if not (self.is_finished or os.path.isfile(self.state)):
+        if not (self.is_finished or files.is_file(self.state)):
             return None
         path = self._path("settings.json")
         settings = files.read_json(
@@ -199,7 +199,10 @@ def load_network(path: pathlib.Path, what: str, advice: str) -> keras.Model:
         InputError: If it cannot be read.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
+        with files.local_copy(path) as local:
+            return keras.saving.load_model(local, compile=False)
+    except FileError:
+        raise
     except Exception as error:
         # Keras raises whatever its parts raise: zip, JSON, HDF5, layers.
         reason = " ".join(str(error).split())[:200]
@@ -219,7 +222,7 @@ def load_network(path: pathlib.Path, what: str, advice: str) -> keras.Model:
 def _is_whole(path: pathlib.Path) -> bool:
     """Whether a zip archive is as it was written."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
     except LookupError:
         # Python lacks a part of its own, which says nothing of the file.
@@ -284,7 +287,11 @@ def _read_state(
         InputError: If `save_state` cannot have written it.
     """
     try:
-        with files.naming(path, "read"), np.load(path) as file:
+        with (
+            files.naming(path, "read"),
+            path.open("rb") as content,
+            np.load(content) as file,
+        ):
             arrays = dict(file)
         # Refuses what is no whole number.
         epoch = operator.index(arrays.pop("epoch")[()])

@@ -55,7 +55,7 @@ def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
     Returns:
         The path of the file.
     """
-    folder = pathlib.Path(path)
+    folder = files.located(path)
     return files.write_text(folder / "README.md", model_card(metrics, folder))
 
 
@@ -399,9 +399,9 @@ def _reproduction(metrics: Mapping[str, Any]) -> str:
 
 def _relative(path: str, folder: str | os.PathLike | None) -> str:
     """Returns a path inside a folder relative to it, others unchanged."""
-    if folder is None or not os.path.isabs(path):
+    if folder is None or not files.located(path).is_absolute():
         return str(path)
-    inside = os.path.relpath(path, os.path.abspath(folder))
+    inside = os.path.relpath(path, files.absolute(folder))
     return str(path) if inside.startswith("..") else inside
 
 

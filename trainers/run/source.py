@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
         InputError: If there is no such network.
     """
     path = files.as_path(source)
-    if os.path.isdir(path):
+    if files.is_dir(path):
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)
         if phase is None:
@@ -54,7 +53,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
                 "checkpoints/<phase>.keras in it"
             )
         return folder.finished(phase)
-    if not os.path.isfile(path):
+    if not files.is_file(path):
         raise InputError(
             f"--source={source} does not exist; give the folder of a run or a "
             ".keras file"
@@ -69,7 +68,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
 def is_saved_model(path: pathlib.Path) -> bool:
     """Whether a folder is a SavedModel rather than a run."""
-    return os.path.isfile(path / "saved_model.pb")
+    return files.is_file(path / "saved_model.pb")
 
 
 def load_saved_model(
@@ -325,7 +324,7 @@ def _check_architecture(
 def fingerprint(path: pathlib.Path) -> str:
     """Returns a digest of the file's content, to recognise it by."""
     digest = hashlib.sha256()
-    with files.naming(path, "read"), open(path, "rb") as file:
+    with files.naming(path, "read"), path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()[:16]
