@@ -8,6 +8,7 @@ from hydra_tf.data.by_name import names
 from hydra_tf.data.by_name import register
 from hydra_tf.data.crops import RandomResizedCrop
 from hydra_tf.data.cutmix import cutmix
+from hydra_tf.data.extra import with_extra
 from hydra_tf.data.loading import from_arrays
 from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
@@ -28,4 +29,5 @@ __all__ = [
     "names",
     "register",
     "split_validation",
+    "with_extra",
 ]

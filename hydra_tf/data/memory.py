@@ -48,7 +48,14 @@ class MemoryPipeline(Pipeline):
             self._labels = tf.gather(self._labels, rows)
 
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
-        return epochs.flat_map(self._index_batches).map(
+        return self._batches_from(epochs, 0)
+
+    def _batches_from(
+        self, epochs: tf.data.Dataset, first: tf.Tensor | int
+    ) -> tf.data.Dataset:
+        # No image is touched for a batch that is left out.
+        indices = epochs.flat_map(self._index_batches).skip(first)
+        return indices.map(
             self._assemble,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,

@@ -66,7 +66,10 @@ class Pipeline(abc.ABC):
         augmentation: What each image goes through, or None.
         cutmix: Probability with which an image is mixed with another one.
         seed: The seed.
+        extra_fraction: Share of every batch that is pseudo-labelled.
     """
+
+    extra_fraction = 0.0
 
     def __init__(
         self,
@@ -236,6 +239,12 @@ class Pipeline(abc.ABC):
     @abc.abstractmethod
     def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the batches of a dataset of epoch numbers."""
+
+    def _batches_from(
+        self, epochs: tf.data.Dataset, first: tf.Tensor
+    ) -> tf.data.Dataset:
+        """Returns the batches of epochs without the first ones of them."""
+        return self._batches(epochs).skip(first)
 
     @abc.abstractmethod
     def _take(self, rows: np.ndarray) -> None:

@@ -90,6 +90,15 @@ CUTMIX = Fraction(
     "the rectangle's share of the area as probability. After --augment.",
 )
 
+EXTRA_FRACTION = Fraction(
+    name="extra_fraction",
+    default=0.5,
+    exclude_lower=True,
+    exclude_upper=True,
+    help="Share of every batch that is of --extra_data, in (0, 1), rounded to "
+    "whole images; half in HYDRA. An epoch goes once through the others.",
+)
+
 # HYDRA's crop with 4 pixels of padding and mirror image, for CIFAR and SVHN
 # alike; the grey images go through unchanged (a mirrored digit is no digit).
 _CROP_FLIP = "hydra_tf.data.augmentation:CropFlip"

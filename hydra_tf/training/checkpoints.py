@@ -34,6 +34,7 @@ _HISTORY = [{"epoch": int, "seconds": float, str: float}]
 # What is said of settings whose values are digests.
 _OTHER = {
     "source": "started from another network",
+    "extra_data": "was begun with other extra images",
     "content": "was begun when the data set held other images or classes",
 }
 

@@ -76,8 +76,9 @@ def test_published_recipes_are_all_there():
         # PGD training, TRADES and MART: 2 data sets with 2 networks each, and
         # ImageNet; channels of 2 networks.
         "harp": 17,
-        # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks.
-        "hydra": 10,
+        # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks;
+        # extra images for 2 networks.
+        "hydra": 12,
         "smoothing": 4,
         # TRADES and PGD training.
         "vit": 2,

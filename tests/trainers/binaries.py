@@ -21,6 +21,7 @@ from flags import certify_flags
 from flags import convert_flags
 from flags import evaluate_flags  # noqa: F401  Before a flagsaver can undo it.
 from flags import export_flags  # noqa: F401  As above.
+from flags import pseudo_label_flags
 from flags import report_flags
 from flags import sweep_flags  # noqa: F401  As above.
 from trainers.terminal import startup
@@ -32,6 +33,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 OWN_FLAGS = {
     "certify": certify_flags.FLAGS,
     "convert": convert_flags.FLAGS,
+    "pseudo_label": pseudo_label_flags.FLAGS,
     "report": report_flags.FLAGS,
 }
 

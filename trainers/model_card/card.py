@@ -202,6 +202,11 @@ def _making(metrics: Mapping[str, Any]) -> str:
             words.append(f"shape {shape}")
         if data.get("cutmix"):
             words.append(f"CutMix with probability {data['cutmix']:g}")
+        if data.get("extra_fraction"):
+            words.append(
+                f"{text.percent(data['extra_fraction'])} of every batch of "
+                "extra, pseudo-labelled images"
+            )
         fraction = data.get("fraction")
         if fraction is not None and fraction < 1:
             words.append(

@@ -108,6 +108,7 @@ METRICS = {
             "num_validation?": _WHOLE,
             "num_test?": _WHOLE,
             "cutmix?": _NUMBER,
+            "extra_fraction?": _NUMBER,
         },
         None,
     ),

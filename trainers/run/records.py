@@ -264,4 +264,5 @@ def dataset(
         "num_evaluated": num_evaluated,
         "augmented": train.augmentation is not None,
         "cutmix": train.cutmix,
+        "extra_fraction": train.extra_fraction,
     }
