@@ -270,6 +270,37 @@ def test_library_reads_no_flag_and_no_environment_variable():
                 )
 
 
+# What reads and writes otherwise: local by its nature, or given a local copy.
+LOCAL = {
+    "hydra_tf/data/pictures.py",
+    "hydra_tf/export/saved_model.py",
+    "hydra_tf/registry/datasets.py",
+    "trainers/run/folder.py",
+    "trainers/terminal/startup.py",
+}
+
+
+@pytest.mark.parametrize("tree", ["hydra_tf", "trainers"])
+def test_files_are_reached_through_one_package(tree):
+    """So that all of them may be remote."""
+    found = set()
+    for path in python_files(tree):
+        if "hydra_tf/files" in relative(path):
+            continue
+        for node in ast.walk(parse(path)):
+            called = (
+                ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            )
+            if called in (
+                "open",
+                "os.path.exists",
+                "os.path.isdir",
+                "os.path.isfile",
+            ) or called.startswith("shutil."):
+                found.add(relative(path))
+    assert found <= LOCAL
+
+
 def test_library_neither_prints_nor_asserts():
     for path in python_files("hydra_tf"):
         for node in ast.walk(parse(path)):

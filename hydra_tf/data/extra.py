@@ -13,6 +13,7 @@ Reference:
 from __future__ import annotations
 
 import os
+import pathlib
 import zipfile
 import zlib
 from typing import Any
@@ -141,7 +142,7 @@ def content_of(extra_data: str | os.PathLike[str]) -> str:
     Raises:
         InputError: If it cannot be read.
     """
-    path = files.as_path(extra_data)
+    path = _existing(extra_data)
     try:
         with (
             files.naming(path, "read"),
@@ -308,15 +309,19 @@ def _as_pipeline(
         return extra_data
     if isinstance(extra_data, str) and not is_file(extra_data):
         height, width, channels = train.image_shape
-        return load(
-            extra_data,
-            "train",
-            batch_size=1,
-            data_dir=data_dir,
-            augment=False,
-            image_size=(height, width),
-            image_channels=channels,
-        )
+        try:
+            return load(
+                extra_data,
+                "train",
+                batch_size=1,
+                data_dir=data_dir,
+                augment=False,
+                image_size=(height, width),
+                image_channels=channels,
+            )
+        except InputError as error:
+            text = str(error).replace("`name`", "`extra_data`")
+            raise InputError(text.replace("name=", "extra_data=")) from error
     if is_file(extra_data):
         extra_data = _read(extra_data, name)
     if not isinstance(extra_data, tuple | list) or len(extra_data) != 2:
@@ -347,7 +352,7 @@ def _read(
     extra_data: str | os.PathLike[str], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns images and labels of an `.npz` file."""
-    path = files.as_path(extra_data)
+    path = _existing(extra_data)
     try:
         with (
             files.naming(path, "read"),
@@ -369,6 +374,16 @@ def _read(
     raise InputError(
         f"{name} must hold the arrays `images` and `labels`. Received: {found}"
     )
+
+
+def _existing(extra_data: str | os.PathLike[str]) -> pathlib.Path:
+    path = files.as_path(extra_data)
+    if not files.is_file(path):
+        raise InputError(
+            f"{_shown(extra_data)} does not exist; give an .npz file with the "
+            "arrays `images` and `labels`, or the name of a dataset"
+        )
+    return path
 
 
 def _unreadable(name: str, reason: str) -> InputError:

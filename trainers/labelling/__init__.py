@@ -1,1 +1,1 @@
-"""Writing a network for serving, with `--shrink` a smaller one."""
+"""Labelling images with a trained network."""

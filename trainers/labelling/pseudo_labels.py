@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -91,10 +92,10 @@ def label(
             done += len(sure)
             ticker.update(done)
     except tf.errors.OpError as error:
-        line = str(error.message).splitlines()[0][:200]
+        line = re.sub(r"\{\{.*?\}\} *", "", str(error.message)).splitlines()[0]
         raise InputError(
             f"--dataset holds an image that cannot be read, after {done} that "
-            f"can: {line}"
+            f"can: {line[:200]}"
         ) from error
     finally:
         ticker.close()

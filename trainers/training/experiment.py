@@ -16,6 +16,7 @@ import numpy as np
 from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import training
+from hydra_tf.errors import InputError
 from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
@@ -192,6 +193,13 @@ class Experiment:
         """
         steps = self.train_data.steps_per_epoch
         self.settings.execution.check_steps(steps)
+        profiled = self.settings.run.profile_steps
+        most = steps * max(self.epochs.values(), default=0)
+        if profiled and profiled[0] > most:
+            raise InputError(
+                f"--profile_steps={profiled[0]},{profiled[1]} is after the "
+                f"last step: no phase has more than {most}"
+            )
         _ = self.test_arrays
 
     def first_network(self) -> keras.Model:
@@ -266,10 +274,8 @@ class Experiment:
 
         callbacks = []
         if epochs:
-            callbacks.append(
-                tensorboard.events_of(
-                    settings, self.settings, folder, *self.test_arrays
-                )
+            callbacks += tensorboard.callbacks_of(
+                settings, self.settings, folder, *self.test_arrays
             )
         validates = bool(self.settings.validation.fraction)
         network = training.train_phase(
@@ -316,6 +322,9 @@ class Experiment:
         )
         measuring.forget(folder, phase)
         say(f"  {result.summary()}")
+        tensorboard.write_measured(
+            folder.events / phase, result.to_dict(), self.epochs.get(phase, 0)
+        )
         folder.merge_metrics(
             records.measured(
                 self.settings,

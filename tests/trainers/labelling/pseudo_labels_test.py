@@ -69,7 +69,7 @@ def test_only_those_it_is_sure_of_are_kept(folder):
     [
         ("--dataset=folder:{}/none", "is no folder"),
         ("--dataset=folder:{}/empty", "holds no pictures (.jpg"),
-        ("--dataset=folder:{}/broken", "is truncated or damaged"),
+        ("--dataset=folder:{}/broken", "holds an image that cannot be read"),
         ("--min_confidence=0.9999999", "keeps none of the 4 images"),
         ("--min_confidence=90", "90 % is 0.9"),
         ("--output={}/labels.txt", "must be a path that ends in .npz"),
