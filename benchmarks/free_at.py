@@ -44,6 +44,9 @@ _FREE_LEARNING_RATE = flags.DEFINE_float(
     "free_learning_rate", 0.1, "Peak learning rate of Free-AT."
 )
 
+_LR_SCHEDULE = flags.DEFINE_string("lr_schedule", "cosine", "Of both.")
+_RECIPES = flags.DEFINE_list("recipes", ["pgd", "free_at"], "What to run.")
+
 _EPSILON = 0.15
 
 
@@ -70,6 +73,8 @@ def main(argv: list[str]) -> None:
             _FREE_LEARNING_RATE.value,
         ),
     }
+    wanted = dict(zip(("pgd", "free_at"), recipes, strict=True))
+    recipes = {wanted[name]: recipes[wanted[name]] for name in _RECIPES.value}
     found: dict[str, list[float]] = {name: [] for name in recipes}
     for seed in map(int, _SEEDS.value):
         for name, recipe in recipes.items():
@@ -110,6 +115,7 @@ def _measured(objective, epochs: int, rate: float, seed: int):
             objective,
             epochs=epochs // 2 if phase == "prune" else epochs,
             learning_rate=rate,
+            lr_schedule=_LR_SCHEDULE.value,
             seed=seed,
         )
     result = ht.evaluation.evaluate(

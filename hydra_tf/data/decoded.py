@@ -144,8 +144,7 @@ class DecodedPipeline(Pipeline):
         rest = self.num_examples % self.batch_size
         if rest and not (self._drop_remainder or self._rows_of(rest, shard)):
             # Of an epoch's last batch there is nothing here.
-            none = examples.take(0).batch(1)
-            batches = batches.concatenate(_empty(none.element_spec))
+            batches = batches.concatenate(_empty(batches.element_spec))
         if augmentation is None or self._crop is not None:
             return batches.map(lambda rows, images, labels: (images, labels))
         return parallel_map(

@@ -20,6 +20,7 @@ from hydra_tf.data import selection
 from hydra_tf.data.decoded import DecodedPipeline
 from hydra_tf.data.pipeline import ORDER_STREAM
 from hydra_tf.data.sharding import Shard as Worker
+from hydra_tf.data.sharding import Turn
 from hydra_tf.data.stored import Shard
 from hydra_tf.data.tfds_source import unreadable
 from hydra_tf.errors import InputError
@@ -96,18 +97,24 @@ class StreamedPipeline(DecodedPipeline):
         first, stop = shard.limits(groups)
         return sum(share + (group < rest) for group in range(first, stop))
 
+    def _batches(
+        self, epochs: tf.data.Dataset, shard: Worker, turn: Turn
+    ) -> tf.data.Dataset:
+        groups = self._num_groups
+        if self.shuffle and groups % shard.count:
+            raise InputError(
+                f"`shard`={(shard.index, shard.count)}: {shard.count} workers "
+                f"cannot share the files of {self.name!r} at batches of "
+                f"{self.batch_size}: their number must divide {groups}"
+            )
+        return super()._batches(epochs, shard, turn)
+
     def _records(self, seed: tf.Tensor, shard: Worker) -> tf.data.Dataset:
         files = self._files()
         if not self.shuffle:
             records = tf.data.Dataset.from_tensor_slices(files).flat_map(_read)
             return self._rows_in_turn(records, shard)
         groups = self._num_groups
-        if groups % shard.count:
-            raise InputError(
-                f"`shard`={(shard.index, shard.count)}: {shard.count} workers "
-                f"cannot share the files of {self.name!r} at batches of "
-                f"{self.batch_size}: their number must divide {groups}"
-            )
         order_seed = tf.random.fold_in(seed, ORDER_STREAM)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(self._shards)), tf.random.fold_in(order_seed, 0)
