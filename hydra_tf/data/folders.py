@@ -114,6 +114,8 @@ class FolderSource:
             or not fits_memory(num_train, self._image_shape),
             augmentation_class=self._as_imagenet
             and self._as_imagenet.augmentation_class,
+            mean=self._as_imagenet and self._as_imagenet.mean,
+            deviation=self._as_imagenet and self._as_imagenet.deviation,
             class_names=self._class_names,
             content=self._digest.hexdigest()[:16],
         )
