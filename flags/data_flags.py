@@ -13,6 +13,7 @@ from flags.image_flags import ImageSettings
 from flags.image_flags import define_images
 from hydra_tf.registry.datasets import BATCH_SIZE
 from hydra_tf.registry.datasets import CUTMIX
+from hydra_tf.registry.datasets import DATA_SERVICE
 from hydra_tf.registry.datasets import EXTRA_FRACTION
 from hydra_tf.registry.datasets import FRACTION
 
@@ -44,6 +45,7 @@ _CACHE = flags.DEFINE_bool(
     "Whether decoded images stay in memory between epochs. Those of "
     "imagenet2012 never do, nor those that would take more than 4 GiB.",
 )
+_DATA_SERVICE = define(DATA_SERVICE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class DataSettings(ImageSettings):
     extra_data: str | None
     extra_fraction: float
     cache: bool
+    data_service: str | None
 
     def train(self, seed: int, drop_remainder: bool) -> Pipeline:
         """Returns the training images; arguments as of `hydra_tf.data.load`."""
@@ -68,6 +71,7 @@ class DataSettings(ImageSettings):
             fraction=self.fraction,
             seed=seed,
             cache=self.cache,
+            data_service=self.data_service,
             drop_remainder=drop_remainder,
         )
         if not self.extra_data:
@@ -120,4 +124,5 @@ def data_from_flags() -> DataSettings:
         extra_data=_EXTRA_DATA.value,
         extra_fraction=_EXTRA_FRACTION.value,
         cache=_CACHE.value,
+        data_service=_DATA_SERVICE.value,
     )

@@ -89,7 +89,8 @@ class RandomResizedCrop(Augmentation):
         """Returns the part of an encoded image, of which no more is decoded.
 
         Args:
-            encoded: The bytes of a JPEG image.
+            encoded: The bytes of a JPEG image; of a PNG, BMP or GIF, such as
+                the few that ImageNet has, all is decoded.
             seed: Integer tensor of shape `(2,)`, a row of `draw`.
             height: Height of the result.
             width: Width of the result.
@@ -97,9 +98,25 @@ class RandomResizedCrop(Augmentation):
         Returns:
             float32 tensor of shape `(height, width, 3)` in [0, 1].
         """
-        shape = tf.image.extract_jpeg_shape(encoded)
-        window, mirrored = self.window(shape[0], shape[1], seed)
-        part = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+
+        def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+            shape = tf.image.extract_jpeg_shape(encoded)
+            window, mirrored = self.window(shape[0], shape[1], seed)
+            part = tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+            return part, mirrored
+
+        def of_others() -> tuple[tf.Tensor, tf.Tensor]:
+            pixels = tf.io.decode_image(
+                encoded, channels=3, expand_animations=False
+            )
+            pixels = tf.ensure_shape(pixels, (None, None, 3))
+            shape = tf.shape(pixels)
+            window, mirrored = self.window(shape[0], shape[1], seed)
+            top, left, rows, columns = tf.unstack(window)
+            part = pixels[top : top + rows, left : left + columns]
+            return part, mirrored
+
+        part, mirrored = tf.cond(tf.io.is_jpeg(encoded), of_jpeg, of_others)
         return _to_unit_range(_mirror(_resize(part, height, width), mirrored))
 
     def window(

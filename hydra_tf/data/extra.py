@@ -25,6 +25,8 @@ from hydra_tf import files
 from hydra_tf.data.loading import from_arrays
 from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.sharding import Shard
+from hydra_tf.data.sharding import Turn
 from hydra_tf.errors import InputError
 from hydra_tf.registry.datasets import EXTRA_FRACTION
 
@@ -194,6 +196,7 @@ class MixedPipeline(Pipeline):
             split=labelled.split,
             cutmix=labelled.cutmix,
         )
+        self.data_service = labelled.data_service
 
     @property
     def num_extra(self) -> int:
@@ -219,7 +222,9 @@ class MixedPipeline(Pipeline):
     def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         return self._labelled.arrays(count)
 
-    def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
+    def _batches(
+        self, epochs: tf.data.Dataset, shard: Shard, turn: Turn
+    ) -> tf.data.Dataset:
         labelled, steps = self._labelled_part(), self.steps_per_epoch
         count = extra_count(self.batch_size, self.extra_fraction)
         extra = self._part(
@@ -229,20 +234,25 @@ class MixedPipeline(Pipeline):
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             first = number * steps
-            others = extra._batches_from(
+            others = extra._chosen(
                 tf.data.Dataset.range(
                     first // passes, (first + steps - 1) // passes + 1
                 ),
-                first % passes,
-            ).take(steps)
-            own = labelled._batches(tf.data.Dataset.from_tensors(number))
+                lambda batches: turn.of_batches(
+                    batches.skip(first % passes).take(steps), first
+                ),
+            )
+            own = labelled._batches(
+                tf.data.Dataset.from_tensors(number), Shard(), turn
+            )
             return tf.data.Dataset.zip((own, others)).map(
                 lambda one, other: _joined(one, other, labelled.batch_size),
                 num_parallel_calls=tf.data.AUTOTUNE,
                 deterministic=True,
             )
 
-        return epochs.flat_map(epoch)
+        # Labelled and extra images take turns: a worker has some of both.
+        return shard.of_batches(epochs.flat_map(epoch))
 
     def _labelled_part(self) -> Pipeline:
         count = extra_count(self.batch_size, self.extra_fraction)

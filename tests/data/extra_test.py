@@ -83,6 +83,16 @@ def test_batches_follow_from_the_seed_and_start_at_any_epoch():
     assert whole[:4] != whole[4:8]
 
 
+def test_workers_have_their_rows_of_the_same_batches():
+    pipeline = mixed()
+    parts = [
+        [images for images, _ in pipeline.dataset(1, shard=(index, 2))]
+        for index in range(2)
+    ]
+    for (images, _), *others in zip(pipeline.dataset(1), *parts, strict=True):
+        np.testing.assert_array_equal(images, np.concatenate(others))
+
+
 def test_validation_holds_out_labelled_images():
     train, validation = data.split_validation(mixed(), 0.4)
     held = {n for batch in batches(validation) for n in batch}
