@@ -84,7 +84,8 @@ class FolderSource:
     ) -> None:
         self._name = name
         self._digest = hashlib.sha256()
-        self._root = str(files.as_path(name.removeprefix(FOLDER)))
+        root = name.removeprefix(FOLDER)
+        self._root = str(files.as_path(root)) if root else ""
         self._test_fraction = test_fraction
         self._class_names: tuple[str, ...] = ()
         self._splits = self._find_splits()
@@ -198,8 +199,10 @@ class FolderSource:
     def _find_splits(self) -> dict[str, _Split]:
         """Finds classes and pictures of all splits."""
         root = self._root
-        if not files.is_dir(root):
-            kind = "is a file" if files.exists(root) else "does not exist"
+        if not (root and files.is_dir(root)):
+            kind = (
+                "is a file" if root and files.exists(root) else "does not exist"
+            )
             raise self._error(f"{root or 'the path'} {kind}")
         folders = {
             name: os.path.join(root, name)

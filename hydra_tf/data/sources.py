@@ -67,7 +67,7 @@ def find(
         )
     if name not in DATASETS and not is_own(name):
         hint = close_matches(name, DATASETS.names)
-        if files.is_dir(files.as_path(name)):
+        if name and files.is_dir(files.as_path(name)):
             hint = f"Did you mean 'folder:{name}'?"
         raise InputError(
             "`name` must be a known dataset, folder:PATH, tfds:NAME or "

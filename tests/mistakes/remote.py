@@ -53,6 +53,10 @@ COMMANDS = {
         "finetune --source=ram://no/run",
         ["--source=ram://no/run does not exist"],
     ),
+    "flagfile_that_is_not_there": (
+        "pipeline --flagfile=ram://no/flags.txt",
+        ["--flagfile=ram://no/flags.txt", "cannot be read: No such file"],
+    ),
     "report_of_what_is_not_there": (
         "report --runs=ram://no/run",
         ["--runs=ram://no/run is not there"],

@@ -61,7 +61,8 @@ def test_run_leaves_what_a_local_one_does(whole):
 
 @pytest.mark.slow
 def test_finished_run_is_left_alone_and_others_are_refused(whole, capfd):
-    assert run("pipeline", *COMMAND, f"--output_dir={whole}") == 0
+    # The same command, by way of the file that the run left.
+    assert run("pipeline", f"--flagfile={whole}/flags.txt") == 0
     assert "finished before; nothing to do" in capfd.readouterr().out
     other = [*COMMAND, f"--output_dir={whole}", "--extra_fraction=0.5"]
     assert run("pipeline", *other) == 2

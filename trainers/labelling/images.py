@@ -77,8 +77,9 @@ def read(
 
 def _find(name: str) -> list[str]:
     """Returns the paths of all pictures in a folder, by name."""
-    folder = files.as_path(name.removeprefix(FOLDER))
-    if not files.is_dir(folder):
+    path = name.removeprefix(FOLDER)
+    folder = files.as_path(path)
+    if not (path and files.is_dir(folder)):
         raise InputError(f"--dataset={name} is no folder")
     found = sorted(str(path) for path in folder.rglob("*") if _counts(path))
     if not found:

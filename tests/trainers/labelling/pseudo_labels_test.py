@@ -68,6 +68,7 @@ def test_only_those_it_is_sure_of_are_kept(folder):
     ("argument", "words"),
     [
         ("--dataset=folder:{}/none", "is no folder"),
+        ("--dataset=folder:", "is no folder"),
         ("--dataset=folder:{}/empty", "holds no pictures (.jpg"),
         ("--dataset=folder:{}/broken", "holds an image that cannot be read"),
         ("--min_confidence=0.9999999", "keeps none of the 4 images"),
