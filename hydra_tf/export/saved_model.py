@@ -166,6 +166,9 @@ def check_replaceable(path: pathlib.Path) -> None:
         files.check_writable(path, "path")
         return
     files.check_writable(path.parent, "path")
+    if files.is_remote(path):
+        # One that was killed may hold some of its files.
+        files.recover_directory(path)
     if path.is_dir() and (
         (path / "saved_model.pb").exists() or not any(path.iterdir())
     ):

@@ -27,6 +27,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 
+from hydra_tf.errors import FileError
 from hydra_tf.files.failures import file_error
 from hydra_tf.files.failures import naming
 from hydra_tf.files.paths import absolute
@@ -53,7 +54,8 @@ def clear_partial(
         # Of others, or not to be written to: no reason not to go on.
         with contextlib.suppress(OSError):
             if isinstance(path, RemotePath):
-                remove(path)
+                if not _is_committed(path):
+                    remove(path)
                 continue
             with _locked(path):
                 remove(path)
@@ -257,6 +259,11 @@ def _finish_folder(path: RemotePath) -> None:
     if not commit.is_file():
         return
     partial = path.with_name(commit.read_text(encoding="utf-8"))
+    if not partial.is_dir():
+        raise FileError(
+            f"{partial} is missing, whose files {path} was to get; delete "
+            f"{commit}, and {path} if it is not whole"
+        )
     new = {
         file.relative_to(partial)
         for file in partial.rglob("*")
@@ -274,6 +281,13 @@ def _finish_folder(path: RemotePath) -> None:
             file.unlink(missing_ok=True)
     commit.unlink(missing_ok=True)
     remove(partial)
+
+
+def _is_committed(partial: RemotePath) -> bool:
+    """Whether a hidden folder is complete, and has yet to be put in place."""
+    name = partial.name.removeprefix(".").removesuffix(".partial")
+    commit = _commit_of(partial.with_name(name.rpartition(".")[0]))
+    return commit.is_file() and commit.read_text() == partial.name
 
 
 def _commit_of(path: RemotePath) -> RemotePath:

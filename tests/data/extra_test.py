@@ -71,10 +71,8 @@ def test_extra_images_go_on_where_the_epoch_before_left_off():
 
 
 def test_batches_follow_from_the_seed_and_start_at_any_epoch():
-    whole = batches(mixed(augment=data.CropFlip(0)), 0, 5)
-    again = mixed(augment=data.CropFlip(0))
-    assert batches(again, 3, 2) == whole[12:]
-    assert batches(again, 1, 1) == whole[4:8]
+    whole = batches(mixed(), 0, 4)
+    assert batches(mixed(), 2, 2) == whole[8:]
     assert whole[:4] != whole[4:8]
 
 

@@ -125,6 +125,8 @@ def test_folder_killed_within_its_commit_is_finished(folder):
     left = folder / f".model.{'0' * 32}.partial"
     files.write_text(left / "a", "new")
     files.write_text(folder / ".model.commit", left.name)
+    # As a run does when it begins.
+    files.clear_partial(folder.parent, below=True)
     assert files.recover_directory(path)
     assert content(folder) == {"model/a": "new"}
 
@@ -199,3 +201,12 @@ def test_refusal_of_a_bucket_is_one_line(monkeypatch):
         files.exists("gs://forbidden/x")
     assert "\n" not in str(caught.value)
     assert "gs://forbidden/x cannot be reached: 403; check" in str(caught.value)
+
+
+def test_commit_of_what_is_gone_leaves_the_old_folder(folder):
+    path = folder / "model"
+    files.write_text(path / "a", "old")
+    files.write_text(folder / ".model.commit", ".model.gone.partial")
+    with pytest.raises(FileError, match="gone.partial is missing"):
+        files.recover_directory(path)
+    assert content(path) == {"a": "old"}

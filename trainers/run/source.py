@@ -66,6 +66,9 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
 def is_saved_model(path: pathlib.Path) -> bool:
     """Whether a folder is a SavedModel rather than a run."""
+    if files.is_remote(path):
+        # Not a mixture of two, where the second was killed.
+        files.recover_directory(path)
     return files.is_file(path / "saved_model.pb")
 
 
