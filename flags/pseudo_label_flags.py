@@ -7,8 +7,8 @@ import dataclasses
 from absl import flags
 
 from flags.from_settings import define
-from hydra_tf.registry.datasets import BATCH_SIZE
 from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Fraction
 
 FLAGS = flags.FlagValues()
@@ -51,7 +51,15 @@ _MIN_CONFIDENCE = define(
     ),
     flag_values=FLAGS,
 )
-_BATCH_SIZE = define(BATCH_SIZE, flag_values=FLAGS)
+_BATCH_SIZE = define(
+    Count(
+        name="batch_size",
+        default=128,
+        lower=1,
+        help="Images per call of the network.",
+    ),
+    flag_values=FLAGS,
+)
 _PROGRESS = define(
     Choice(
         name="progress",

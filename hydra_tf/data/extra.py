@@ -182,6 +182,7 @@ class MixedPipeline(Pipeline):
         self._labelled = labelled
         self._extra = extra
         self.extra_fraction = extra_fraction
+        self.num_extra = len(extra)
         super().__init__(
             num_examples=labelled.num_examples,
             image_shape=labelled.image_shape,  # type: ignore[arg-type]
@@ -197,11 +198,6 @@ class MixedPipeline(Pipeline):
             cutmix=labelled.cutmix,
         )
         self.data_service = labelled.data_service
-
-    @property
-    def num_extra(self) -> int:
-        """Number of pseudo-labelled images."""
-        return len(self._extra)
 
     def known_labels(self) -> np.ndarray | None:
         return self._labelled.known_labels()

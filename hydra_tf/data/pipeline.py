@@ -72,11 +72,13 @@ class Pipeline(abc.ABC):
         augmentation: What each image goes through, or None.
         cutmix: Probability with which an image is mixed with another one.
         seed: The seed.
+        num_extra: Number of pseudo-labelled images beside them.
         extra_fraction: Share of every batch that is pseudo-labelled.
         data_service: Where the batches are made, `None` for here; see
             `served_by`.
     """
 
+    num_extra = 0
     extra_fraction = 0.0
 
     def __init__(

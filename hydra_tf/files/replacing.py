@@ -246,7 +246,7 @@ def _upload_folder(local: pathlib.Path, path: RemotePath) -> None:
         with contextlib.suppress(OSError):
             remove(partial)
         raise
-    _commit_of(path).write_bytes(partial.name.encode())
+    write_text(_commit_of(path), partial.name)
     _finish_folder(path)
 
 

@@ -310,6 +310,7 @@ def _record_of(
     if isinstance(train, data.Pipeline):
         record.setdefault("batch_size", train.batch_size)
         record.setdefault("num_examples", train.num_examples)
+        record.setdefault("num_extra", train.num_extra)
         record.setdefault("extra_fraction", train.extra_fraction)
     if isinstance(validation, data.Pipeline):
         record.setdefault("validation_examples", validation.num_examples)

@@ -193,6 +193,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
             ("num_train", "training images"),
             ("num_validation", "validation images"),
             ("num_test", "test images"),
+            ("num_extra", "pseudo-labelled images"),
             ("num_classes", "classes"),
         ):
             if data.get(key):
@@ -205,7 +206,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
         if data.get("extra_fraction"):
             words.append(
                 f"{text.percent(data['extra_fraction'])} of every batch of "
-                "extra, pseudo-labelled images"
+                "those with pseudo-labels"
             )
         fraction = data.get("fraction")
         if fraction is not None and fraction < 1:
