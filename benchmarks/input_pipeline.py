@@ -5,10 +5,10 @@
 
 Prints JSON. `cifar10`: augmented batches of 32 x 32 images in memory (crops,
 flips), beside natural training steps of `cifar_model_large`: images a second of
-both, and their ratio. `jpeg`: pictures of ImageNet's mean size, in a folder that
-is read as a stream, for training (random crops, resized to 224 x 224) and for
-validation (the middle), beside `tf.data` with `tf.io.decode_jpeg` alone on all
-cores. A pipeline has begun, with a first batch, before it is timed.
+both, and their ratio. `jpeg`: pictures of ImageNet's mean size in a folder,
+which is read as a stream for training (random crops, resized to 224 x 224) and
+for validation (the middle), beside `tf.data` with `tf.io.decode_jpeg` alone on
+all cores. A pipeline has begun, with a first batch, before it is timed.
 
 What is compared is run in turn, so that a busy machine hits all alike.
 `--clock=cpu` takes CPU time of all cores.
