@@ -17,6 +17,7 @@ from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.memory import MemoryPipeline
 from hydra_tf.data.picture_files import PicturePipeline
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.service import check_service
 from hydra_tf.data.stored import SplitFiles
 from hydra_tf.data.stored import StoredSplit
 from hydra_tf.data.stored import fits_memory
@@ -127,6 +128,7 @@ def load(
     )
     ```
     """
+    check_service(data_service)
     source = sources.find(
         name,
         data_dir=data_dir,

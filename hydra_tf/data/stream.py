@@ -206,15 +206,6 @@ class StreamedPipeline(DecodedPipeline):
             f"{self.name!r}: prepare it again"
         )
 
-    def _take(self, rows: np.ndarray) -> None:
-        ends: np.ndarray = np.flatnonzero(np.diff(rows) != 1) + 1
-        runs = [
-            slice(int(run[0]), int(run[-1]) + 1)
-            for run in np.split(rows, ends)
-            if len(run)
-        ]
-        self._shards = take_runs(self._shards, runs)
-
 
 def select(
     shards: Sequence[Shard], fraction: float, seed: int

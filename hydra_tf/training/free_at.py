@@ -26,6 +26,7 @@ class CarriedPerturbation(keras.Layer):
     that of one device.
 
     Args:
+        objective: Whose perturbation it is.
         image_shape: Shape of an image.
         **kwargs: Passed to `keras.Layer`.
 
@@ -33,8 +34,11 @@ class CarriedPerturbation(keras.Layer):
         variables: The perturbation, a float32 variable.
     """
 
-    def __init__(self, image_shape: tuple[int, ...], **kwargs: Any) -> None:
+    def __init__(
+        self, objective: FreeAT, image_shape: tuple[int, ...], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self._objective = objective
         # Not a weight of Keras, whose shape would be fixed before the size of
         # a batch is known.
         self._value = tf.Variable(
@@ -65,22 +69,19 @@ class CarriedPerturbation(keras.Layer):
                 "network for images of one size. Received: `network` "
                 f"'{model.network.name}' for {shape}"
             )
-        return cls(shape)  # type: ignore[arg-type]
+        return cls(model.objective, shape)  # type: ignore[arg-type]
 
     @property
     def variables(self) -> list[tf.Variable]:
         return [self._value]
 
-    def replay(
-        self, objective: FreeAT, batch: Batch, update: Callable[..., Pass]
-    ) -> Pass:
+    def replay(self, batch: Batch, update: Callable[..., Pass]) -> Pass:
         """Updates the weights as often as a batch is replayed.
 
         A loop of Python: replicas cannot talk to each other in one of
         TensorFlow's.
 
         Args:
-            objective: What is minimised.
             batch: The images of a replica.
             update: Does one update, given the batch, `carried` and `measures`
                 as `backward` takes them, and returns its pass.
@@ -89,9 +90,9 @@ class CarriedPerturbation(keras.Layer):
             The pass of the last replay.
         """
         perturbation = self.start(batch)
-        for further in reversed(range(objective.n_repeats)):
+        for further in reversed(range(self._objective.n_repeats)):
             done = update(batch, carried=perturbation, measures=not further)
-            perturbation = objective.ascend(perturbation, done.ascent)
+            perturbation = self._objective.ascend(perturbation, done.ascent)
         self.keep(batch, perturbation)
         return done
 

@@ -374,7 +374,7 @@ class RobustModel(keras.Model):
             if self.carried is None:
                 done = self._update(batch)
             else:
-                done = self.carried.replay(self.objective, batch, self._update)
+                done = self.carried.replay(batch, self._update)
         self._clock.tick()
         loss = done.loss
         state = self.compression_state
