@@ -61,6 +61,11 @@ class PhaseCheckpoints:
         return self._path("state.npz")
 
     @property
+    def results(self) -> list[pathlib.Path]:
+        """All that another process needs to go on as this one would."""
+        return [self.network, self.state, self._path("history.json")]
+
+    @property
     def is_finished(self) -> bool:
         """Whether the phase is finished."""
         return os.path.isfile(self.network)

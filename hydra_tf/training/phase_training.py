@@ -38,6 +38,7 @@ from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import batch_size_of
 from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.weights import copy_weights
+from hydra_tf.training.workers import Workers
 
 _JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
 
@@ -47,8 +48,7 @@ class Execution:
     """How a phase is computed and shown, which leaves its result as it is.
 
     Args:
-        strategy: `"auto"`, `"none"`, `"mirrored"` or a
-            `tf.distribute.Strategy`; see `make_strategy`.
+        strategy: A name for `make_strategy`, or a `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, training steps per call into
             TensorFlow, a divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
@@ -140,6 +140,7 @@ class PhaseTraining:
         with default_precision(phase.precision):
             result = with_precision(network, phase.precision)
             strategy = make_strategy(self._execution.strategy)
+            self._workers = Workers(strategy)
             with strategy.scope():
                 # Variables of the strategy have to be made in its scope.
                 network = replicated(result, strategy)
@@ -338,7 +339,7 @@ class PhaseTraining:
             callbacks.append(self._stopping)
         callbacks.append(
             EpochCheckpoint(
-                self._kept,
+                self._kept if self._workers.is_chief else None,
                 self._variables,
                 self._history,
                 best,
