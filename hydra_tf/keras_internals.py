@@ -328,13 +328,12 @@ def set_class(layer: keras.layers.Layer, cls: type) -> None:
     object.__setattr__(layer, "__class__", cls)
 
 
-class MultiWorkerFit:
-    """Lets `fit` and `evaluate` of a model work on several workers.
+class MultiWorkerModel(keras.Model):
+    """A model whose `fit` and `evaluate` work on several workers.
 
     Keras 3's own fails under a `MultiWorkerMirroredStrategy`: it averages the
     first batch over the replicas to build the model by, and scalar logs along
-    an axis that they lack (keras issues 20329 and 20585). To come before
-    `keras.Model` among the bases of a class.
+    an axis that they lack (keras issues 20329 and 20585).
     """
 
     def _maybe_symbolic_build(

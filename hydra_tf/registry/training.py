@@ -189,6 +189,8 @@ PERTURBATION_WARMUP = Count(
 )
 # What training does with the weights beside the optimiser's step.
 WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
+
+
 # How a phase is computed, which leaves its result as it is up to rounding.
 def _names_a_number(value: Any) -> bool:
     name, _, number = str(value).partition(":")

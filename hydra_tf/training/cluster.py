@@ -109,7 +109,7 @@ def _checked(
         task = (resolver.task_type, resolver.task_id)
     if not cluster:
         raise InputError(
-            f"`strategy`='multi_worker' needs a cluster, and {what} names "
+            f"`strategy='multi_worker'` needs a cluster, and {what} names "
             f"none; set it on every worker as in {_EXAMPLE}"
         )
     addresses = addresses_of(cluster)
@@ -184,12 +184,12 @@ def _within(
             each for each in addresses_of(cluster) if not _answers(each)
         )
         raise WorkersError(
-            f"not all workers came within `worker_timeout`={seconds} seconds: "
+            f"not all workers came within `worker_timeout={seconds}` seconds: "
             f"{f'no answer from {silent}' if silent else 'one does not start'}"
         )
     if isinstance(made[0], RuntimeError) and "program startup" in str(made[0]):
         raise InputError(
-            "`strategy`='multi_worker' must be made before TensorFlow runs "
+            "`strategy='multi_worker'` must be made before TensorFlow runs "
             "anything else: call hydra_tf.training.make_strategy("
             "'multi_worker') first of all"
         )
@@ -211,7 +211,7 @@ def _answers(address: str) -> bool:
 
 
 def _slurm() -> tuple[Any, str]:
-    what = "`cluster_resolver`='slurm'"
+    what = "`cluster_resolver='slurm'`"
     with _named(what):
         try:
             resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
@@ -227,10 +227,10 @@ def _slurm() -> tuple[Any, str]:
 def _kubernetes(
     job: str, num_workers: int | None, deadline: float
 ) -> tuple[Any, str]:
-    what = f"the pods of `kubernetes_job`={job}"
+    what = f"the pods of `kubernetes_job={job}`"
     if num_workers is None:
         raise InputError(
-            "`cluster_resolver`='kubernetes' needs `num_workers`: it sees only "
+            "`cluster_resolver='kubernetes'` needs `num_workers`: it sees only "
             "the pods that run already"
         )
     try:
@@ -238,7 +238,7 @@ def _kubernetes(
         from kubernetes import config
     except ImportError as error:
         raise InputError(
-            "`cluster_resolver`='kubernetes' needs the package kubernetes: pip "
+            "`cluster_resolver='kubernetes'` needs the package kubernetes: pip "
             "install kubernetes"
         ) from error
     with _named(what):
@@ -277,14 +277,14 @@ def kubernetes_resolver(
             break
         if time.monotonic() > deadline:
             raise WorkersError(
-                f"`kubernetes_job`={job} has {len(found)} running pods, not "
-                f"`num_workers`={num_workers}"
+                f"`kubernetes_job={job}` has {len(found)} running pods, not "
+                f"`num_workers={num_workers}`"
             )
         time.sleep(_SECONDS)
     own = [number for number, each in enumerate(found) if _is_here(each)]
     if not own:
         raise InputError(
-            f"`kubernetes_job`={job} runs on {', '.join(found)}, none of which "
+            f"`kubernetes_job={job}` runs on {', '.join(found)}, none of which "
             "is this pod: it needs `hostNetwork: true`"
         )
     resolver.task_type, resolver.task_id = "worker", own[0]

@@ -98,7 +98,7 @@ def _tpu() -> tf.distribute.Strategy:
     """Returns the strategy of this machine's TPUs. Not tested on hardware."""
     if not tf.config.list_physical_devices("TPU"):
         raise InputError(
-            "`strategy`='tpu' needs a machine with TPUs, and TensorFlow finds "
+            "`strategy='tpu'` needs a machine with TPUs, and TensorFlow finds "
             "none; for others pass a tf.distribute.TPUStrategy of your own"
         )
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")

@@ -180,10 +180,11 @@ class Workers:
     def _gathered(self, text: str) -> list[str]:
         """Returns a text of every worker."""
         content = text.encode()
-        sizes = np.zeros(self.count, np.int32)
+        sizes: np.ndarray = np.zeros(self.count, np.int32)
         sizes[self.index] = len(content)
         sizes = self._sum(sizes)
-        rows = np.zeros((self.count, int(sizes.max()) or 1), np.int32)
+        longest = int(sizes.max()) or 1
+        rows: np.ndarray = np.zeros((self.count, longest), np.int32)
         rows[self.index, : len(content)] = np.frombuffer(content, np.uint8)
         rows = self._sum(rows)
         return [
