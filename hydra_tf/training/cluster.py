@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import re
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,16 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.errors import WorkersError
 from hydra_tf.registry.training import CLUSTER
+from hydra_tf.training.rendezvous import meet
 
 _SETTINGS = {setting.name: setting for setting in CLUSTER}
 # Whose first task, if there is one, is the chief; else that of the workers.
 _JOBS = ("chief", "worker")
 _KUBERNETES_PORT = 8470
-# How often Kubernetes is asked for the pods, and a worker if it is there.
+# How often it is asked for the pods.
 _SECONDS = 2.0
+# What TensorFlow's servers may take to find each other, in seconds.
+_STARTING = 60
 _ADDRESS = re.compile(r"\[?[^\s/]+:\d{1,5}")
 _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
@@ -75,8 +78,9 @@ def connect(
     else:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         what = "TF_CONFIG"
-    addresses, task = _checked(resolver, what, num_workers)
-    _connected.append(_within(deadline, worker_timeout, addresses, task))
+    cluster, task = _checked(resolver, what, num_workers)
+    _check_first()
+    _connected.append(_within(deadline, cluster, task))
     return _connected[0]
 
 
@@ -149,7 +153,6 @@ def _checked(
 
 def _within(
     deadline: float,
-    seconds: int,
     cluster: dict[str, list[str]],
     task: tuple[str, int],
 ) -> tf.distribute.MultiWorkerMirroredStrategy:
@@ -162,52 +165,37 @@ def _within(
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    made: list[Any] = []
-
-    def make() -> None:
-        try:
-            made.append(
-                tf.distribute.MultiWorkerMirroredStrategy(
-                    cluster_resolver=resolver
-                )
-            )
-        except Exception as error:
-            made.append(error)
-
-    # TensorFlow waits without end, deaf to signals; it is left behind.
-    waiting = threading.Thread(target=make, daemon=True)
-    waiting.start()
-    while waiting.is_alive() and time.monotonic() < deadline:
-        waiting.join(0.1)
-    if not made:
-        silent = ", ".join(
-            each for each in addresses_of(cluster) if not _answers(each)
+    seconds = max(deadline - time.monotonic(), 1.0)
+    meet(addresses_of(cluster), position_of(resolver), seconds)
+    # One that is killed right now leaves the others in TensorFlow for good.
+    faulthandler.dump_traceback_later(seconds + _STARTING, exit=True)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            cluster_resolver=resolver
         )
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
         raise WorkersError(
-            f"not all workers came within `worker_timeout={seconds}` seconds: "
-            f"{f'no answer from {silent}' if silent else 'one does not start'}"
-        )
-    if isinstance(made[0], RuntimeError) and "program startup" in str(made[0]):
+            f"worker {cluster[job][index]} cannot start: {text}"
+        ) from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _check_first() -> None:
+    """Raises `InputError` if TensorFlow has run anything in this process."""
+    threading = tf.config.threading
+    number = threading.get_inter_op_parallelism_threads()
+    try:
+        # Cannot be set any more then.
+        threading.set_inter_op_parallelism_threads(number + 1)
+        threading.set_inter_op_parallelism_threads(number)
+    except RuntimeError as error:
         raise InputError(
             "`strategy='multi_worker'` must be made before TensorFlow runs "
             "anything else: call hydra_tf.training.make_strategy("
             "'multi_worker') first of all"
-        )
-    if isinstance(made[0], Exception):
-        text = " ".join(str(made[0]).split())[:200]
-        raise WorkersError(
-            f"worker {cluster[job][index]} cannot start: {text}"
-        ) from made[0]
-    return made[0]
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), 2).close()
-    except OSError:
-        return False
-    return True
+        ) from error
 
 
 def _slurm() -> tuple[Any, str]:

@@ -21,7 +21,7 @@ SHORT = (
     "--eval_attacks=pgd --eval_certify= --tensorboard_images=0 "
     "--strategy=multi_worker"
 ).split()
-PIPELINE = ("--pretrain_epochs=3", "--prune_epochs=3", "--finetune_epochs=3")
+PIPELINE = ("--pretrain_epochs=2", "--prune_epochs=2", "--finetune_epochs=2")
 
 
 def free_ports(number):
