@@ -13,6 +13,7 @@ from flags.image_flags import ImageSettings
 from flags.image_flags import define_images
 from hydra_tf.registry.datasets import BATCH_SIZE
 from hydra_tf.registry.datasets import CUTMIX
+from hydra_tf.registry.datasets import DATA_SERVICE
 from hydra_tf.registry.datasets import FRACTION
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _CACHE = flags.DEFINE_bool(
     "Whether decoded images stay in memory between epochs. Those of "
     "imagenet2012 never do, nor those that would take more than 4 GiB.",
 )
+_DATA_SERVICE = define(DATA_SERVICE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class DataSettings(ImageSettings):
     augment: bool
     cutmix: float
     cache: bool
+    data_service: str | None
 
     def train(self, seed: int, drop_remainder: bool) -> Pipeline:
         """Returns the training images; arguments as of `hydra_tf.data.load`."""
@@ -57,6 +60,7 @@ class DataSettings(ImageSettings):
             fraction=self.fraction,
             seed=seed,
             cache=self.cache,
+            data_service=self.data_service,
             drop_remainder=drop_remainder,
         )
 
@@ -78,4 +82,5 @@ def data_from_flags() -> DataSettings:
         augment=_AUGMENT.value,
         cutmix=_CUTMIX.value,
         cache=_CACHE.value,
+        data_service=_DATA_SERVICE.value,
     )

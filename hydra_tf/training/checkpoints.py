@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import files
 from hydra_tf.errors import FileError
@@ -270,8 +271,11 @@ def restore_state(
     """
     epoch, values, further = _read_state(path)
     if len(values) != len(variables) or any(
-        value.shape != tuple(variable.shape)
-        or not np.can_cast(value.dtype, np.dtype(variable.dtype), "same_kind")
+        # A variable may take as many rows as there are.
+        not tf.TensorShape(variable.shape).is_compatible_with(value.shape)
+        or not np.can_cast(
+            value.dtype, tf.as_dtype(variable.dtype).as_numpy_dtype, "same_kind"
+        )
         for value, variable in zip(values, variables, strict=True)
     ):
         raise InputError(f"{path} is the state of another network; {_ADVICE}")

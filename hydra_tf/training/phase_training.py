@@ -213,6 +213,11 @@ class PhaseTraining:
         own_code.call(course.begin)
         return course
 
+    @property
+    def _updates_per_epoch(self) -> int:
+        """Steps of the optimiser in an epoch, which learning rates follow."""
+        return self._data.steps_per_epoch * self._objective.n_repeats
+
     def _steps_per_call(self) -> int:
         """Returns `steps_per_execution`, or as many as keep updates apart.
 
@@ -256,7 +261,7 @@ class PhaseTraining:
         model.checks_data = False  # `train_phase` has.
         model.compile(
             optimizer=phase.optimizer.make(
-                phase.name, phase.epochs, self._data.steps_per_epoch
+                phase.name, phase.epochs, self._updates_per_epoch
             ),
             steps_per_execution=self._steps_per_call(),
             jit_compile=_JIT_COMPILE[self._execution.jit_compile],
@@ -295,6 +300,7 @@ class PhaseTraining:
         for state in (
             model.compression_state,
             model.warm_start_state,
+            model.carried,
             model.weight_average,
             self._course,
         ):
@@ -379,7 +385,7 @@ class PhaseTraining:
 
         def optimizer(rate: float | None, epochs: int) -> keras.Optimizer:
             of_rounds = phase.optimizer.of_rounds(rate)
-            return of_rounds.make(phase.name, epochs, steps)
+            return of_rounds.make(phase.name, epochs, self._updates_per_epoch)
 
         return prune_phase.rounds_of(
             phase.pruning,

@@ -13,6 +13,7 @@ import tensorflow as tf
 from hydra_tf import data
 from hydra_tf import inputs
 from hydra_tf.attacks.units import are_bytes
+from hydra_tf.data.sharding import as_shard
 from hydra_tf.errors import InputError
 from hydra_tf.objectives import Objective
 from hydra_tf.training.given_data import as_labelled
@@ -34,9 +35,19 @@ class TrainData(Protocol):
     steps_per_epoch: int
 
     def dataset(
-        self, first_epoch: int = 0, num_epochs: int = 1
+        self,
+        first_epoch: int = 0,
+        num_epochs: int = 1,
+        *,
+        shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
-        """Returns the batches of some epochs, one epoch after the other."""
+        """Returns the batches of some epochs, one epoch after the other.
+
+        Args:
+            first_epoch: The epoch to begin with.
+            num_epochs: How many epochs to go through.
+            shard: Number of a worker, and that of all: its rows of each batch.
+        """
 
 
 def batch_size_of(train: TrainData) -> int:
@@ -99,10 +110,14 @@ class _Batches:
         )
 
     def dataset(
-        self, first_epoch: int = 0, num_epochs: int = 1
+        self,
+        first_epoch: int = 0,
+        num_epochs: int = 1,
+        *,
+        shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         del first_epoch
-        return self._batches.repeat(num_epochs)
+        return as_shard(shard).of_batches(self._batches.repeat(num_epochs))
 
 
 def check_train_data(

@@ -6,7 +6,6 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -21,12 +20,11 @@ from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.suspicions import are_probabilities
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
+from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.datasets import DatasetInfo
 from hydra_tf.training.checkpoints import load_network
 from trainers.run import folder as run_folder
 from trainers.run import networks
-
-if TYPE_CHECKING:
-    from hydra_tf.data import DatasetInfo
 
 
 def find(source: str, before: str | None = None) -> pathlib.Path:
@@ -213,6 +211,8 @@ def load_or_create(
     info: DatasetInfo,
     seed: int,
     bounds_needed_by: str | None,
+    *,
+    normalize: bool = False,
 ) -> keras.Model:
     """Returns the network that a run starts from, ready to be trained.
 
@@ -223,6 +223,8 @@ def load_or_create(
         seed: Seed of fresh weights.
         bounds_needed_by: The flag for which its layers must have bounds, if
             there is one.
+        normalize: Whether a fresh network begins with the normalisation of
+            the data set's channels.
 
     Raises:
         InputError: If there is none, or it cannot be trained.
@@ -236,6 +238,8 @@ def load_or_create(
         keras.utils.set_random_seed(seed)
         try:
             network = models.create(name, info.image_shape, info.num_classes)
+            if normalize:
+                network = _normalized(network, info)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         check_ends_in_logits(network, where)
@@ -320,6 +324,22 @@ def _check_architecture(
     raise InputError(
         f"{where} is another architecture than --model={name}: {difference}"
     )
+
+
+def _normalized(network: keras.Model, info: DatasetInfo) -> keras.Model:
+    """Returns a network that normalises images as a data set's need it."""
+    if info.mean is None or info.deviation is None:
+        known = [
+            row.name
+            for row in DATASETS
+            if isinstance(row, DatasetInfo) and row.mean is not None
+        ]
+        raise InputError(
+            f"--normalize: mean and deviation of {info.name} are not known, "
+            f"those of {', '.join(known)} are; leave it out, or begin the "
+            "network with keras.layers.Normalization"
+        )
+    return models.normalized(network, info.mean, info.deviation)
 
 
 def fingerprint(path: pathlib.Path) -> str:

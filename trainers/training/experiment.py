@@ -355,7 +355,9 @@ class Experiment:
             method: Pruning method, if not that of the flags.
             origin: What it starts from, if not from `--model`.
         """
-        start = {"model": self.settings.model.model}
+        start: dict[str, Any] = {"model": self.settings.model.model}
+        if self.settings.model.normalize:
+            start["normalize"] = True
         if origin is not None:
             start = {"source": origin}
         return self._phase(name, epochs, method, start)

@@ -73,6 +73,7 @@ def make_network(
         info,
         settings.seed,
         settings.bounds_needed_by(phases),
+        normalize=settings.model.normalize,
     )
 
 
