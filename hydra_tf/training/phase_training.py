@@ -32,6 +32,7 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.precision import default_precision
 from hydra_tf.training.precision import with_precision
 from hydra_tf.training.robust_model import RobustModel
+from hydra_tf.training.shares import batches_of
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
@@ -178,7 +179,9 @@ class PhaseTraining:
             callbacks = self._callbacks(model, best, guard)
             with self._telling_the_epoch(), guard.watching():
                 model.fit(
-                    self._data.dataset(
+                    batches_of(
+                        self._data,
+                        strategy,
                         first_epoch=first_epoch,
                         num_epochs=phase.epochs - first_epoch,
                     ),
@@ -188,7 +191,10 @@ class PhaseTraining:
                     # Keras measures by it between the epochs.
                     validation_data=None
                     if self._validation is None
-                    else self._validation.dataset(),
+                    else batches_of(self._validation, strategy),
+                    validation_steps=None
+                    if self._validation is None
+                    else self._validation.steps_per_epoch,
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=0,
