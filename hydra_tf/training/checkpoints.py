@@ -63,6 +63,11 @@ class PhaseCheckpoints:
         return self._path("state.npz")
 
     @property
+    def results(self) -> list[pathlib.Path]:
+        """All that another process needs to go on as this one would."""
+        return [self.network, self.state, self._path("history.json")]
+
+    @property
     def is_finished(self) -> bool:
         """Whether the phase is finished."""
         return files.is_file(self.network)

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import MultiWorkerModel
 from hydra_tf.keras_internals import update_compiled_metrics
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
@@ -48,7 +49,7 @@ from hydra_tf.training.warm_start import WarmStart
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
-class RobustModel(keras.Model):
+class RobustModel(MultiWorkerModel):
     """Trains and evaluates a network under a robust objective.
 
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from typing import Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from hydra_tf import data
@@ -19,6 +21,8 @@ from hydra_tf.training.given_data import check_data
 from hydra_tf.training.network_inputs import NetworkInputs
 
 _BATCH_SIZE = 128
+# Images that are compared with those of another process.
+_FEW = 64
 
 
 class TrainData(Protocol):
@@ -56,6 +60,24 @@ def batch_size_of(train: TrainData) -> int:
         return train.batch_size
     first = next(iter(train.dataset()))
     return int(tf.shape(tf.nest.flatten(first)[0])[0])
+
+
+def digest_of(train: TrainData) -> str:
+    """Returns a digest that tells most other data from these.
+
+    Args:
+        train: What `as_train_data` returned; of a pipeline the labels that are
+            known and the first images count, of a `tf.data.Dataset` its form.
+    """
+    facts: list[Any] = [train.steps_per_epoch]
+    if isinstance(train, data.Pipeline):
+        labels = train.known_labels()
+        facts += [train.num_examples, train.batch_size, train.class_names]
+        facts += [b"" if labels is None else np.asarray(labels).tobytes()]
+        facts += [each.tobytes() for each in train.arrays(_FEW)]
+    else:
+        facts.append(train.dataset().element_spec)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 class _Batches:
