@@ -31,6 +31,13 @@ _SOURCE = flags.DEFINE_multi_string(
     "trainers.evaluate takes SavedModels, too, and several networks, by commas "
     "or each by a --source of its own; elsewhere the last one counts.",
 )
+_NORMALIZE = flags.DEFINE_bool(
+    "normalize",
+    False,
+    "Whether the network begins with a layer that normalises images by the "
+    "mean and the deviation of the data set's channels (imagenet2012, cifar10, "
+    "cifar100). Not used where --source gives the network.",
+)
 _PRECISION = define(PRECISION)
 
 
@@ -44,6 +51,7 @@ class ModelSettings:
     model: str | None
     source: str | None
     sources: tuple[str, ...]
+    normalize: bool
     precision: str
 
 
@@ -54,5 +62,6 @@ def model_from_flags() -> ModelSettings:
         model=_MODEL.value,
         source=sources[-1] if sources else None,
         sources=sources,
+        normalize=_NORMALIZE.value,
         precision=_PRECISION.value,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from hydra_tf import files
 
 
@@ -31,4 +29,4 @@ def split(value: str) -> list[str]:
 
 
 def _exists(path: str) -> bool:
-    return os.path.exists(files.as_path(path.strip()))
+    return files.exists(files.as_path(path.strip()))

@@ -81,7 +81,7 @@ def _expanded(
             if not found:
                 # absl ignores --flagfile without a value.
                 continue
-            path = os.path.realpath(found)
+            path = _path_of(found)
             if path in within:
                 raise flags.Error(
                     f"flag {flag}={value}: the file includes itself, by "
@@ -104,8 +104,7 @@ def _is_source(argument: str) -> bool:
 def _lines(path: str, argument: str) -> list[str]:
     """Returns the lines of a flagfile, without those for readers."""
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
+        lines = [line.strip() for line in _read(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise flags.Error(
@@ -115,9 +114,29 @@ def _lines(path: str, argument: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
+def _is_remote(path: str) -> bool:
+    """Whether TensorFlow is needed to read a file."""
+    return "://" in path
+
+
+def _path_of(found: pathlib.Path | str) -> str:
+    """Returns a path by which a file is known again."""
+    return str(found) if _is_remote(str(found)) else os.path.realpath(found)
+
+
+def _read(path: str) -> str:
+    if _is_remote(path):
+        from hydra_tf import files
+
+        return files.located(path).read_text(encoding="utf-8")
+    return pathlib.Path(path).read_text(encoding="utf-8")
+
+
 def _find(flag: str, name: str) -> pathlib.Path | str:
     given = os.path.expanduser(name)
-    if flag == "flagfile" and (not name or os.path.exists(given)):
+    if flag == "flagfile" and (not name or _is_remote(name)):
+        return name
+    if flag == "flagfile" and os.path.exists(given):
         return given
     # As from a checkout, where the folder is part of a flagfile's name.
     bare = name.removeprefix("flags/presets/").removesuffix(".flags")

@@ -8,6 +8,7 @@ from absl import flags
 
 from flags.from_settings import define
 from hydra_tf.registry.settings import Count
+from hydra_tf.registry.settings import Steps
 
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
@@ -29,6 +30,14 @@ _TENSORBOARD_IMAGES = define(
         "their adversarial examples. 0 for none.",
     )
 )
+_PROFILE_STEPS = define(
+    Steps(
+        name="profile_steps",
+        help="First and last step of each phase that TensorBoard shows a "
+        "profile of, such as 10,20, counted from 1 where the phase begins or "
+        "resumes. None by default.",
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,7 @@ class RunSettings:
     output_dir: str
     overwrite: bool
     tensorboard_images: int
+    profile_steps: tuple[int, int] | None
 
 
 def run_from_flags() -> RunSettings:
@@ -54,4 +64,5 @@ def run_from_flags() -> RunSettings:
         output_dir=_OUTPUT_DIR.value,
         overwrite=_OVERWRITE.value,
         tensorboard_images=_TENSORBOARD_IMAGES.value,
+        profile_steps=_PROFILE_STEPS.value,
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hydra_tf.training import AttackSettings
     from hydra_tf.training import Execution
     from hydra_tf.training import OptimizerSettings
+    from hydra_tf.training import Workers
 
 _OPTIMIZER = define_all(registry.OPTIMIZER)
 _LEARNING_RATES = {
@@ -27,6 +28,9 @@ _WEIGHTS = define_all(registry.WEIGHTS)
 _SEED = define(registry.SEED)
 _ATTACK = define_all(registry.ATTACK)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
+_CLUSTER = define_all(registry.CLUSTER)
+# Made before TensorFlow runs anything.
+_EARLY = ("multi_worker", "mirrored:", "tpu")
 
 
 def optimizers_from_flags() -> dict[str, OptimizerSettings]:
@@ -102,3 +106,23 @@ def execution_from_flags() -> Execution:
     from hydra_tf.training import Execution
 
     return Execution(**{name: flag.value for name, flag in _EXECUTION.items()})
+
+
+def workers_from_flags() -> Workers | None:
+    """Makes the devices of a `--strategy` that has to be TensorFlow's first.
+
+    Returns:
+        The workers, `None` where the strategy may be made later.
+
+    Raises:
+        InputError: If there are no such devices.
+        WorkersError: If not all workers come in time.
+    """
+    name = _EXECUTION["strategy"].value
+    if not name.startswith(_EARLY):
+        return None
+    from hydra_tf import training
+
+    if name == "multi_worker":
+        training.connect(**{key: each.value for key, each in _CLUSTER.items()})
+    return training.Workers(training.make_strategy(name))

@@ -28,6 +28,14 @@ class DivergedError(RuntimeError):
     """The loss or a weight is no finite number; the message says where."""
 
 
+class WorkersError(RuntimeError):
+    """Another worker of a training stopped, or never came.
+
+    The message is one line that says which, where that is known. Collectives
+    cannot go on: start all workers again.
+    """
+
+
 class ContradictionError(RuntimeError):
     """An attack found what a proof excludes; the message says which."""
 

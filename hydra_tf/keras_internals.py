@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras.src import backend
 from keras.src.backend.common import global_state
 from keras.src.layers.layer import CallContext
@@ -325,3 +326,71 @@ def set_class(layer: keras.layers.Layer, cls: type) -> None:
     """
     # Past Keras, which takes every attribute for state.
     object.__setattr__(layer, "__class__", cls)
+
+
+class MultiWorkerModel(keras.Model):
+    """A model whose `fit` and `evaluate` work on several workers.
+
+    Keras 3's own fails under a `MultiWorkerMirroredStrategy`: it averages the
+    first batch over the replicas to build the model by, and scalar logs along
+    an axis that they lack (keras issues 20329 and 20585).
+    """
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        strategy = self.distribute_strategy
+        if iterator is not None and _has_workers(strategy):
+            for _, _, batches in iterator:
+                # Of one replica: shapes are all that it takes.
+                data_batch = tf.nest.map_structure(
+                    lambda each: strategy.experimental_local_results(each)[0],
+                    next(batches),
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _make_function(self, step_function: Callable[..., Any]) -> Any:
+        strategy = self.distribute_strategy
+        if not _has_workers(strategy):
+            return super()._make_function(step_function)
+
+        def averaged_step(data: Any) -> dict[str, tf.Tensor]:
+            logs = step_function(data)
+            # One collective for all of them.
+            values = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.MEAN,
+                tf.stack([tf.cast(each, tf.float32) for each in logs.values()]),
+            )
+            return dict(zip(logs, tf.unstack(values), strict=True))
+
+        def on_batch(data: Any) -> dict[str, tf.Tensor]:
+            logs = strategy.run(averaged_step, args=(data,))
+            return {
+                name: strategy.experimental_local_results(each)[0]
+                for name, each in logs.items()
+            }
+
+        if not self.run_eagerly:
+            on_batch = tf.function(
+                on_batch, jit_compile=self.jit_compile, autograph=False
+            )
+
+        def on_next(batches: Any) -> dict[str, tf.Tensor]:
+            return on_batch(next(batches))
+
+        traced = tf.function(on_next, autograph=False)
+
+        def function(batches: Any) -> dict[str, tf.Tensor]:
+            if self.run_eagerly or not isinstance(
+                batches, tf.distribute.DistributedIterator
+            ):
+                return on_next(batches)
+            return traced(batches)
+
+        return function
+
+
+def _has_workers(strategy: tf.distribute.Strategy) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)

@@ -77,7 +77,10 @@ class ResumableTable:
         rows = [self._row(line, number) for number, line in enumerate(lines, 3)]
         if len(complete) < len(data):
             with files.naming(self.path):
-                os.truncate(self.path, len(complete))
+                if files.is_remote(self.path):
+                    files.write_text(self.path, text)
+                else:
+                    os.truncate(self.path, len(complete))
         self._ready = True
         return rows
 
@@ -98,11 +101,7 @@ class ResumableTable:
             for value in (row[name] for name in self._columns)
         )
         self._checksum = checksum(cells, self._checksum)
-        with (
-            files.naming(self.path),
-            open(self.path, "a", encoding="utf-8", newline="\n") as file,
-        ):
-            file.write(f"{cells}\t{self._checksum}\n")
+        files.append_text(self.path, f"{cells}\t{self._checksum}\n")
 
     @property
     def _header(self) -> str:

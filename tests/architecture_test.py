@@ -85,6 +85,9 @@ TESTED_BY = {
     "bounds/rules/shapes": "bounds/soundness",
     "data/stored": "data/sources",
     "evaluation/sanity_checks": "evaluation/sanity",
+    "files/failures": "files/replacing",
+    "files/json_files": "files/replacing",
+    "files/paths": "files/replacing",
     "layers/einsum_dense": "pruning/any_layer",
     "layers/embedding": "pruning/any_layer",
     "layers/kernel_scope": "layers/reuse",
@@ -109,6 +112,7 @@ TESTED_BY = {
     "training/running_statistics": "training/distribution",
     "flags/image_flags": "flags/data_flags",
     "flags/inspect_flags": "trainers/inspection/inspect_source",
+    "flags/pseudo_label_flags": "trainers/labelling/pseudo_labels",
     "flags/report_flags": "mistakes",
     "trainers/certify": "trainers/certification/certify_source",
     "trainers/convert": "trainers/converting/convert_checkpoint",
@@ -122,6 +126,7 @@ TESTED_BY = {
     "trainers/inspection/portable": "trainers/inspection/inspect_source",
     "trainers/inspection/run_folder": "trainers/inspection/inspect_source",
     "trainers/inspection/saved_model": "trainers/inspection/inspect_source",
+    "trainers/labelling/images": "trainers/labelling/pseudo_labels",
     "trainers/model_card/entries": "trainers/model_card/card",
     "trainers/model_card/formats_section": "trainers/exporting/formats",
     "trainers/model_card/front_matter": "trainers/model_card/card",
@@ -138,6 +143,7 @@ TESTED_BY = {
     "trainers/plots/weights": "trainers/reporting/report",
     "trainers/pretrain": "trainers/pipeline",
     "trainers/prune": "trainers/pipeline",
+    "trainers/pseudo_label": "trainers/labelling/pseudo_labels",
     "trainers/report": "trainers/reporting/report",
     "trainers/reporting/attacked": "trainers/reporting/report",
     "trainers/reporting/compared": "trainers/reporting/report",
@@ -281,6 +287,37 @@ def test_library_reads_no_flag_and_no_environment_variable():
                 )
 
 
+# What reads and writes otherwise: local by its nature, or given a local copy.
+LOCAL = {
+    "hydra_tf/data/pictures.py",
+    "hydra_tf/export/saved_model.py",
+    "hydra_tf/registry/datasets.py",
+    "trainers/run/folder.py",
+    "trainers/terminal/startup.py",
+}
+
+
+@pytest.mark.parametrize("tree", ["hydra_tf", "trainers"])
+def test_files_are_reached_through_one_package(tree):
+    """So that all of them may be remote."""
+    found = set()
+    for path in python_files(tree):
+        if "hydra_tf/files" in relative(path):
+            continue
+        for node in ast.walk(parse(path)):
+            called = (
+                ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            )
+            if called in (
+                "open",
+                "os.path.exists",
+                "os.path.isdir",
+                "os.path.isfile",
+            ) or called.startswith("shutil."):
+                found.add(relative(path))
+    assert found <= LOCAL
+
+
 def test_library_neither_prints_nor_asserts():
     for path in python_files("hydra_tf"):
         for node in ast.walk(parse(path)):
@@ -316,7 +353,7 @@ def test_nothing_loads_a_pickle():
 
 
 # Of the library; each takes a millisecond or so.
-MOST_MODULES = 215
+MOST_MODULES = 226
 LATER = ("bounds", "evaluation", "smoothing", "torch_checkpoints")
 
 

@@ -25,7 +25,7 @@ FILES = (
 )
 BINARIES = (
     "pretrain prune finetune pipeline sweep evaluate certify report export "
-    "convert inspect"
+    "convert inspect pseudo_label"
 ).split()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from flags import evaluate_flags  # noqa: F401  Defines --sanity.
 from flags import phase_flags  # noqa: F401  A run's flags.txt may hold them.
+from flags import training_flags
 from trainers.terminal import startup
 from trainers.training import settings  # noqa: F401  Defines all other flags.
 
@@ -24,7 +25,11 @@ def main() -> None:
     # TensorFlow takes seconds to import; the flags come first.
     from trainers.evaluation import evaluate_source
 
-    evaluate_source.run()
+    workers = training_flags.workers_from_flags()
+    if workers is None:
+        evaluate_source.run()
+    else:
+        workers.on_chief(evaluate_source.run)
 
 
 if __name__ == "__main__":

@@ -408,7 +408,8 @@ class _Saved:
         try:
             with (
                 files.naming(path, "read"),
-                np.load(path, allow_pickle=False) as kept,
+                path.open("rb") as file,
+                np.load(file, allow_pickle=False) as kept,
             ):
                 settings = json.loads(str(kept["settings"]))
                 check_same_settings(path, settings, self._settings)

@@ -1,5 +1,8 @@
 """Datasets: known ones, folders, those of TFDS, functions and arrays."""
 
+from typing import TYPE_CHECKING
+
+from hydra_tf import later
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.augmentation import CropFlip
 from hydra_tf.data.augmentation import crop_flip
@@ -13,6 +16,9 @@ from hydra_tf.data.loading import load
 from hydra_tf.data.pipeline import Pipeline
 from hydra_tf.data.validation import split_validation
 from hydra_tf.registry.datasets import DatasetInfo
+
+if TYPE_CHECKING:
+    from hydra_tf.data.extra import with_extra
 
 __all__ = [
     "Augmentation",
@@ -28,4 +34,8 @@ __all__ = [
     "names",
     "register",
     "split_validation",
+    "with_extra",
 ]
+
+__getattr__ = later.importer(__name__, "extra:with_extra")
+__dir__ = later.listing(__name__, __all__)

@@ -9,6 +9,10 @@ Classes are numbered in the alphabetical order of their folders. Pictures of
 deeper folders count, hidden files and files that are no pictures don't. In each
 split the pictures have a fixed order in which every class is spread evenly, so
 that the first of them are a fair sample.
+
+Pictures that would not fit into memory are read when it is their turn. So are
+those of ImageNet, whose classes are called n01440764 and the like: they are
+brought to size and augmented as the data set `imagenet2012` is.
 """
 
 from __future__ import annotations
@@ -17,23 +21,34 @@ import dataclasses
 import functools
 import hashlib
 import os
+import re
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from hydra_tf import files
 from hydra_tf.data import pictures
 from hydra_tf.data import selection
 from hydra_tf.data.stored import StoredSplit
 from hydra_tf.data.stored import fits_memory
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.registry.datasets import DATASETS
 from hydra_tf.registry.datasets import FOLDER
 from hydra_tf.registry.datasets import DatasetInfo
 
 # What a folder of test pictures may be called, the first that is there.
 _TEST_FOLDERS = ("test", "val", "validation", "valid")
 _CHANNELS = 3
+# ImageNet's row of the table, and what its classes are called.
+_IMAGENET = "imagenet2012"
+_WORDNET = re.compile(r"n\d{8}")
+# Pictures of a large folder that are looked at before they are needed.
+_LOOKED_AT = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +84,24 @@ class FolderSource:
     ) -> None:
         self._name = name
         self._digest = hashlib.sha256()
-        self._root = os.path.expanduser(name.removeprefix(FOLDER))
+        root = name.removeprefix(FOLDER)
+        self._root = str(files.as_path(root)) if root else ""
         self._test_fraction = test_fraction
         self._class_names: tuple[str, ...] = ()
         self._splits = self._find_splits()
+        self._is_imagenet = all(map(_WORDNET.fullmatch, self._class_names))
+        known = DATASETS.entry(_IMAGENET)
+        if image_size is None and self._is_imagenet:
+            image_size = known.image_shape[:2]  # type: ignore[attr-defined]
         if image_size is None:
             raise InputError(
                 "`image_size` is required for pictures in a folder, such as "
                 f"64 or 48x64: what they are brought to.{self._example()}"
             )
         self._image_shape = (*image_size, image_channels or _CHANNELS)
+        # Of colour images, parts are decoded.
+        self._is_imagenet &= self._image_shape[2] == _CHANNELS
+        self._as_imagenet: Any = known if self._is_imagenet else None
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
@@ -90,7 +113,12 @@ class FolderSource:
             num_classes=len(self._class_names),
             num_train=num_train,
             num_test=len(self._splits["test"].labels),
-            streamed=not fits_memory(num_train, self._image_shape),
+            streamed=self._is_imagenet
+            or not fits_memory(num_train, self._image_shape),
+            augmentation_class=self._as_imagenet
+            and self._as_imagenet.augmentation_class,
+            mean=self._as_imagenet and self._as_imagenet.mean,
+            deviation=self._as_imagenet and self._as_imagenet.deviation,
             class_names=self._class_names,
             content=self._digest.hexdigest()[:16],
         )
@@ -109,16 +137,40 @@ class FolderSource:
                 f"{close_matches(split, self._splits)} Received: {split!r}"
             )
         chosen = self._splits[split]
-        fault = pictures.find_fault(chosen.paths.tolist())
+        streamed = self.info.streamed
+        # A look at a million files would take longer than an epoch's start may,
+        # and those that are remote are not read twice.
+        some = chosen.paths[: _LOOKED_AT if streamed else None]
+        fault = None
+        if not files.is_remote(self._root):
+            fault = pictures.find_fault(some.tolist())
         if fault is not None:
             raise self._unreadable(*fault)
+        decode = functools.partial(
+            pictures.decode, image_shape=self._image_shape
+        )
+        if not streamed:
+            return self._stored(
+                chosen, lambda path: decode(tf.io.read_file(path))
+            )
+        as_stored = (
+            self._is_imagenet
+            and self._image_shape == self._as_imagenet.image_shape
+        )
+        return dataclasses.replace(
+            self._stored(chosen, None if as_stored else decode),
+            stays_in_files=True,
+            is_jpeg=self._image_shape[2] == _CHANNELS,
+        )
+
+    def _stored(
+        self, chosen: _Split, decode: Callable[[tf.Tensor], tf.Tensor] | None
+    ) -> StoredSplit:
         return StoredSplit(
             images=chosen.paths,
             labels=chosen.labels,
             class_names=self._class_names,
-            decode=lambda path: pictures.decode(
-                tf.io.read_file(path), self._image_shape
-            ),
+            decode=decode,
             unreadable=lambda path, error: self._unreadable(
                 path, "is truncated or damaged"
             ),
@@ -147,13 +199,15 @@ class FolderSource:
     def _find_splits(self) -> dict[str, _Split]:
         """Finds classes and pictures of all splits."""
         root = self._root
-        if not os.path.isdir(root):
-            kind = "is a file" if os.path.exists(root) else "does not exist"
+        if not (root and files.is_dir(root)):
+            kind = (
+                "is a file" if root and files.exists(root) else "does not exist"
+            )
             raise self._error(f"{root or 'the path'} {kind}")
         folders = {
             name: os.path.join(root, name)
             for name in ("train", *_TEST_FOLDERS)
-            if os.path.isdir(os.path.join(root, name))
+            if files.is_dir(os.path.join(root, name))
         }
         names = self._folders_in(root)
         if "train" not in folders:
@@ -214,7 +268,7 @@ class FolderSource:
         labels: list[int] = []
         for label, class_name in enumerate(self._class_names):
             class_folder = os.path.join(folder, class_name)
-            if not os.path.isdir(class_folder):
+            if not files.is_dir(class_folder):
                 continue
             for path, size in self._pictures_in(class_folder):
                 inside = os.path.relpath(path, folder)
@@ -230,7 +284,7 @@ class FolderSource:
         try:
             return sorted(
                 entry.name
-                for entry in os.scandir(folder)
+                for entry in _entries(folder)
                 if entry.is_dir() and not _is_hidden(entry.name)
             )
         except OSError as error:
@@ -241,7 +295,7 @@ class FolderSource:
     ) -> Iterator[tuple[str, int]]:
         """Yields paths and sizes of the pictures in a folder, by name."""
         try:
-            entries = sorted(os.scandir(folder), key=lambda each: each.name)
+            entries = sorted(_entries(folder), key=lambda each: each.name)
         except OSError as error:
             raise self._error(f"{folder}: {error.strerror}") from error
         real = os.path.realpath(folder)
@@ -252,24 +306,31 @@ class FolderSource:
                 # A link may lead to where it is from.
                 if deep and real not in above:
                     yield from self._pictures_in(
-                        entry.path, above=(*above, real)
+                        os.fspath(entry), above=(*above, real)
                     )
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in pictures.OTHER_PICTURES:
                 raise self._error(
-                    f"{entry.path} must be a JPEG, PNG, BMP or GIF to be read"
+                    f"{os.fspath(entry)} must be a JPEG, PNG, BMP or GIF to "
+                    "be read"
                 )
             if suffix in pictures.READABLE:
                 try:
                     size = entry.stat().st_size
                 except OSError as error:
                     raise self._error(
-                        f"{entry.path}: {error.strerror}"
+                        f"{os.fspath(entry)}: {error.strerror}"
                     ) from error
                 if not size:
-                    raise self._error(f"{entry.path} is empty")
-                yield entry.path, size
+                    raise self._error(f"{os.fspath(entry)} is empty")
+                yield os.fspath(entry), size
+
+
+def _entries(folder: str) -> Iterable[Any]:
+    """Returns what is in a folder: each with its name, kind and path."""
+    path = files.located(folder)
+    return path.iterdir() if files.is_remote(path) else os.scandir(folder)
 
 
 def _is_hidden(name: str) -> bool:

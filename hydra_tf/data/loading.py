@@ -15,7 +15,9 @@ from hydra_tf.data import sources
 from hydra_tf.data import stream
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.memory import MemoryPipeline
+from hydra_tf.data.picture_files import PicturePipeline
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.service import check_service
 from hydra_tf.data.stored import SplitFiles
 from hydra_tf.data.stored import StoredSplit
 from hydra_tf.data.stored import fits_memory
@@ -42,6 +44,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     image_channels: int | None = None,
     test_fraction: float = 0.2,
+    data_service: str | None = None,
 ) -> Pipeline:
     """Loads a split of a dataset: a known one, a folder, a function's.
 
@@ -51,7 +54,9 @@ def load(
       `data_dir` must hold it.
     * `"folder:PATH"`: JPEG, PNG, BMP and GIF files in a folder for each class,
       perhaps within `train/` and `test/` (or `val/`). The classes are numbered
-      in the order of their names.
+      in the order of their names. Where these are those of ImageNet
+      (`n01440764`, ...), size, crops and middles are those of `imagenet2012`,
+      and the pictures are read from their files.
     * `"tfds:NAME"`, `"tfds:NAME/CONFIG:VERSION"`: any dataset of TFDS that has
       images and one class for each.
     * `"package.module:function"`: what a function of the user's own returns,
@@ -99,6 +104,10 @@ def load(
         test_fraction: Float in (0, 0.5], the share that is held out for testing
             where a folder or a dataset of TFDS has no test split: the same for
             every seed; of a folder's classes alike.
+        data_service: Address of a dispatcher of `tf.data.service` whose worker
+            reads and decodes in place of this process,
+            `"grpc://host:port"`; or several separated by commas, which do so in
+            turn. The batches are the same.
 
     Returns:
         A `Pipeline`.
@@ -119,6 +128,7 @@ def load(
     )
     ```
     """
+    check_service(data_service)
     source = sources.find(
         name,
         data_dir=data_dir,
@@ -157,7 +167,7 @@ def load(
                 f"part there. Received: fraction={fraction}"
             )
         checks.check_batches(batch_size, len(stored), training, drop_remainder)
-        return stored.with_settings(**settings)
+        return stored.with_settings(**settings).served_by(data_service)
     settings["image_shape"] = info.image_shape
     settings["class_names"] = stored.class_names
     if isinstance(stored, SplitFiles):
@@ -166,13 +176,14 @@ def load(
             shards = stream.select(shards, fraction, seed)
         num_examples = sum(shard.count for shard in shards)
         checks.check_batches(batch_size, num_examples, training, drop_remainder)
-        return stream.StreamedPipeline(
+        streamed = stream.StreamedPipeline(
             shards,
             stored.parse,
             decode=stored.decode,
             is_jpeg=stored.is_jpeg,
             **settings,
         )
+        return streamed.served_by(data_service)
     images, labels = stored.images, stored.labels
     checks.check_labels(labels, info.num_classes)
     if fraction < 1:
@@ -180,10 +191,21 @@ def load(
         images, labels = images[rows], labels[rows]
     checks.check_batches(batch_size, len(labels), training, drop_remainder)
     decode = stored.decode
+    if stored.stays_in_files:
+        pipeline = PicturePipeline(
+            images,
+            labels,
+            decode=decode,
+            is_jpeg=stored.is_jpeg,
+            unreadable=stored.unreadable,  # type: ignore[arg-type]
+            **settings,
+        )
+        return pipeline.served_by(data_service)
     if cache and decode and fits_memory(len(labels), info.image_shape):
         images = _decode_all(images, stored, info.image_shape)
         decode = None
-    return MemoryPipeline(images, labels, decode=decode, **settings)
+    memory = MemoryPipeline(images, labels, decode=decode, **settings)
+    return memory.served_by(data_service)
 
 
 def from_arrays(

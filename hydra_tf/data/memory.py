@@ -11,6 +11,8 @@ import tensorflow as tf
 from hydra_tf.data.pipeline import AUGMENTATION_STREAM
 from hydra_tf.data.pipeline import ORDER_STREAM
 from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.sharding import Shard
+from hydra_tf.data.sharding import Turn
 
 
 class MemoryPipeline(Pipeline):
@@ -47,8 +49,23 @@ class MemoryPipeline(Pipeline):
             self._images = tf.gather(self._images, rows)
             self._labels = tf.gather(self._labels, rows)
 
-    def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
-        return epochs.flat_map(self._index_batches).map(
+    def _batches(
+        self, epochs: tf.data.Dataset, shard: Shard, turn: Turn
+    ) -> tf.data.Dataset:
+        rows = epochs.flat_map(lambda epoch: self._index_batches(epoch, turn))
+        return self._assembled(shard.of_batches(rows))
+
+    def _chosen(
+        self,
+        epochs: tf.data.Dataset,
+        choose: Callable[[tf.data.Dataset], tf.data.Dataset],
+    ) -> tf.data.Dataset:
+        # No image is touched for a batch that is left out.
+        rows = epochs.flat_map(lambda epoch: self._index_batches(epoch, Turn()))
+        return self._assembled(choose(rows))
+
+    def _assembled(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        return rows.map(
             self._assemble,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
@@ -61,7 +78,7 @@ class MemoryPipeline(Pipeline):
             tf.gather(self._labels, rows).numpy(),
         )
 
-    def _index_batches(self, epoch: tf.Tensor) -> tf.data.Dataset:
+    def _index_batches(self, epoch: tf.Tensor, turn: Turn) -> tf.data.Dataset:
         """Returns which examples, with which random numbers, form the batches.
 
         The numbers are drawn for all examples in stored order; so they do not
@@ -80,9 +97,10 @@ class MemoryPipeline(Pipeline):
                 tf.random.fold_in(seed, AUGMENTATION_STREAM),
             )
             parts += (tf.gather(numbers, rows),)
-        return tf.data.Dataset.from_tensor_slices(parts).batch(
+        batches = tf.data.Dataset.from_tensor_slices(parts).batch(
             self.batch_size, drop_remainder=self._drop_remainder
         )
+        return turn.of_batches(batches, epoch * self.steps_per_epoch)
 
     def _assemble(
         self, rows: tf.Tensor, numbers: tf.Tensor | None = None

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from hydra_tf import files
+
 # By what their names end with; what a file really is, its content says.
 READABLE = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 OTHER_PICTURES = (
@@ -121,7 +123,10 @@ def size_of(path: bytes) -> tuple[int, int] | None:
     from PIL import Image
 
     try:
-        with Image.open(os.fsdecode(path), formats=_FORMATS) as picture:
+        with (
+            files.located(os.fsdecode(path)).open("rb") as file,
+            Image.open(file, formats=_FORMATS) as picture,
+        ):
             return picture.height, picture.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

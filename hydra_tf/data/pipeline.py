@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import copy
 import math
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,11 @@ import tensorflow as tf
 
 from hydra_tf.data.augmentation import Augmentation
 from hydra_tf.data.cutmix import cutmix
+from hydra_tf.data.service import check_service
+from hydra_tf.data.service import served
+from hydra_tf.data.sharding import Shard
+from hydra_tf.data.sharding import Turn
+from hydra_tf.data.sharding import as_shard
 from hydra_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +72,14 @@ class Pipeline(abc.ABC):
         augmentation: What each image goes through, or None.
         cutmix: Probability with which an image is mixed with another one.
         seed: The seed.
+        num_extra: Number of pseudo-labelled images beside them.
+        extra_fraction: Share of every batch that is pseudo-labelled.
+        data_service: Where the batches are made, `None` for here; see
+            `served_by`.
     """
+
+    num_extra = 0
+    extra_fraction = 0.0
 
     def __init__(
         self,
@@ -97,7 +110,23 @@ class Pipeline(abc.ABC):
         self.augmentation = augmentation
         self.cutmix = cutmix
         self.seed = seed
+        self.data_service: str | None = None
         self.steps_per_epoch = self._steps()
+
+    def served_by(self, data_service: str | None) -> Self:
+        """Returns the same pipeline, whose batches others make.
+
+        Args:
+            data_service: Address of a dispatcher of `tf.data.service`, such as
+                `"grpc://host:5000"`, or several separated by commas; `None`
+                for this process.
+
+        Raises:
+            InputError: If none answers there.
+        """
+        result = copy.copy(self)
+        result.data_service = check_service(data_service)
+        return result
 
     def with_settings(
         self,
@@ -140,7 +169,11 @@ class Pipeline(abc.ABC):
         )
 
     def dataset(
-        self, first_epoch: int = 0, num_epochs: int = 1
+        self,
+        first_epoch: int = 0,
+        num_epochs: int = 1,
+        *,
+        shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Returns the batches of some epochs, one epoch after the other.
 
@@ -150,6 +183,10 @@ class Pipeline(abc.ABC):
         Args:
             first_epoch: Integer >= 0, the epoch to begin with.
             num_epochs: Integer >= 1, how many epochs to go through.
+            shard: `(index, count)`, the number of a worker, from 0, and that
+                of all that train together: its rows of each of these batches.
+                No other images are decoded, and of files of pictures, or of
+                records that are shuffled, no other read.
 
         Returns:
             A `tf.data.Dataset` of `num_epochs * steps_per_epoch` pairs: images,
@@ -169,14 +206,20 @@ class Pipeline(abc.ABC):
                 "`first_epoch` must be >= 0 and `num_epochs` >= 1. Received: "
                 f"first_epoch={first_epoch}, num_epochs={num_epochs}"
             )
-        dataset = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
-        dataset = self._batches(dataset).apply(
+        part = as_shard(shard)
+        epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
+        dataset = served(
+            self.data_service,
+            lambda turn: self._made(epochs, part, turn),
+            first_epoch * self.steps_per_epoch,
+        ).apply(
             tf.data.experimental.assert_cardinality(
                 num_epochs * self.steps_per_epoch
             )
         )
         if self.cutmix:
             dataset = self._mixed(dataset, first_epoch * self.steps_per_epoch)
+            dataset = part.of_batches(dataset)
         if self._prefetch:
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         options = tf.data.Options()
@@ -233,9 +276,36 @@ class Pipeline(abc.ABC):
     def __len__(self) -> int:
         return self.num_examples
 
+    def _made(
+        self, epochs: tf.data.Dataset, shard: Shard, turn: Turn
+    ) -> tf.data.Dataset:
+        # Images are mixed with any others of their batch.
+        return self._batches(epochs, Shard() if self.cutmix else shard, turn)
+
     @abc.abstractmethod
-    def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns the batches of a dataset of epoch numbers."""
+    def _batches(
+        self, epochs: tf.data.Dataset, shard: Shard, turn: Turn
+    ) -> tf.data.Dataset:
+        """Returns the batches of a dataset of epoch numbers.
+
+        Args:
+            epochs: The numbers.
+            shard: Whose rows of a batch.
+            turn: Which batches, of all epochs counted together.
+        """
+
+    def _chosen(
+        self,
+        epochs: tf.data.Dataset,
+        choose: Callable[[tf.data.Dataset], tf.data.Dataset],
+    ) -> tf.data.Dataset:
+        """Returns the batches that a function leaves of all.
+
+        Args:
+            epochs: The numbers of epochs.
+            choose: Returns some elements of a dataset, as they are.
+        """
+        return choose(self._batches(epochs, Shard(), Turn()))
 
     @abc.abstractmethod
     def _take(self, rows: np.ndarray) -> None:

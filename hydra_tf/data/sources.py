@@ -9,8 +9,7 @@ import re
 from typing import Any
 from typing import TypeVar
 
-import tensorflow as tf
-
+from hydra_tf import files
 from hydra_tf.data import pictures
 from hydra_tf.data import tfds_source
 from hydra_tf.data.folders import FolderSource
@@ -68,7 +67,7 @@ def find(
         )
     if name not in DATASETS and not is_own(name):
         hint = close_matches(name, DATASETS.names)
-        if os.path.isdir(os.path.expanduser(name)):
+        if name and files.is_dir(files.as_path(name)):
             hint = f"Did you mean 'folder:{name}'?"
         raise InputError(
             "`name` must be a known dataset, folder:PATH, tfds:NAME or "
@@ -244,8 +243,8 @@ def _brought_to(split: S, shape: tuple[int, int, int]) -> S:
 
 
 def _check_data_dir(data_dir: str | os.PathLike[str]) -> None:
-    path = os.path.expanduser(os.fspath(data_dir))
-    if path and not tf.io.gfile.isdir(path):
+    path = files.as_path(data_dir)
+    if os.fspath(data_dir) and not files.is_dir(path):
         raise InputError(
             "`data_dir` must be a folder that exists; make it with "
             f"`mkdir -p {path}` if it is right. Received: data_dir={data_dir}"

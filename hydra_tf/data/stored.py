@@ -32,6 +32,10 @@ class StoredSplit:
         decode: Graph function from an element of `images` to uint8 pixels.
         unreadable: Function of an element of `images` that cannot be decoded,
             and of TensorFlow's error; it returns the error for the user.
+        stays_in_files: Whether `images` are paths of files, which are read
+            whenever an image is decoded: `decode` takes what they hold, `None`
+            being the middle as ImageNet's is taken.
+        is_jpeg: Of those, whether all are colour images, in JPEG but for a few.
     """
 
     images: np.ndarray
@@ -39,6 +43,8 @@ class StoredSplit:
     class_names: tuple[str, ...]
     decode: Callable[[tf.Tensor], tf.Tensor] | None = None
     unreadable: Callable[[Any, BaseException], InputError] | None = None
+    stays_in_files: bool = False
+    is_jpeg: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

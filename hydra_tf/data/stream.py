@@ -7,6 +7,7 @@ and the example's place in the files, as for a split in memory.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hydra_tf.data import crops
 from hydra_tf.data import selection
-from hydra_tf.data.pipeline import AUGMENTATION_STREAM
+from hydra_tf.data.decoded import DecodedPipeline
 from hydra_tf.data.pipeline import ORDER_STREAM
-from hydra_tf.data.pipeline import Pipeline
+from hydra_tf.data.sharding import Shard as Worker
+from hydra_tf.data.sharding import Turn
 from hydra_tf.data.stored import Shard
 from hydra_tf.data.tfds_source import unreadable
 from hydra_tf.errors import InputError
@@ -30,27 +31,24 @@ _EXAMPLES_IN_TURN = 16
 # Examples that are shuffled together; of ImageNet's some 450 MB.
 _BLOCK_SIZE = 4096
 _READ_BYTES = 8 << 20
-_DECODE_BATCH = 64
 
 
-class StreamedPipeline(Pipeline):
+class StreamedPipeline(DecodedPipeline):
     """A split of a dataset that is read from its files, epoch after epoch.
 
-    To shuffle, an epoch takes the files in an order of its own, reads several
-    in turn, and shuffles block after block of what it reads. Images are
-    decoded to `image_shape`: a `RandomResizedCrop` takes its part of the stored
-    image; without one it is the middle, to which another augmentation applies.
+    To shuffle, an epoch takes the files in an order of its own and divides them
+    into groups, at most 16. Each group fills an equal part of every batch: its
+    files are read one after the other, and block after block of what is read
+    is shuffled. So workers that share the batches read files of their own, and
+    the batches are the same for any number of them.
 
     Args:
         shards: The files.
         parse: Graph function from a record to its encoded image and label.
-        decode: Graph function from an encoded image to uint8 pixels of
-            `image_shape`, instead of the middle of a JPEG.
-        is_jpeg: Whether all are colour images in JPEG. Otherwise a
-            `RandomResizedCrop` applies to decoded images as other
-            augmentations do.
-        block_size: Examples that are shuffled together. Up to three blocks are
-            in memory at a time.
+        decode: As for `DecodedPipeline`.
+        is_jpeg: Likewise.
+        block_size: Examples that are shuffled together, over all groups. Up to
+            three blocks are in memory at a time.
         **settings: Passed to `Pipeline`.
     """
 
@@ -65,12 +63,13 @@ class StreamedPipeline(Pipeline):
         **settings: Any,
     ) -> None:
         super().__init__(
-            num_examples=sum(shard.count for shard in shards), **settings
+            num_examples=sum(shard.count for shard in shards),
+            decode=decode,
+            is_jpeg=is_jpeg,
+            **settings,
         )
         self._shards = tuple(shards)
         self._parse = parse
-        self._decode_whole = decode
-        self._is_jpeg = is_jpeg
         self._block_size = block_size
 
     def _take(self, rows: np.ndarray) -> None:
@@ -82,72 +81,81 @@ class StreamedPipeline(Pipeline):
         ]
         self._shards = take_runs(self._shards, runs)
 
-    def _batches(self, epochs: tf.data.Dataset) -> tf.data.Dataset:
-        return epochs.flat_map(self._epoch)
-
-    def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
-        seed = self._seed_of(epoch)
-        records = self._records(
-            tf.random.fold_in(seed, ORDER_STREAM) if self.shuffle else None
-        )
-        augmentation = self.augmentation
-        numbers = None
-        if augmentation is not None:
-            # For all examples in stored order: independent of the shuffle.
-            numbers = augmentation.draw(
-                self.num_examples, tf.random.fold_in(seed, AUGMENTATION_STREAM)
-            )
-        batches = _parallel_map(
-            records, lambda row, record: self._decode(row, record, numbers)
-        ).batch(self.batch_size, drop_remainder=self._drop_remainder)
-        if augmentation is None or self._crop is not None:
-            return batches.map(lambda rows, images, labels: (images, labels))
-        return _parallel_map(
-            batches,
-            lambda rows, images, labels: (
-                augmentation.apply(images, tf.gather(numbers, rows)),
-                labels,
-            ),
-        )
-
     @property
-    def _crop(self) -> crops.RandomResizedCrop | None:
-        """The augmentation, if it is one that takes images of any size."""
-        crop = self.augmentation
-        if isinstance(crop, crops.RandomResizedCrop) and self._is_jpeg:
-            return crop
-        return None
+    def _num_groups(self) -> int:
+        """Groups of files, each of which fills an equal part of a batch.
 
-    def _decode_fixed(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Returns what an image is without augmentation."""
-        height, width, _ = self.image_shape
-        if self._decode_whole is None:
-            return crops.decode_middle(encoded, height, width)
-        # Division, not a product with 1/255: 255 becomes exactly 1.
-        return tf.cast(self._decode_whole(encoded), tf.float32) / 255.0
-
-    def _records(self, order_seed: tf.Tensor | None) -> tf.data.Dataset:
-        """Returns the row and the record of each example.
-
-        Args:
-            order_seed: Seed of the order. None is the stored order.
+        They do not depend on how many workers share the batches.
         """
-        counts = np.array([shard.count for shard in self._shards], np.int64)
-        files = (
-            tf.constant([shard.path for shard in self._shards]),
-            tf.constant([shard.skip for shard in self._shards], tf.int64),
-            tf.constant(counts),
-            tf.constant(np.cumsum(counts) - counts),
-        )
-        if order_seed is None:
-            return tf.data.Dataset.from_tensor_slices(files).flat_map(_read)
+        return math.gcd(self.batch_size, _FILES_AT_ONCE)
+
+    def _rows_of(self, rows: int, shard: Worker) -> int:
+        if not self.shuffle:
+            return super()._rows_of(rows, shard)
+        groups = self._num_groups
+        share, rest = rows // groups, rows % groups
+        first, stop = shard.limits(groups)
+        return sum(share + (group < rest) for group in range(first, stop))
+
+    def _batches(
+        self, epochs: tf.data.Dataset, shard: Worker, turn: Turn
+    ) -> tf.data.Dataset:
+        groups = self._num_groups
+        if self.shuffle and groups % shard.count:
+            raise InputError(
+                f"`shard`={(shard.index, shard.count)}: {shard.count} workers "
+                f"cannot share the files of {self.name!r} at batches of "
+                f"{self.batch_size}: their number must divide {groups}"
+            )
+        return super()._batches(epochs, shard, turn)
+
+    def _records(self, seed: tf.Tensor, shard: Worker) -> tf.data.Dataset:
+        files = self._files()
+        if not self.shuffle:
+            records = tf.data.Dataset.from_tensor_slices(files).flat_map(_read)
+            return self._rows_in_turn(records, shard)
+        groups = self._num_groups
+        order_seed = tf.random.fold_in(seed, ORDER_STREAM)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(self._shards)), tf.random.fold_in(order_seed, 0)
         )
         files = tuple(tf.gather(column, order) for column in files)
+        # Each group has its rows of every batch, the last one included.
+        batches, rest = divmod(self.num_examples, self.batch_size)
+        if self._drop_remainder:
+            rest = 0
+        share = self.batch_size // groups
+        sizes = [
+            batches * share + rest // groups + (group < rest % groups)
+            for group in range(groups)
+        ]
+        ends = tf.constant(np.cumsum(sizes), tf.int64)
+
+        def read(group: tf.Tensor) -> tf.data.Dataset:
+            stop = ends[group]
+            start = stop - tf.constant(sizes, tf.int64)[group]
+            return self._group(
+                _between(files, start, stop),
+                tf.random.fold_in(order_seed, 1 + group),
+            )
+
+        first, stop = shard.limits(groups)
+        return tf.data.Dataset.range(first, stop).interleave(
+            read,
+            cycle_length=stop - first,
+            block_length=share,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def _group(
+        self, files: tuple[tf.Tensor, ...], seed: tf.Tensor
+    ) -> tf.data.Dataset:
+        """Returns the records of some files, block after block shuffled."""
+        groups = self._num_groups
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
             _read,
-            cycle_length=min(_FILES_AT_ONCE, len(self._shards)),
+            cycle_length=_FILES_AT_ONCE // groups,
             block_length=_EXAMPLES_IN_TURN,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
@@ -159,53 +167,44 @@ class StreamedPipeline(Pipeline):
             rows, encoded = content
             # Not `Dataset.shuffle`: its order depends on the global seed too.
             order = tf.random.experimental.stateless_shuffle(
-                tf.range(tf.size(rows)),
-                tf.random.fold_in(order_seed, 1 + block),
+                tf.range(tf.size(rows)), tf.random.fold_in(seed, block)
             )
             return tf.gather(rows, order), tf.gather(encoded, order)
 
-        blocks = records.batch(self._block_size).enumerate().map(shuffle)
+        blocks = records.batch(max(self._block_size // groups, 1))
+        blocks = blocks.enumerate().map(shuffle)
         if self._prefetch:
             blocks = blocks.prefetch(1)
         return blocks.unbatch()
 
-    def _decode(
-        self, row: tf.Tensor, record: tf.Tensor, numbers: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, label = self._parse(record)
-        height, width, _ = self.image_shape
-        if self._crop is None or numbers is None:
-            image = self._decode_fixed(encoded)
-        else:
-            image = self._crop.decode(encoded, numbers[row], height, width)
-        image = tf.ensure_shape(image, self.image_shape)
-        return row, image, tf.cast(label, tf.int32)
+    def _files(self) -> tuple[tf.Tensor, ...]:
+        """Returns path, records to skip, count and first row of each file."""
+        counts = np.array([shard.count for shard in self._shards], np.int64)
+        return (
+            tf.constant([shard.path for shard in self._shards]),
+            tf.constant([shard.skip for shard in self._shards], tf.int64),
+            tf.constant(counts),
+            tf.constant(np.cumsum(counts) - counts),
+        )
 
-    def _first(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        def decode(
-            row: tf.Tensor, record: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded, label = self._parse(record)
-            return self._decode_fixed(encoded), label
+    def _content(
+        self, row: tf.Tensor, record: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._parse(record)
 
-        dataset = _parallel_map(self._records(None).take(count), decode)
-        images: np.ndarray = np.empty((count, *self.image_shape), np.float32)
-        labels: np.ndarray = np.empty(count, np.int32)
-        done = 0
-        try:
-            for batch in dataset.batch(_DECODE_BATCH).as_numpy_iterator():
-                end = done + len(batch[1])
-                images[done:end], labels[done:end] = batch
-                done = end
-        except tf.errors.OpError as error:
-            folder = os.path.dirname(self._shards[0].path)
-            raise unreadable(self.name, folder, error) from error
-        if done < count:
-            raise InputError(
-                f"`data_dir` holds {done} of the {count} first examples of "
-                f"{self.name!r}: prepare it again"
-            )
-        return images, labels
+    def _first_records(self, count: int) -> tf.data.Dataset:
+        files = tf.data.Dataset.from_tensor_slices(self._files())
+        return files.flat_map(_read).take(count)
+
+    def _unreadable(self, done: int, error: BaseException) -> InputError:
+        folder = os.path.dirname(self._shards[0].path)
+        return unreadable(self.name, folder, error)
+
+    def _too_few(self, done: int, count: int) -> InputError:
+        return InputError(
+            f"`data_dir` holds {done} of the {count} first examples of "
+            f"{self.name!r}: prepare it again"
+        )
 
 
 def select(
@@ -252,9 +251,14 @@ def _read(
     return records.skip(skip).take(count).enumerate(first)
 
 
-def _parallel_map(
-    dataset: tf.data.Dataset, function: Callable[..., Any]
-) -> tf.data.Dataset:
-    return dataset.map(
-        function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+def _between(
+    files: tuple[tf.Tensor, ...], start: tf.Tensor, stop: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+    """Returns what lies between two positions in files, one after the other."""
+    paths, skips, counts, rows = files
+    ends = tf.cumsum(counts)
+    begins = ends - counts
+    first, last = tf.maximum(start, begins), tf.minimum(stop, ends)
+    offsets = first - begins
+    parts = (paths, skips + offsets, last - first, rows + offsets)
+    return tuple(tf.boolean_mask(each, first < last) for each in parts)

@@ -23,11 +23,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from hydra_tf import files
 from hydra_tf.data.stored import Shard
 from hydra_tf.data.stored import SplitFiles
 from hydra_tf.data.stored import StoredSplit
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
+from hydra_tf.files.remote import RemotePath
 from hydra_tf.registry.datasets import DATASETS
 from hydra_tf.registry.datasets import TFDS
 from hydra_tf.registry.datasets import DatasetInfo
@@ -164,7 +166,7 @@ def open_builder(
     """
     import tensorflow_datasets as tfds
 
-    root = None if not data_dir else os.path.expanduser(os.fspath(data_dir))
+    root = None if not data_dir else _known_to_tfds(files.as_path(data_dir))
     row = _row(name)
     own = None if row is None else row.load()
     stored_name = name.removeprefix(TFDS)
@@ -194,6 +196,16 @@ def open_builder(
     if row is None:
         _check_features(builder, name)
     return builder
+
+
+def _known_to_tfds(path: pathlib.Path) -> str:
+    """Returns a path as text; TFDS learns of its file system."""
+    if isinstance(path, RemotePath):
+        # With it comes TFDS.
+        from etils import epath
+
+        epath.register_path_cls(f"{path.scheme}://")(RemotePath)
+    return str(path)
 
 
 def _row(name: str) -> DatasetInfo | None:
@@ -255,7 +267,7 @@ def _check_features(builder: Any, name: str) -> None:
 
 
 def _is_prepared(builder: Any) -> bool:
-    return (pathlib.Path(builder.data_dir) / _INFO_FILE).exists()
+    return (files.located(builder.data_dir) / _INFO_FILE).exists()
 
 
 def _prepare_quietly(builder: Any) -> None:
@@ -346,7 +358,7 @@ def _root(builder: Any) -> pathlib.Path:
     """Returns the `data_dir` that the builder's data belongs in."""
     # The builder's own folder is <data_dir>/<name>[/<config>]/<version>.
     depth = builder.info.full_name.count("/")
-    return pathlib.Path(builder.data_dir).parents[depth]
+    return files.located(builder.data_dir).parents[depth]
 
 
 def _check_split(builder: Any, split: str) -> None:
@@ -408,7 +420,7 @@ def unreadable(
     return InputError(
         f"`data_dir` holds files of {name!r} that cannot be read "
         f"({_first_line(error)}): delete {os.fspath(folder)} and prepare it "
-        f"again. Received: data_dir={pathlib.Path(folder).parents[1]}"
+        f"again. Received: data_dir={files.located(folder).parents[1]}"
     )
 
 

@@ -174,10 +174,13 @@ def check_replaceable(path: pathlib.Path) -> None:
     Raises:
         InputError: If it cannot be written, or is no earlier export.
     """
-    if not os.path.exists(path):
+    if not files.exists(path):
         files.check_writable(path, "path")
         return
     files.check_writable(path.parent, "path")
+    if files.is_remote(path):
+        # One that was killed may hold some of its files.
+        files.recover_directory(path)
     if path.is_dir() and (
         (path / "saved_model.pb").exists() or not any(path.iterdir())
     ):

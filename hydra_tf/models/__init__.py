@@ -4,6 +4,7 @@ from hydra_tf.models.by_name import create
 from hydra_tf.models.by_name import names
 from hydra_tf.models.by_name import register
 from hydra_tf.models.convnext import convnext_tiny
+from hydra_tf.models.normalized import normalized
 from hydra_tf.models.resnet import resnet18
 from hydra_tf.models.resnet import resnet18_narrow
 from hydra_tf.models.resnet import resnet34
@@ -47,6 +48,7 @@ __all__ = [
     "mnist_model",
     "mnist_model_large",
     "names",
+    "normalized",
     "register",
     "resnet18",
     "resnet18_narrow",

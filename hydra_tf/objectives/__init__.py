@@ -7,6 +7,7 @@ from hydra_tf.objectives.by_name import names
 from hydra_tf.objectives.by_name import register
 from hydra_tf.objectives.crown_ibp import CROWNIBP
 from hydra_tf.objectives.fgsm import FGSM
+from hydra_tf.objectives.free_at import FreeAT
 from hydra_tf.objectives.ibp import IBP
 from hydra_tf.objectives.loss import Loss
 from hydra_tf.objectives.madry import Madry
@@ -24,6 +25,7 @@ __all__ = [
     "MART",
     "TRADES",
     "AdversarialObjective",
+    "FreeAT",
     "Loss",
     "Madry",
     "MixTrain",

@@ -82,6 +82,8 @@ class Objective:
         clip: Least and largest value of a pixel, which images are checked
             against, or `None` for no limits; a class attribute here, and an
             argument of the objectives of this library.
+        n_repeats: Updates of the weights in a training step, 1 but for
+            `FreeAT` (a class attribute here).
     """
 
     term_names: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class Objective:
     perturbs: bool = False
     soft_labels: bool = True
     clip: tuple[float, float] | None = (0.0, 1.0)
+    n_repeats: int = 1
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         check_construction(cls, args, settings)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hydra_tf import files
+from hydra_tf.errors import FileError
 from hydra_tf.errors import InputError
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.pruning.channels.groups import connect_channels
@@ -77,9 +78,12 @@ def _take(plain: Any, weights: Any, model: Any) -> None:
     is_path = isinstance(weights, str | os.PathLike)
     try:
         if is_path:
-            plain.load_weights(files.as_path(weights))
+            with files.local_copy(files.as_path(weights)) as local:
+                plain.load_weights(local)
         else:
             plain.set_weights([np.asarray(each) for each in weights])
+    except FileError:
+        raise
     # Whatever Keras, h5py and NumPy say of a wrong value.
     except Exception as error:
         what = f"'{os.fspath(weights)}'" if is_path else "`weights`"

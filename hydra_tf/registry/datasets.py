@@ -16,6 +16,7 @@ from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import OpenChoice
 from hydra_tf.registry.settings import Setting
+from hydra_tf.registry.settings import Text
 from hydra_tf.registry.table import Entry
 from hydra_tf.registry.table import Registry
 from hydra_tf.registry.table import import_object
@@ -43,6 +44,8 @@ class DatasetInfo(Entry):
         test_split: What TensorFlow Datasets calls the split `"test"`.
         streamed: Whether it is too large for memory, so that each epoch reads
             the files again. Its images are of any size in the files.
+        mean: Mean of each channel, of images in [0, 1], where it is known.
+        deviation: Likewise the standard deviation.
         class_names: One name per class, where they are known before reading.
         content: A digest of what it consists of, where that may change under
             the same name.
@@ -56,6 +59,8 @@ class DatasetInfo(Entry):
     augmentation_class: Any = None
     test_split: str = "test"
     streamed: bool = False
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
     class_names: tuple[str, ...] | None = None
     content: str | None = None
 
@@ -82,12 +87,29 @@ BATCH_SIZE = Count(
     help="Images per step of training, over all devices together.",
 )
 
+DATA_SERVICE = Text(
+    name="data_service",
+    default=None,
+    help="Address of a dispatcher of tf.data.service whose worker reads, "
+    "decodes and augments the training images in place of this host, "
+    "grpc://host:port; or several separated by commas, which do so in turn. "
+    "The batches are the same.",
+)
 CUTMIX = Fraction(
     name="cutmix",
     default=0.0,
     help="Probability with which a training image gets a rectangle of another "
     "one of its batch (CutMix), in [0, 1]; its label is that of the other with "
     "the rectangle's share of the area as probability. After --augment.",
+)
+
+EXTRA_FRACTION = Fraction(
+    name="extra_fraction",
+    default=0.5,
+    exclude_lower=True,
+    exclude_upper=True,
+    help="Share of every batch that is of --extra_data, in (0, 1), rounded to "
+    "whole images; half in HYDRA. An epoch goes once through the others.",
 )
 
 # HYDRA's crop with 4 pixels of padding and mirror image, for CIFAR and SVHN
@@ -131,6 +153,8 @@ DATASETS: Registry[Entry] = Registry(
             num_train=50000,
             num_test=10000,
             augmentation_class=_CROP_FLIP,
+            mean=(0.4914, 0.4822, 0.4465),
+            deviation=(0.2470, 0.2435, 0.2616),
         ),
         DatasetInfo(
             name="cifar100",
@@ -140,6 +164,8 @@ DATASETS: Registry[Entry] = Registry(
             num_train=50000,
             num_test=10000,
             augmentation_class=_CROP_FLIP,
+            mean=(0.5071, 0.4865, 0.4409),
+            deviation=(0.2673, 0.2564, 0.2762),
         ),
         DatasetInfo(
             name="svhn_cropped",
@@ -162,6 +188,8 @@ DATASETS: Registry[Entry] = Registry(
             augmentation_class="hydra_tf.data.crops:RandomResizedCrop",
             test_split="validation",
             streamed=True,
+            mean=(0.485, 0.456, 0.406),
+            deviation=(0.229, 0.224, 0.225),
         ),
     ),
 )
@@ -189,10 +217,11 @@ DATASET = DatasetName(
     help="Data set: "
     + ", ".join(f"{entry.name} ({entry.help})" for entry in DATASETS)
     + "; or folder:PATH, pictures in a folder for each class, perhaps within "
-    "train/ and test/ or val/; or tfds:NAME, tfds:NAME/CONFIG:VERSION, any of "
-    "TensorFlow Datasets; or package.module:function, which returns training "
-    "and test images. What is not in --data_dir is downloaded, but for "
-    "imagenet2012.",
+    "train/ and test/ or val/ (those of ImageNet, n01440764 and so on, are "
+    "taken as those of imagenet2012 are); or tfds:NAME, "
+    "tfds:NAME/CONFIG:VERSION, any of TensorFlow Datasets; or "
+    "package.module:function, which returns training and test images. What is "
+    "not in --data_dir is downloaded, but for imagenet2012.",
 )
 
 

@@ -71,6 +71,13 @@ NOISE_MAGNITUDE = Number(
     help="Uniform noise before the step of fgsm, in units of --epsilon; what "
     "the step reaches is then not projected (N-FGSM, which has 2). 0 for none.",
 )
+N_REPEATS = Count(
+    name="n_repeats",
+    default=4,
+    lower=1,
+    help="Times that a step of free_at replays its batch. Each is an update of "
+    "the weights, so that recipes take as many times fewer epochs.",
+)
 BETA = Number(
     name="beta",
     default=6.0,
@@ -182,6 +189,22 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
                 THREAT_MODEL,
                 dataclasses.replace(RANDOM_START, default=False),
                 NOISE_MAGNITUDE,
+                CLIP,
+            ),
+        ),
+        ObjectiveEntry(
+            name="free_at",
+            target="hydra_tf.objectives.free_at:FreeAT",
+            help="Free-AT: replays of each batch, one gradient for weights and "
+            "attack",
+            settings=(
+                EPSILON,
+                dataclasses.replace(
+                    STEP_SIZE,
+                    help="Length of the steps of free_at, by default epsilon.",
+                ),
+                N_REPEATS,
+                THREAT_MODEL,
                 CLIP,
             ),
         ),

@@ -375,6 +375,30 @@ class Limits(Setting):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Steps(Setting):
+    """A first and a last step, counted from 1; one number is both."""
+
+    def parse(self, text: str) -> Any:
+        try:
+            steps = [int(part) for part in text.split(",")]
+        except ValueError:
+            return text
+        return tuple(steps * 2 if len(steps) == 1 else steps)
+
+    @property
+    def range(self) -> str:
+        return "a first and a last step, such as 10,20, the first at least 1"
+
+    def accepts(self, value: Any) -> bool:
+        return (
+            isinstance(value, tuple | list)
+            and len(value) == 2
+            and all(isinstance(each, int) for each in value)
+            and 1 <= value[0] <= value[1]
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Numbers(Number):
     """Several numbers, each in range; checked, they rise, each once.
 

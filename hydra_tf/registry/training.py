@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from hydra_tf.registry.settings import Choice
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Fraction
 from hydra_tf.registry.settings import Number
+from hydra_tf.registry.settings import OpenChoice
 from hydra_tf.registry.settings import Switch
+from hydra_tf.registry.settings import Text
 
 OPTIMIZER_NAME = Choice(
     name="optimizer",
@@ -186,13 +189,55 @@ PERTURBATION_WARMUP = Count(
 )
 # What training does with the weights beside the optimiser's step.
 WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
+
+
 # How a phase is computed, which leaves its result as it is up to rounding.
-STRATEGY = Choice(
+def _names_a_number(value: Any) -> bool:
+    name, _, number = str(value).partition(":")
+    return name == "mirrored" and number.isdecimal() and int(number) > 0
+
+
+STRATEGY = OpenChoice(
     name="strategy",
     default="auto",
-    choices=("auto", "none", "mirrored"),
-    help="Distribution over the devices of this machine: mirrored uses them "
-    "all; auto does where there is more than one GPU.",
+    choices=("auto", "none", "mirrored", "multi_worker", "tpu"),
+    others=_names_a_number,
+    or_else="'mirrored:2' for so many devices",
+    help="Distribution of training: mirrored uses all devices of this machine, "
+    "mirrored:2 the first two (of a machine without GPUs, logical ones made "
+    "for a test); auto is mirrored where there is more than one GPU. "
+    "multi_worker trains on all workers of --cluster_resolver, each started "
+    "with the same command; --batch_size is that of all together.",
+)
+# Where the workers of a cluster are, and how long to wait for them.
+CLUSTER = (
+    Choice(
+        name="cluster_resolver",
+        default="tf_config",
+        choices=("tf_config", "slurm", "kubernetes"),
+        help="Where multi_worker finds its workers: the environment variable "
+        "TF_CONFIG, the variables of a Slurm step, or the pods of "
+        "--kubernetes_job.",
+    ),
+    Count(
+        name="num_workers",
+        default=None,
+        lower=1,
+        help="Number of workers that there must be. By default those that "
+        "--cluster_resolver names; needed with kubernetes, which names those "
+        "alone that run already.",
+    ),
+    Count(
+        name="worker_timeout",
+        default=600,
+        lower=1,
+        help="Seconds to wait at the start until all workers are there.",
+    ),
+    Text(
+        name="kubernetes_job",
+        default="tensorflow",
+        help="Name of the Kubernetes Job whose pods are the workers.",
+    ),
 )
 STEPS_PER_EXECUTION = Count(
     name="steps_per_execution",

@@ -54,8 +54,8 @@ def read_torch_checkpoint(checkpoint: str | os.PathLike) -> TorchCheckpoint:
     """
     path = files.as_path(checkpoint)
     where = named(path)
-    if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "does not exist"
+    if not files.is_file(path):
+        what = "is a folder" if files.is_dir(path) else "does not exist"
         raise InputError(f"{where} {what}; give a .pth.tar file of torch.save")
     try:
         import torch
@@ -65,8 +65,8 @@ def read_torch_checkpoint(checkpoint: str | os.PathLike) -> TorchCheckpoint:
             "pip install torch"
         ) from error
     try:
-        with files.naming(path, "read"):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with files.naming(path, "read"), files.local_copy(path) as local:
+            content = torch.load(local, map_location="cpu", weights_only=True)
     except (InputError, MemoryError):
         raise
     # Whatever pickle, zip and tensors say of a file of another kind.

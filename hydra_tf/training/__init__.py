@@ -8,6 +8,7 @@ from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import PhaseCheckpoints
+from hydra_tf.training.cluster import connect
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.learning_rates import ConstantRate
 from hydra_tf.training.learning_rates import CosineRate
@@ -33,6 +34,7 @@ from hydra_tf.training.run_phase import run_phase
 from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.validation import validation_attack
+from hydra_tf.training.workers import Workers
 
 __all__ = [
     "SGD",
@@ -59,6 +61,8 @@ __all__ = [
     "StepRate",
     "TrainedScores",
     "WeightAverage",
+    "Workers",
+    "connect",
     "learning_rate",
     "make_strategy",
     "peak_learning_rate",

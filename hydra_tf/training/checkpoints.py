@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import files
 from hydra_tf.errors import FileError
@@ -34,6 +35,7 @@ _HISTORY = [{"epoch": int, "seconds": float, str: float}]
 # What is said of settings whose values are digests.
 _OTHER = {
     "source": "started from another network",
+    "extra_data": "was begun with other extra images",
     "content": "was begun when the data set held other images or classes",
 }
 
@@ -61,9 +63,14 @@ class PhaseCheckpoints:
         return self._path("state.npz")
 
     @property
+    def results(self) -> list[pathlib.Path]:
+        """All that another process needs to go on as this one would."""
+        return [self.network, self.state, self._path("history.json")]
+
+    @property
     def is_finished(self) -> bool:
         """Whether the phase is finished."""
-        return os.path.isfile(self.network)
+        return files.is_file(self.network)
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Records what a phase is begun with, or checks that it is the same.
@@ -163,7 +170,7 @@ class PhaseCheckpoints:
 
     def _begun_with(self) -> dict[str, Any] | None:
         """Returns the settings of a phase that was begun, else `None`."""
-        if not (self.is_finished or os.path.isfile(self.state)):
+        if not (self.is_finished or files.is_file(self.state)):
             return None
         path = self._path("settings.json")
         settings = files.read_json(
@@ -199,7 +206,10 @@ def load_network(path: pathlib.Path, what: str, advice: str) -> keras.Model:
         InputError: If it cannot be read.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
+        with files.local_copy(path) as local:
+            return keras.saving.load_model(local, compile=False)
+    except FileError:
+        raise
     except Exception as error:
         # Keras raises whatever its parts raise: zip, JSON, HDF5, layers.
         reason = " ".join(str(error).split())[:200]
@@ -219,7 +229,7 @@ def load_network(path: pathlib.Path, what: str, advice: str) -> keras.Model:
 def _is_whole(path: pathlib.Path) -> bool:
     """Whether a zip archive is as it was written."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
     except LookupError:
         # Python lacks a part of its own, which says nothing of the file.
@@ -265,8 +275,11 @@ def restore_state(
     """
     epoch, values, further = _read_state(path)
     if len(values) != len(variables) or any(
-        value.shape != tuple(variable.shape)
-        or not np.can_cast(value.dtype, np.dtype(variable.dtype), "same_kind")
+        # A variable may take as many rows as there are.
+        not tf.TensorShape(variable.shape).is_compatible_with(value.shape)
+        or not np.can_cast(
+            value.dtype, tf.as_dtype(variable.dtype).as_numpy_dtype, "same_kind"
+        )
         for value, variable in zip(values, variables, strict=True)
     ):
         raise InputError(f"{path} is the state of another network; {_ADVICE}")
@@ -284,7 +297,11 @@ def _read_state(
         InputError: If `save_state` cannot have written it.
     """
     try:
-        with files.naming(path, "read"), np.load(path) as file:
+        with (
+            files.naming(path, "read"),
+            path.open("rb") as content,
+            np.load(content) as file,
+        ):
             arrays = dict(file)
         # Refuses what is no whole number.
         epoch = operator.index(arrays.pop("epoch")[()])

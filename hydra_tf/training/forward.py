@@ -35,6 +35,7 @@ class Pass(NamedTuple):
         logits: Those of `logits_of`.
         gradients: Of the network's trainable variables, the share of this
             replica.
+        ascent: Of the perturbation that `FreeAT` carries on, else `None`.
     """
 
     perturbed: tf.Tensor
@@ -42,6 +43,7 @@ class Pass(NamedTuple):
     total: tf.Tensor
     logits: dict[str, tf.Tensor]
     gradients: list[Any]
+    ascent: tf.Tensor | None = None
 
 
 def backward(
@@ -55,6 +57,8 @@ def backward(
     seed: tf.Tensor,
     penalty: Callable[[], tf.Tensor] | None = None,
     warm_start: WarmStart | None = None,
+    carried: tf.Tensor | None = None,
+    measures: bool = True,
 ) -> Pass:
     """Attacks a batch, and returns its loss with the gradients.
 
@@ -70,8 +74,14 @@ def backward(
         seed: Of the step's noise.
         penalty: Function that returns what the loss has added to it.
         warm_start: Where the attack starts, if not where the objective does.
+        carried: The perturbation of the images instead of an attack, for
+            `FreeAT`, whose gradient is returned as well.
+        measures: Whether logits for accuracies are wanted.
     """
     with tf.GradientTape() as tape, reuse_effective_kernels(network):
+        if carried is not None:
+            tape.watch(carried)
+            perturbed = objective.perturbed(batch.x, carried)  # type: ignore
         # The attack has tapes of its own; this one only has to reach the
         # weights through the loss.
         with tape.stop_recording():
@@ -92,16 +102,21 @@ def backward(
             total += penalty()
         # Gradients are summed over replicas.
         scaled = optimizer.scale_loss(total * batch.share)
+        logits = {}
         with tape.stop_recording():
-            logits = logits_of(
-                batch.attacked(network),
-                loss,
-                batch.x,
-                perturbed,
-                objective.perturbs,
-            )
-    gradients = tape.gradient(scaled, network.trainable_variables)
-    return Pass(perturbed, loss, total, logits, gradients)
+            if measures:
+                logits = logits_of(
+                    batch.attacked(network),
+                    loss,
+                    batch.x,
+                    perturbed,
+                    objective.perturbs,
+                )
+    variables = network.trainable_variables
+    images = [] if carried is None else [carried]
+    gradients = tape.gradient(scaled, [*variables, *images])
+    ascent = None if carried is None else gradients.pop()
+    return Pass(perturbed, loss, total, logits, gradients, ascent)
 
 
 def forward(

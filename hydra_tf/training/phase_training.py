@@ -32,12 +32,14 @@ from hydra_tf.training.phase import Phase
 from hydra_tf.training.precision import default_precision
 from hydra_tf.training.precision import with_precision
 from hydra_tf.training.robust_model import RobustModel
+from hydra_tf.training.shares import batches_of
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.strategy import replicated
 from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import batch_size_of
 from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.weights import copy_weights
+from hydra_tf.training.workers import Workers
 
 _JIT_COMPILE = {"auto": "auto", "on": True, "off": False}
 
@@ -47,8 +49,7 @@ class Execution:
     """How a phase is computed and shown, which leaves its result as it is.
 
     Args:
-        strategy: `"auto"`, `"none"`, `"mirrored"` or a
-            `tf.distribute.Strategy`; see `make_strategy`.
+        strategy: A name for `make_strategy`, or a `tf.distribute.Strategy`.
         steps_per_execution: Integer >= 1, training steps per call into
             TensorFlow, a divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
@@ -140,6 +141,7 @@ class PhaseTraining:
         with default_precision(phase.precision):
             result = with_precision(network, phase.precision)
             strategy = make_strategy(self._execution.strategy)
+            self._workers = Workers(strategy)
             with strategy.scope():
                 # Variables of the strategy have to be made in its scope.
                 network = replicated(result, strategy)
@@ -177,7 +179,9 @@ class PhaseTraining:
             callbacks = self._callbacks(model, best, guard)
             with self._telling_the_epoch(), guard.watching():
                 model.fit(
-                    self._data.dataset(
+                    batches_of(
+                        self._data,
+                        strategy,
                         first_epoch=first_epoch,
                         num_epochs=phase.epochs - first_epoch,
                     ),
@@ -187,7 +191,10 @@ class PhaseTraining:
                     # Keras measures by it between the epochs.
                     validation_data=None
                     if self._validation is None
-                    else self._validation.dataset(),
+                    else batches_of(self._validation, strategy),
+                    validation_steps=None
+                    if self._validation is None
+                    else self._validation.steps_per_epoch,
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=0,
@@ -211,6 +218,11 @@ class PhaseTraining:
         )
         own_code.call(course.begin)
         return course
+
+    @property
+    def _updates_per_epoch(self) -> int:
+        """Steps of the optimiser in an epoch, which learning rates follow."""
+        return self._data.steps_per_epoch * self._objective.n_repeats
 
     def _steps_per_call(self) -> int:
         """Returns `steps_per_execution`, or as many as keep updates apart.
@@ -255,7 +267,7 @@ class PhaseTraining:
         model.checks_data = False  # `train_phase` has.
         model.compile(
             optimizer=phase.optimizer.make(
-                phase.name, phase.epochs, self._data.steps_per_epoch
+                phase.name, phase.epochs, self._updates_per_epoch
             ),
             steps_per_execution=self._steps_per_call(),
             jit_compile=_JIT_COMPILE[self._execution.jit_compile],
@@ -294,6 +306,7 @@ class PhaseTraining:
         for state in (
             model.compression_state,
             model.warm_start_state,
+            model.carried,
             model.weight_average,
             self._course,
         ):
@@ -338,7 +351,7 @@ class PhaseTraining:
             callbacks.append(self._stopping)
         callbacks.append(
             EpochCheckpoint(
-                self._kept,
+                self._kept if self._workers.is_chief else None,
                 self._variables,
                 self._history,
                 best,
@@ -378,7 +391,7 @@ class PhaseTraining:
 
         def optimizer(rate: float | None, epochs: int) -> keras.Optimizer:
             of_rounds = phase.optimizer.of_rounds(rate)
-            return of_rounds.make(phase.name, epochs, steps)
+            return of_rounds.make(phase.name, epochs, self._updates_per_epoch)
 
         return prune_phase.rounds_of(
             phase.pruning,

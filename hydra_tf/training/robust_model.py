@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import MultiWorkerModel
 from hydra_tf.keras_internals import update_compiled_metrics
 from hydra_tf.objectives.base import Objective
 from hydra_tf.objectives.loss import Loss
@@ -27,8 +28,10 @@ from hydra_tf.training.batch import labels_named
 from hydra_tf.training.epoch_clock import EpochClock
 from hydra_tf.training.epoch_clock import EpochTurns
 from hydra_tf.training.forgotten_steps import warn_of_forgotten_steps
+from hydra_tf.training.forward import Pass
 from hydra_tf.training.forward import backward
 from hydra_tf.training.forward import forward
+from hydra_tf.training.free_at import CarriedPerturbation
 from hydra_tf.training.frozen_weights import FrozenWeights
 from hydra_tf.training.given_data import as_labelled
 from hydra_tf.training.given_data import check_data
@@ -46,7 +49,7 @@ from hydra_tf.training.warm_start import WarmStart
 
 
 @keras.saving.register_keras_serializable(package="hydra_tf")
-class RobustModel(keras.Model):
+class RobustModel(MultiWorkerModel):
     """Trains and evaluates a network under a robust objective.
 
     `compile`, `fit`, `evaluate` and `predict` work as for any Keras model;
@@ -95,6 +98,7 @@ class RobustModel(keras.Model):
         compression_state: Its gamma, a layer with variables that are saved
             with the model; `None` without compression.
         warm_start_state: The perturbations, a layer as well; or `None`.
+        carried: The perturbation of `FreeAT`, likewise; or `None`.
         weight_average: A `WeightAverage`, likewise; `None` without one.
         checks_data: Whether `fit` looks at arrays, and at the first batch of a
             dataset, before it begins.
@@ -148,6 +152,7 @@ class RobustModel(keras.Model):
             self.compression_state = CompressionState(compression)
         self.warm_start = warm_start
         self.warm_start_state = WarmStart.of(self)
+        self.carried = CarriedPerturbation.of(self)
         self.perturbation = perturbation
         self._perturbs = perturbation is not None and perturbation.begins(0)
         self.weight_average: WeightAverage | None = None
@@ -366,6 +371,26 @@ class RobustModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         batch = self._batch(data)
+        with batch.drawn_by_row():
+            if self.carried is None:
+                done = self._update(batch)
+            else:
+                done = self.carried.replay(batch, self._update)
+        self._clock.tick()
+        loss = done.loss
+        state = self.compression_state
+        if state is not None:
+            figures = {**loss.figures, **state.figures()}
+            loss = dataclasses.replace(loss, figures=figures)
+        return self._logged(batch, done.total, loss, done.logits)
+
+    def _update(self, batch: Batch, **given: Any) -> Pass:
+        """Updates the weights once.
+
+        Args:
+            batch: Images and labels.
+            **given: Further arguments of `backward`.
+        """
         # A variable, or a tensor where gradients are accumulated.
         step = keras.ops.convert_to_tensor(self.optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
@@ -382,27 +407,19 @@ class RobustModel(keras.Model):
             penalty=None if state is None else state.weighted_loss,
             warm_start=self.warm_start_state,
         )
-        with batch.drawn_by_row():
-            done = run()
-            gradients = done.gradients
-            if self.on_gradients is not None:
-                scale = self.optimizer.scale_loss(tf.ones([]))
-                self.on_gradients(variables, gradients, scale)
-            if self.perturbation is not None and self._perturbs:
-                with self.perturbation.applied(
-                    self.network, variables, gradients
-                ):
-                    gradients = run(done.perturbed).gradients
+        done = run(**given)
+        gradients = done.gradients
+        if self.on_gradients is not None:
+            scale = self.optimizer.scale_loss(tf.ones([]))
+            self.on_gradients(variables, gradients, scale)
+        if self.perturbation is not None and self._perturbs:
+            with self.perturbation.applied(self.network, variables, gradients):
+                gradients = run(done.perturbed).gradients
         self._frozen.apply(self.optimizer, gradients, variables)
         merge_running_statistics(self.network, batch.share)
         if self.weight_average is not None:
             self.weight_average.update()
-        self._clock.tick()
-        loss = done.loss
-        if state is not None:
-            figures = {**loss.figures, **state.figures()}
-            loss = dataclasses.replace(loss, figures=figures)
-        return self._logged(batch, done.total, loss, done.logits)
+        return done
 
     def _batch(self, data: Any) -> Batch:
         return Batch(data, self.network_inputs, self.objective.soft_labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from hydra_tf import data
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.graph import check_names
 from hydra_tf.keras_internals import name_activations
@@ -28,12 +30,15 @@ from hydra_tf.training.phase import check_perturbed
 from hydra_tf.training.phase_training import Execution
 from hydra_tf.training.phase_training import PhaseTraining
 from hydra_tf.training.precision import with_precision
+from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.train_data import TrainData
 from hydra_tf.training.train_data import as_train_data
 from hydra_tf.training.train_data import as_validation_data
 from hydra_tf.training.train_data import check_train_data
 from hydra_tf.training.train_data import check_validation
+from hydra_tf.training.train_data import digest_of
 from hydra_tf.training.weights import fingerprint
+from hydra_tf.training.workers import Workers
 
 
 def run_phase(
@@ -140,8 +145,9 @@ def run_phase(
             of an attack grow from 1 to the objective's `num_steps`.
         attacked_input: Name of the images among several inputs of the network,
             as for `hydra_tf.RobustModel`.
-        strategy: `"auto"`, `"none"`, `"mirrored"` or a
-            `tf.distribute.Strategy`.
+        strategy: `"auto"`, `"none"`, `"mirrored"`, `"multi_worker"`, `"tpu"`
+            or a `tf.distribute.Strategy`; see `make_strategy`. Of many workers,
+            which all make this call, the chief alone writes to `folder`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
             divisor of those of an epoch.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
@@ -161,6 +167,7 @@ def run_phase(
             `InputError` and of `OSError`). What was complete stays, and the
             same call resumes there.
         DivergedError: If the loss or a weight is not finite.
+        WorkersError: If another worker stopped, or not all came.
 
     Example:
         ```python
@@ -249,6 +256,9 @@ def train_phase(
     if history is None:
         history = []
     execution = execution or Execution()
+    workers = Workers(make_strategy(execution.strategy))
+    if not workers.is_chief:
+        execution = dataclasses.replace(execution, progress="none")
     batches = held_out = None
     # What can be checked is, before the folder holds anything.
     if phase.epochs and not callable(train):
@@ -260,10 +270,11 @@ def train_phase(
         _check_network(phase, network, batches, held_out)
     kept = None
     if folder is not None:
-        kept = PhaseCheckpoints(folder, phase.name)
+        kept = PhaseCheckpoints(workers.own_folder(folder), phase.name)
         if overwrite:
             kept.remove()
         kept.begin(_record_of(phase, network, train, validation))
+        workers.share(kept.results)
         if kept.is_finished:
             history[:] = kept.read_history()
             return kept.load_network()
@@ -284,17 +295,49 @@ def train_phase(
     if kept is not None:
         check_names(network)
     if batches is not None:
-        network = PhaseTraining(
+        _compare(workers, phase, network, batches, held_out)
+        training = PhaseTraining(
             phase, batches, kept, execution, history, held_out
-        ).run(network)
+        )
+        with workers.watching():
+            network = training.run(network)
     else:
         phase.set_phase(network)
     if phase.prunes:
         phase.pruning.finish(network)
     network = with_precision(network, "float32")
     if kept is not None:
-        kept.finish(network)
+        if workers.is_chief:
+            kept.finish(network)
+        # Those of others are read by phases that start from them.
+        workers.share([kept.network])
     return network
+
+
+def _compare(
+    workers: Workers,
+    phase: Phase,
+    network: keras.Model,
+    batches: TrainData,
+    held_out: TrainData | None,
+) -> None:
+    """Raises `InputError` on all workers if one would train otherwise."""
+    if workers.count == 1:
+        return
+    facts = {
+        f"the {phase.name} phase's {name}": str(value)
+        for name, value in files.as_json(phase.record()).items()
+    }
+    workers.check_equal(
+        {
+            **facts,
+            "its network": fingerprint(network),
+            "its images": digest_of(batches),
+            "its images to validate": ""
+            if held_out is None
+            else digest_of(held_out),
+        }
+    )
 
 
 def _record_of(
@@ -310,6 +353,8 @@ def _record_of(
     if isinstance(train, data.Pipeline):
         record.setdefault("batch_size", train.batch_size)
         record.setdefault("num_examples", train.num_examples)
+        record.setdefault("num_extra", train.num_extra)
+        record.setdefault("extra_fraction", train.extra_fraction)
     if isinstance(validation, data.Pipeline):
         record.setdefault("validation_examples", validation.num_examples)
     return record

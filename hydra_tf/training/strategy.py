@@ -1,11 +1,13 @@
-"""Distribution of training over the devices of this machine."""
+"""Distribution of training over devices and machines, by name."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
+from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
+from hydra_tf.training.cluster import connect
 from hydra_tf.training.weights import copy_weights
 
 
@@ -16,24 +18,33 @@ def make_strategy(
 
     Args:
         strategy: `"mirrored"` for a replica on every GPU, or on every CPU
-            device where there is no GPU; `"auto"` for one on every GPU;
-            `"none"` or `None` for the strategy that is current; or a strategy.
+            device where there is no GPU; `"mirrored:2"` for two of them, made
+            as logical devices of the CPU if TensorFlow has not run yet;
+            `"auto"` for one on every GPU; `"multi_worker"` for all workers of
+            the cluster that `connect` found, by default that of TF_CONFIG;
+            `"tpu"` for the TPUs of this machine; `"none"` or `None` for the
+            strategy that is current; or a strategy.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is none of that name, or no such device.
+        WorkersError: If not all workers come in time.
     """
     if isinstance(strategy, tf.distribute.Strategy):
         return strategy
     name = "none" if strategy is None else strategy
     registry.STRATEGY.check(name)
+    if name == "multi_worker":
+        return connect()
+    if name == "tpu":
+        return _tpu()
+    name, _, number = name.partition(":")
+    if number:
+        return _mirrored(_first_devices(int(number)))
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
-    # A single device has nothing to mirror.
-    if name != "none" and len(devices) > 1:
-        return tf.distribute.MirroredStrategy([d.name for d in devices])
-    return tf.distribute.get_strategy()
+    return _mirrored([]) if name == "none" else _mirrored(devices)
 
 
 def replicated(
@@ -45,8 +56,51 @@ def replicated(
         network: The network.
         strategy: The strategy, in whose scope this is called.
     """
-    if strategy.num_replicas_in_sync == 1:
+    if strategy.num_replicas_in_sync == 1 and not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
         return network
     copy = keras.models.clone_model(network)
     copy_weights(network, copy)
     return copy
+
+
+def _mirrored(
+    devices: list[tf.config.LogicalDevice],
+) -> tf.distribute.Strategy:
+    # A single device has nothing to mirror.
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
+    return tf.distribute.get_strategy()
+
+
+def _first_devices(number: int) -> list[tf.config.LogicalDevice]:
+    """Returns so many GPUs; without any, logical devices of the CPU."""
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if kind == "CPU":
+        (cpu, *_) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * number
+        try:
+            tf.config.set_logical_device_configuration(cpu, parts)
+        except RuntimeError:
+            pass  # TensorFlow runs, with the devices that it has.
+    devices = tf.config.list_logical_devices(kind)
+    if len(devices) < number:
+        raise InputError(
+            f"`strategy` must be for at most {len(devices)} devices, the "
+            f"{kind}s of this process; more CPUs can be made before TensorFlow "
+            f"runs anything. Received: strategy='mirrored:{number}'"
+        )
+    return devices[:number]
+
+
+def _tpu() -> tf.distribute.Strategy:
+    """Returns the strategy of this machine's TPUs. Not tested on hardware."""
+    if not tf.config.list_physical_devices("TPU"):
+        raise InputError(
+            "`strategy='tpu'` needs a machine with TPUs, and TensorFlow finds "
+            "none; for others pass a tf.distribute.TPUStrategy of your own"
+        )
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from typing import Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from hydra_tf import data
 from hydra_tf import inputs
 from hydra_tf.attacks.units import are_bytes
+from hydra_tf.data.sharding import as_shard
 from hydra_tf.errors import InputError
 from hydra_tf.objectives import Objective
 from hydra_tf.training.given_data import as_labelled
@@ -18,6 +21,8 @@ from hydra_tf.training.given_data import check_data
 from hydra_tf.training.network_inputs import NetworkInputs
 
 _BATCH_SIZE = 128
+# Images that are compared with those of another process.
+_FEW = 64
 
 
 class TrainData(Protocol):
@@ -30,9 +35,19 @@ class TrainData(Protocol):
     steps_per_epoch: int
 
     def dataset(
-        self, first_epoch: int = 0, num_epochs: int = 1
+        self,
+        first_epoch: int = 0,
+        num_epochs: int = 1,
+        *,
+        shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
-        """Returns the batches of some epochs, one epoch after the other."""
+        """Returns the batches of some epochs, one epoch after the other.
+
+        Args:
+            first_epoch: The epoch to begin with.
+            num_epochs: How many epochs to go through.
+            shard: Number of a worker, and that of all: its rows of each batch.
+        """
 
 
 def batch_size_of(train: TrainData) -> int:
@@ -45,6 +60,24 @@ def batch_size_of(train: TrainData) -> int:
         return train.batch_size
     first = next(iter(train.dataset()))
     return int(tf.shape(tf.nest.flatten(first)[0])[0])
+
+
+def digest_of(train: TrainData) -> str:
+    """Returns a digest that tells most other data from these.
+
+    Args:
+        train: What `as_train_data` returned; of a pipeline the labels that are
+            known and the first images count, of a `tf.data.Dataset` its form.
+    """
+    facts: list[Any] = [train.steps_per_epoch]
+    if isinstance(train, data.Pipeline):
+        labels = train.known_labels()
+        facts += [train.num_examples, train.batch_size, train.class_names]
+        facts += [b"" if labels is None else np.asarray(labels).tobytes()]
+        facts += [each.tobytes() for each in train.arrays(_FEW)]
+    else:
+        facts.append(train.dataset().element_spec)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 class _Batches:
@@ -77,10 +110,14 @@ class _Batches:
         )
 
     def dataset(
-        self, first_epoch: int = 0, num_epochs: int = 1
+        self,
+        first_epoch: int = 0,
+        num_epochs: int = 1,
+        *,
+        shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         del first_epoch
-        return self._batches.repeat(num_epochs)
+        return as_shard(shard).of_batches(self._batches.repeat(num_epochs))
 
 
 def check_train_data(

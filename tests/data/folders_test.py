@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hydra_tf import data
+from hydra_tf import files
 from hydra_tf.data import loading
 from hydra_tf.errors import InputError
 from tests.data import drawn
@@ -43,6 +44,22 @@ def test_pictures_are_those_of_their_classes(tmp_path):
         # Beside the vertical bar, and above the horizontal one.
         assert (image[6, 6].mean() > 0.5) == (label == 2)
         assert (image[10, 7].mean() > 0.5) == (label != 0)
+
+
+def test_folder_may_be_remote(tmp_path):
+    drawn.folder(tmp_path / "train", each=2)
+    drawn.folder(tmp_path / "test", each=1)
+    remote = files.as_path("ram://folders_test/pictures")
+    remote.upload(tmp_path)
+    found = load(remote)
+    for one, other in zip(found.arrays(), load(tmp_path).arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found.class_names == drawn.CLASSES
+    with pytest.raises(InputError, match=r"has 2\dx2\d"):
+        load(remote, image_size=None)
+    files.write_text(remote / "train" / "bar" / "8.jpg", "none")
+    with pytest.raises(InputError, match="8.jpg"):
+        load(remote)
 
 
 def test_part_is_held_out_the_same_for_every_seed(tmp_path):

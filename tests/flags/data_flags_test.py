@@ -41,7 +41,7 @@ def test_record_tells_pictures_from_others(tmp_path):
 def test_record_of_a_known_data_set_has_what_it_always_had():
     record = command_line.parse("--dataset=digits").data.record()
     of_training = {"fraction", "batch_size", "augment", "cutmix"}
-    assert set(record) == {"dataset"} | of_training
+    assert set(record) == {"dataset", "extra_fraction"} | of_training
 
 
 def test_registered_name_is_taken(monkeypatch):

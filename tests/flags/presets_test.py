@@ -67,17 +67,18 @@ def test_published_recipes_are_all_there():
         family = name.rpartition("/")[0]
         counts[family] = counts.get(family, 0) + 1
     assert counts == {
-        # digits_demo, _certified, _fast, _harp, _scratch_ticket and _sweep, and
-        # cifar10_smoke.
-        "": 7,
+        # digits_demo, _certified, _fast, _harp, _scratch_ticket, _subnetwork
+        # and _sweep, and cifar10_smoke.
+        "": 8,
         # 8 pairs of data set and network, CROWN-IBP and MixTrain.
         "certified": 16,
         "compact": 1,
         # PGD training, TRADES and MART: 2 data sets with 2 networks each, and
         # ImageNet; channels of 2 networks.
         "harp": 17,
-        # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks.
-        "hydra": 10,
+        # TRADES and PGD training, 2 data sets, 2 networks; LWM; sub-networks;
+        # Free-AT on ImageNet; extra images for 2 networks.
+        "hydra": 13,
         "smoothing": 4,
         # TRADES and PGD training.
         "vit": 2,
@@ -225,7 +226,13 @@ def check_harp(parsed, imagenet):
     assert parsed.pruning.gamma_step == (0.1 if imagenet else 0.01)
     assert parsed.optimizers["prune"].weight_decay == 5e-4
     assert rates(parsed) == (0.1, 0.1, 0.01)
-    assert epochs(parsed) == (90 if imagenet else 100, 20, 100)
+    # An epoch of Free-AT has four updates for each batch.
+    assert epochs(parsed) == (23 if imagenet else 100, 20, 100)
+    if imagenet:
+        pretrain = parsed.objective_in("pretrain")
+        assert isinstance(pretrain, objectives.FreeAT)
+        assert (pretrain.step_size, pretrain.n_repeats) == (4 / 255, 4)
+        assert parsed.model.normalize
     assert parsed.data.batch_size == (256 if imagenet else 128)
     epsilon, step_size = (4, 1) if imagenet else (8, 2)
     attack = parsed.evaluation.attack_arguments
@@ -257,6 +264,24 @@ def test_recipes_of_transformers_have_their_settings(objective, flag):
     assert optimizer.warmup_epochs == 5
 
 
+def test_recipe_of_imagenet_has_its_settings():
+    parsed = parse("--preset=hydra/imagenet_resnet50_free_at")
+    assert parsed.data.dataset == "imagenet2012"
+    assert parsed.model.model == "resnet50_imagenet"
+    assert parsed.model.normalize
+    for phase in PHASES:
+        assert parsed.objective_in(phase).get_config() == {
+            "epsilon": 4 / 255,
+            "step_size": 4 / 255,
+            "n_repeats": 4,
+            "threat_model": "linf",
+            "clip": (0.0, 1.0),
+        }
+    assert parsed.data.batch_size == 256
+    assert epochs(parsed) == (23, 5, 23)
+    assert rates(parsed) == (0.1, 0.1, 0.01)
+
+
 def test_baselines_have_their_settings():
     at_once = parse("--preset=hydra/cifar10_vgg16_bn_trades_lwm")
     assert at_once.pruning.method == "lwm"
@@ -269,6 +294,10 @@ def test_baselines_have_their_settings():
     subnetwork = parse("--preset=hydra/cifar10_wrn_28_4_subnetwork")
     assert subnetwork.pruning.density == 0.5
     assert subnetwork.epochs["finetune"] == 0
+    digits = parse("--preset=digits_subnetwork")
+    assert digits.objective_entry("pretrain").name == "natural"
+    assert digits.objective_entry("prune").name == "madry"
+    assert digits.epochs["finetune"] == 0
 
 
 @pytest.mark.parametrize(

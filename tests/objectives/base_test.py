@@ -16,7 +16,7 @@ from hydra_tf.objectives.base import loss_seed
 X = np.random.default_rng(0).uniform(size=(6, 5)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2], np.int32)
 # Those that search a ball of images by gradients.
-ADVERSARIAL = ["fgsm", "madry", "mart", "trades"]
+ADVERSARIAL = ["fgsm", "free_at", "madry", "mart", "trades"]
 # Those that bound the outputs of a network, whose layers they need to see.
 VERIFIABLE = ["crown_ibp", "ibp", "mixtrain"]
 OF_ANY_CALLABLE = [n for n in objectives.names() if n not in VERIFIABLE]
@@ -107,6 +107,7 @@ PASSES = {
     "natural": "n",
     "madry": "p",
     "fgsm": "p",
+    "free_at": "p",
     "trades": "np",
     "mart": "np",
     "smoothing": "np",
@@ -147,7 +148,8 @@ def test_a_training_step_needs_no_further_pass(name, model, passes):
     robust.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     robust.train_on_batch(X, Y)
     # Those that see the perturbed images alone are asked for the others.
-    expected = [True] * len(PASSES[name]) + [False] * (PASSES[name] == "p")
+    expected = [True] * len(PASSES[name]) * objective.n_repeats
+    expected += [False] * (PASSES[name] == "p")
     assert [training for _, training in passes] == expected
 
 

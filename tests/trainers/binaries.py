@@ -22,6 +22,7 @@ from flags import convert_flags
 from flags import evaluate_flags  # noqa: F401  Before a flagsaver can undo it.
 from flags import export_flags  # noqa: F401  As above.
 from flags import inspect_flags
+from flags import pseudo_label_flags
 from flags import report_flags
 from flags import sweep_flags  # noqa: F401  As above.
 from trainers.terminal import startup
@@ -34,6 +35,7 @@ OWN_FLAGS = {
     "certify": certify_flags.FLAGS,
     "convert": convert_flags.FLAGS,
     "inspect": inspect_flags.FLAGS,
+    "pseudo_label": pseudo_label_flags.FLAGS,
     "report": report_flags.FLAGS,
 }
 

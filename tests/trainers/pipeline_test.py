@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import hydra_tf.layers  # noqa: F401  Registers what the checkpoints hold.
 from hydra_tf.registry.attacks import ATTACKS
@@ -162,19 +163,31 @@ def test_method_compared_with_starts_from_the_same_network(whole):
 
 
 def test_events_hold_figures_and_images(whole):
-    tags = set()
+    tags, hparams = set(), {}
     for path in (whole / "events" / "prune").glob("events.*"):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
-            tags.update(value.tag for value in event.summary.value)
+            for value in event.summary.value:
+                tags.add(value.tag)
+                if value.tag == "_hparams_/session_start_info":
+                    content = HParamsPluginData.FromString(
+                        value.metadata.plugin_data.content
+                    )
+                    hparams = content.session_start_info.hparams
     assert {
         "loss",
         "natural_accuracy",
         "robust_accuracy",
         "density",
         "learning_rate",
+        "measured/natural_accuracy",
+        "measured/robust_accuracy/pgd",
     } <= tags
     assert any("adversarial" in tag for tag in tags)
+    assert hparams["phase"].string_value == "prune"
+    assert hparams["objective"].string_value == "madry"
+    assert hparams["density"].number_value == 0.2
+    assert hparams["epochs"].number_value == 3
 
 
 def test_finished_run_says_so_and_shows_the_table(whole, capfd):

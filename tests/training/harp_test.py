@@ -205,6 +205,7 @@ OBJECTIVES = {
     "trades": lambda: ht.objectives.TRADES(epsilon=EPSILON, num_steps=2),
     "mart": lambda: ht.objectives.MART(epsilon=EPSILON, num_steps=2),
     "fgsm": lambda: ht.objectives.FGSM(epsilon=EPSILON),
+    "free_at": lambda: ht.objectives.FreeAT(epsilon=EPSILON, n_repeats=1),
     "ibp": lambda: ht.objectives.IBP(epsilon=EPSILON),
     "crown_ibp": lambda: ht.objectives.CROWNIBP(
         epsilon=epochs_of_ramp(EPSILON)

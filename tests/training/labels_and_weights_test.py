@@ -23,6 +23,7 @@ OBJECTIVES = [
     ht.objectives.Natural(),
     ht.objectives.Madry(epsilon=0.1, num_steps=1),
     ht.objectives.FGSM(epsilon=0.1),
+    ht.objectives.FreeAT(epsilon=0.1, n_repeats=2),
     ht.objectives.TRADES(epsilon=0.1, num_steps=1),
     ht.objectives.MART(epsilon=0.1, num_steps=1),
     ht.objectives.RandomizedSmoothing(),
@@ -77,7 +78,7 @@ def test_one_hot_labels_are_classes(objective):
 
 
 @pytest.mark.parametrize(
-    "objective", [OBJECTIVES[3], OBJECTIVES[4]], ids=name_of
+    "objective", [OBJECTIVES[4], OBJECTIVES[5]], ids=name_of
 )
 def test_one_hot_labels_train_as_classes(objective):
     found = []
@@ -94,6 +95,7 @@ def test_soft_labels_weight_the_cross_entropy_of_classes():
         "Natural",
         "Madry",
         "FGSM",
+        "FreeAT",
         "TRADES",
         "RandomizedSmoothing",
         "RandomizedSmoothing",

@@ -17,6 +17,28 @@ def test_mirrored_uses_every_device():
     assert make_strategy("mirrored").num_replicas_in_sync == len(devices)
 
 
+def test_mirrored_takes_a_number_of_devices():
+    # The logical devices of tests/conftest.py.
+    assert make_strategy("mirrored:2").num_replicas_in_sync == 2
+    assert make_strategy("mirrored:1").num_replicas_in_sync == 1
+
+
+def test_more_devices_than_there_are_is_refused():
+    with pytest.raises(InputError, match="at most 2 devices.*'mirrored:3'"):
+        make_strategy("mirrored:3")
+
+
+@pytest.mark.parametrize("name", ["mirrored:0", "mirrored:x", "none:2"])
+def test_a_wrong_number_is_refused(name):
+    with pytest.raises(InputError, match="`strategy` must be.*'mirrored:2'"):
+        make_strategy(name)
+
+
+def test_no_tpu_is_one_line():
+    with pytest.raises(InputError, match="needs a machine with TPUs"):
+        make_strategy("tpu")
+
+
 def test_strategy_is_taken_as_it_is():
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     assert make_strategy(strategy) is strategy

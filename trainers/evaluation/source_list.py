@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ def split(given: Iterable[str]) -> list[str]:
     found: dict[str, str] = {}
     for value in given:
         for each in paths.split(value):
-            found.setdefault(str(_absolute(each)), each)
+            found.setdefault(str(files.absolute(each)), each)
     if not found:
         raise InputError(
             "--source is required: the folder of a run, a .keras file or the "
@@ -44,7 +43,7 @@ def names(sources: Sequence[str]) -> list[str]:
     >>> names(["runs/a/saved_model", "runs/b/saved_model", "runs/c"])
     ['a/saved_model', 'b/saved_model', 'c']
     """
-    absolute = [_absolute(each) for each in sources]
+    absolute = [files.absolute(each) for each in sources]
     return [
         next(
             end
@@ -55,10 +54,6 @@ def names(sources: Sequence[str]) -> list[str]:
         )
         for path in absolute
     ]
-
-
-def _absolute(source: str) -> pathlib.Path:
-    return pathlib.Path(os.path.abspath(files.as_path(source)))
 
 
 def _ends(path: pathlib.Path) -> list[str]:

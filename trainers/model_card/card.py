@@ -57,7 +57,7 @@ def write(path: str | os.PathLike, metrics: Mapping[str, Any]) -> pathlib.Path:
     Returns:
         The path of the file.
     """
-    folder = pathlib.Path(path)
+    folder = files.located(path)
     return files.write_text(folder / "README.md", model_card(metrics, folder))
 
 
@@ -199,6 +199,7 @@ def _making(metrics: Mapping[str, Any]) -> str:
             ("num_train", "training images"),
             ("num_validation", "validation images"),
             ("num_test", "test images"),
+            ("num_extra", "pseudo-labelled images"),
             ("num_classes", "classes"),
         ):
             if data.get(key):
@@ -208,6 +209,11 @@ def _making(metrics: Mapping[str, Any]) -> str:
             words.append(f"shape {shape}")
         if data.get("cutmix"):
             words.append(f"CutMix with probability {data['cutmix']:g}")
+        if data.get("extra_fraction"):
+            words.append(
+                f"{text.percent(data['extra_fraction'])} of every batch of "
+                "those with pseudo-labels"
+            )
         fraction = data.get("fraction")
         if fraction is not None and fraction < 1:
             words.append(
@@ -417,9 +423,9 @@ def _reproduction(metrics: Mapping[str, Any]) -> str:
 
 def _relative(path: str, folder: str | os.PathLike | None) -> str:
     """Returns a path inside a folder relative to it, others unchanged."""
-    if folder is None or not os.path.isabs(path):
+    if folder is None or not files.located(path).is_absolute():
         return str(path)
-    inside = os.path.relpath(path, os.path.abspath(folder))
+    inside = os.path.relpath(path, files.absolute(folder))
     return str(path) if inside.startswith("..") else inside
 
 

@@ -31,6 +31,7 @@ _NO_DIFFERENCE = {
     "output_dir",
     "overwrite",
     "preset",
+    "profile_steps",
     "progress",
     "seed",
     "source",

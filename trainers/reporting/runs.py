@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -142,8 +141,8 @@ def read(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     remarks: list[str] = []
     for text in paths:
         folder = files.as_path(text)
-        if not os.path.isdir(folder):
-            there = "is no folder" if os.path.exists(folder) else "is not there"
+        if not files.is_dir(folder):
+            there = "is no folder" if files.exists(folder) else "is not there"
             raise InputError(
                 f"--runs={text} {there}; name folders of runs, or a folder "
                 "that holds some"
@@ -249,7 +248,7 @@ def _link(runs: list[Run]) -> None:
             source = (run.metrics.get("run") or {}).get("source")
             source = source or run.flags.get("source")
             if source and not _is_evaluation(run):
-                origin = _owner(pathlib.Path(source), runs, run)
+                origin = _owner(files.located(source), runs, run)
                 run.origin = origin if origin is not run else None
 
 
@@ -267,7 +266,7 @@ def _join(runs: list[Run]) -> None:
 
 def _measured(source: str, run: Run, runs: list[Run]) -> tuple[Run, str]:
     """Returns whose network a source is, the run itself if nobody's else."""
-    path = pathlib.Path(source)
+    path = files.located(source)
     owner = _owner(path, runs, run) or run
     if path.suffix == ".keras" and path.stem in PHASES:
         return owner, path.stem

@@ -20,9 +20,7 @@ flags.txt  metrics.json  README.md
 from __future__ import annotations
 
 import fcntl
-import os
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import IO
 from typing import Any
@@ -155,7 +153,9 @@ class RunFolder:
         flag = f"--output_dir={self.path}"
         with files.naming(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "a")  # noqa: SIM115
+            lock_file = files.lock_file(self.path / ".lock")
+            lock_file.parent.mkdir(exist_ok=True)
+            lock = open(lock_file, "a")  # noqa: SIM115
         try:
             # Released by the system however the process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +184,7 @@ class RunFolder:
             InputError: If it cannot be written, or holds what no run wrote.
         """
         flag = f"--output_dir={self.path}"
-        if os.path.exists(self.path) and not self.path.is_dir():
+        if files.exists(self.path) and not self.path.is_dir():
             raise InputError(f"{flag} is a file; name a folder")
         files.check_writable(self.path, "output_dir")
         if not self.path.is_dir():
@@ -250,7 +250,4 @@ class RunFolder:
         for name in _ENTRIES:
             entry = self.path / name
             with files.naming(entry, "removed"):
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink(missing_ok=True)
+                files.remove(entry)

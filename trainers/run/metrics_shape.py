@@ -123,6 +123,8 @@ METRICS = {
             "num_validation?": _WHOLE,
             "num_test?": _WHOLE,
             "cutmix?": _NUMBER,
+            "num_extra?": _WHOLE,
+            "extra_fraction?": _NUMBER,
         },
         None,
     ),

@@ -264,4 +264,6 @@ def dataset(
         "num_evaluated": num_evaluated,
         "augmented": train.augmentation is not None,
         "cutmix": train.cutmix,
+        "num_extra": train.num_extra,
+        "extra_fraction": train.extra_fraction,
     }

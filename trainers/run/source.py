@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -21,12 +19,11 @@ from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.suspicions import are_probabilities
 from hydra_tf.errors import InputError
 from hydra_tf.pruning import strip_masks
+from hydra_tf.registry.datasets import DATASETS
+from hydra_tf.registry.datasets import DatasetInfo
 from hydra_tf.training.checkpoints import load_network
 from trainers.run import folder as run_folder
 from trainers.run import networks
-
-if TYPE_CHECKING:
-    from hydra_tf.data import DatasetInfo
 
 
 def find(source: str, before: str | None = None) -> pathlib.Path:
@@ -42,7 +39,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
         InputError: If there is no such network.
     """
     path = files.as_path(source)
-    if os.path.isdir(path):
+    if files.is_dir(path):
         folder = run_folder.RunFolder(path)
         phase = folder.last_finished(before)
         if phase is None:
@@ -54,7 +51,7 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
                 "checkpoints/<phase>.keras in it"
             )
         return folder.finished(phase)
-    if not os.path.isfile(path):
+    if not files.is_file(path):
         raise InputError(
             f"--source={source} does not exist; give the folder of a run or a "
             ".keras file"
@@ -69,7 +66,10 @@ def find(source: str, before: str | None = None) -> pathlib.Path:
 
 def is_saved_model(path: pathlib.Path) -> bool:
     """Whether a folder is a SavedModel rather than a run."""
-    return os.path.isfile(path / "saved_model.pb")
+    if files.is_remote(path):
+        # Not a mixture of two, where the second was killed.
+        files.recover_directory(path)
+    return files.is_file(path / "saved_model.pb")
 
 
 def load_saved_model(
@@ -213,6 +213,8 @@ def load_or_create(
     info: DatasetInfo,
     seed: int,
     bounds_needed_by: str | None,
+    *,
+    normalize: bool = False,
 ) -> keras.Model:
     """Returns the network that a run starts from, ready to be trained.
 
@@ -223,6 +225,8 @@ def load_or_create(
         seed: Seed of fresh weights.
         bounds_needed_by: The flag for which its layers must have bounds, if
             there is one.
+        normalize: Whether a fresh network begins with the normalisation of
+            the data set's channels.
 
     Raises:
         InputError: If there is none, or it cannot be trained.
@@ -236,6 +240,8 @@ def load_or_create(
         keras.utils.set_random_seed(seed)
         try:
             network = models.create(name, info.image_shape, info.num_classes)
+            if normalize:
+                network = _normalized(network, info)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         check_ends_in_logits(network, where)
@@ -322,10 +328,26 @@ def _check_architecture(
     )
 
 
+def _normalized(network: keras.Model, info: DatasetInfo) -> keras.Model:
+    """Returns a network that normalises images as a data set's need it."""
+    if info.mean is None or info.deviation is None:
+        known = [
+            row.name
+            for row in DATASETS
+            if isinstance(row, DatasetInfo) and row.mean is not None
+        ]
+        raise InputError(
+            f"--normalize: mean and deviation of {info.name} are not known, "
+            f"those of {', '.join(known)} are; leave it out, or begin the "
+            "network with keras.layers.Normalization"
+        )
+    return models.normalized(network, info.mean, info.deviation)
+
+
 def fingerprint(path: pathlib.Path) -> str:
     """Returns a digest of the file's content, to recognise it by."""
     digest = hashlib.sha256()
-    with files.naming(path, "read"), open(path, "rb") as file:
+    with files.naming(path, "read"), path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()[:16]

@@ -34,8 +34,9 @@ def held(
         InputError: If the file system has no locks, or is not writable.
     """
     with files.naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = files.lock_file(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield descriptor if _taken(descriptor, path, waiting) else None
     finally:

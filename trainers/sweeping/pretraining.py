@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import shutil
 from collections.abc import Sequence
 
 from hydra_tf import files
@@ -99,7 +98,7 @@ def _copy(shared: RunFolder, target: RunFolder, plan: Plan) -> None:
             with files.replacing_file(
                 target.finished("pretrain").with_name(file.name)
             ) as partial:
-                shutil.copyfile(file, partial)
+                partial.write_bytes(file.read_bytes())
         except FileNotFoundError as error:
             raise InputError(
                 f"{file} is missing; delete {shared.path} to train it again"

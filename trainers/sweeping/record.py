@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -75,7 +73,7 @@ class SweepFolder:
                 or flags, or cannot be written.
         """
         flag = f"--output_dir={self.path}"
-        if os.path.exists(self.path) and not self.path.is_dir():
+        if files.exists(self.path) and not self.path.is_dir():
             raise InputError(f"{flag} is a file; name a folder")
         files.check_writable(self.path, "output_dir")
         if not self.json.is_file():
@@ -210,8 +208,7 @@ class SweepFolder:
 
     def _remove(self, folder: pathlib.Path) -> None:
         with files.naming(folder, "removed"):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+            files.remove(folder)
 
 
 def _differences(

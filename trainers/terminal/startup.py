@@ -17,6 +17,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import NoReturn
 
 from absl import app
@@ -29,8 +30,12 @@ from hydra_tf import interrupts
 from hydra_tf.errors import ContradictionError
 from hydra_tf.errors import DivergedError
 from hydra_tf.errors import InputError
+from hydra_tf.errors import WorkersError
 from hydra_tf.registry import own_code
 from trainers.terminal.messages import in_flags
+
+if TYPE_CHECKING:
+    from hydra_tf.training import Workers
 
 # As shells have it for a process that a signal ended.
 _SIGNAL_EXIT = 128
@@ -38,6 +43,9 @@ _USAGE_EXIT = 2
 _FAILURE_EXIT = 1
 # Before the name of a binary that is installed as a console command.
 _COMMAND = "hydra-tf-"
+# Whether a failure waits for nothing: TensorFlow's threads may be waiting for a
+# worker that is gone.
+_leaves_at_once: list[bool] = []
 _HELP = {"--help", "-help", "--helpshort", "-helpshort", "--h", "-h", "-?"}
 _LIST = {"--list_presets", "-list_presets"}
 
@@ -169,15 +177,20 @@ def _run_guarded(
         if not uses_gpus:
             # Those that TensorFlow sees it takes whole.
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        _import_tensorflow()
+        workers = _start_tensorflow()
         if "--verbosity" not in " ".join(sys.argv):
             logging.set_verbosity(logging.ERROR)
+        if workers is not None and workers.count > 1:
+            _join(workers)
         main()
     except interrupts.Interrupted as stop:
         _fail_stopped(stop)
     except flags.Error as error:
         _fail(str(error), _USAGE_EXIT)
     except (DivergedError, ContradictionError) as error:
+        _fail(in_flags(str(error), own_flags), _FAILURE_EXIT)
+    except WorkersError as error:
+        _leaves_at_once.append(True)
         _fail(in_flags(str(error), own_flags), _FAILURE_EXIT)
     except Exception as error:
         # TensorFlow and Keras may turn an interruption into an error.
@@ -216,13 +229,16 @@ def _is_own(path: str) -> bool:
     return any(pathlib.Path(path).is_relative_to(folder) for folder in own)
 
 
-def _import_tensorflow() -> None:
+def _start_tensorflow() -> Workers | None:
     """Imports TensorFlow without its remarks on how it was built.
 
     It writes them before any log level counts. Who sets the level sees all.
+
+    Returns:
+        The workers of a strategy that has to come first; else `None`.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
+        return _make_devices()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as captured:
@@ -230,8 +246,12 @@ def _import_tensorflow() -> None:
         try:
             import tensorflow as tf
 
+            workers = _make_devices()
             # The first operation starts the devices, with remarks of their own.
             tf.constant(0)
+            return workers
+        except (InputError, WorkersError):
+            raise
         except Exception:
             captured.seek(0)
             os.write(stderr, captured.read())
@@ -239,6 +259,30 @@ def _import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _make_devices() -> Workers | None:
+    """Makes the devices of `--strategy` that TensorFlow has to begin with."""
+    if "strategy" not in flags.FLAGS:
+        return None
+    from flags import training_flags
+
+    return training_flags.workers_from_flags()
+
+
+def _join(workers: Workers) -> None:
+    """Makes this process one of several workers.
+
+    The chief alone writes to stdout; errors are each worker's own.
+    """
+    from trainers.terminal import same
+
+    _leaves_at_once.append(True)
+    # TensorFlow took SIGTERM for itself.
+    interrupts.install_handlers()
+    workers.check_equal(same.flags_given() | same.code())
+    if not workers.is_chief:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
@@ -262,4 +306,6 @@ def _fail(message: str, exit_code: int, label: str = "error: ") -> NoReturn:
     running = pathlib.Path(sys.argv[0]).stem
     sys.stderr.write(f"{running}: {label}{' '.join(message.split())}\n")
     sys.stderr.flush()
+    if _leaves_at_once:
+        os._exit(exit_code)
     sys.exit(exit_code)

@@ -16,12 +16,14 @@ import numpy as np
 from hydra_tf import data
 from hydra_tf import files
 from hydra_tf import training
+from hydra_tf.errors import InputError
 from hydra_tf.evaluation import EvaluationSettings
 from hydra_tf.evaluation import chance
 from hydra_tf.progress import say
 from hydra_tf.pruning import Pruning
 from hydra_tf.registry.attacks import ATTACKS
 from hydra_tf.training.arguments import check_trains
+from hydra_tf.training.train_data import digest_of
 from trainers.evaluation import measuring
 from trainers.run import datasets
 from trainers.run import environment
@@ -51,6 +53,7 @@ class Experiment:
         info: What is fixed about the data set.
         source_path: The file of `--source`, if given.
         strategy: The devices.
+        workers: The processes that train together; one, as a rule.
         folder: The run's folder.
         epochs: The phases of the run, each with its epochs.
         worked: Whether anything was done that was not done before.
@@ -64,7 +67,10 @@ class Experiment:
         starting.check_batches(
             settings, self.info, self.strategy.num_replicas_in_sync
         )
-        self.folder = RunFolder(settings.run.output_dir)
+        self.workers = training.Workers(self.strategy)
+        self.folder = RunFolder(
+            self.workers.own_folder(settings.run.output_dir)
+        )
         self.worked = False
         self.epochs: dict[str, int] = {}
         self._first_network: keras.Model | None = None
@@ -134,6 +140,9 @@ class Experiment:
         phases = self.check(epochs, compared)
         if self._first_network is not None:
             self.check_images()
+        if self.workers.count > 1:
+            digest = digest_of(self.train_data)
+            self.workers.check_equal({"the training images": digest})
         self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
@@ -192,6 +201,13 @@ class Experiment:
         """
         steps = self.train_data.steps_per_epoch
         self.settings.execution.check_steps(steps)
+        profiled = self.settings.run.profile_steps
+        most = steps * max(self.epochs.values(), default=0)
+        if profiled and profiled[0] > most:
+            raise InputError(
+                f"--profile_steps={profiled[0]},{profiled[1]} is after the "
+                f"last step: no phase has more than {most}"
+            )
         _ = self.test_arrays
 
     def first_network(self) -> keras.Model:
@@ -265,11 +281,9 @@ class Experiment:
             return make_network()
 
         callbacks = []
-        if epochs:
-            callbacks.append(
-                tensorboard.events_of(
-                    settings, self.settings, folder, *self.test_arrays
-                )
+        if epochs and self.workers.is_chief:
+            callbacks += tensorboard.callbacks_of(
+                settings, self.settings, folder, *self.test_arrays
             )
         validates = bool(self.settings.validation.fraction)
         network = training.train_phase(
@@ -284,7 +298,7 @@ class Experiment:
                 callbacks=callbacks,
             ),
         )
-        if self.worked:
+        if self.worked and self.workers.is_chief:
             plotting.plot_learning_curves(folder, self.title)
         return network
 
@@ -295,7 +309,12 @@ class Experiment:
         *,
         folder: RunFolder | None = None,
     ) -> None:
-        """Evaluates a phase's network, as it would be exported."""
+        """Evaluates a phase's network, as it would be exported.
+
+        The chief does; the other workers go on, and wait for it there.
+        """
+        if not self.workers.is_chief:
+            return
         folder = folder or self.folder
         images, labels = self.test_arrays
         evaluation = self.evaluation_after(phase)
@@ -316,6 +335,9 @@ class Experiment:
         )
         measuring.forget(folder, phase)
         say(f"  {result.summary()}")
+        tensorboard.write_measured(
+            folder.events / phase, result.to_dict(), self.epochs.get(phase, 0)
+        )
         folder.merge_metrics(
             records.measured(
                 self.settings,
@@ -342,7 +364,9 @@ class Experiment:
             method: Pruning method, if not that of the flags.
             origin: What it starts from, if not from `--model`.
         """
-        start = {"model": self.settings.model.model}
+        start: dict[str, Any] = {"model": self.settings.model.model}
+        if self.settings.model.normalize:
+            start["normalize"] = True
         if origin is not None:
             start = {"source": origin}
         return self._phase(name, epochs, method, start)

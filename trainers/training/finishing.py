@@ -42,6 +42,8 @@ def finish(
         method: Pruning method, if not that of the flags.
         folder: Folder to write to, if not the run's.
     """
+    if not run.workers.is_chief:
+        return
     folder = folder or run.folder
     if folder is not run.folder:
         files.write_text(

@@ -24,21 +24,32 @@ def run() -> None:
     run = planned(parsed)
     main_method, others = parsed.pruning.method, compared(parsed)
     run.begin(epochs(run), others)
+    folders = {
+        method: run.folder
+        if method == main_method
+        else run.folder.comparison(method)
+        for method in (main_method, *others)
+    }
     pretrained = _pretrain(run)
-    unpruned_size = finishing.unpruned_size(run, pretrained)
+    if run.workers.is_chief:
+        finishing.unpruned_size(run, pretrained)
     digest = source.fingerprint(run.folder.finished("pretrain"))
+    for method, folder in folders.items():
+        _prune_and_finetune(run, pretrained, method, folder, digest)
+    run.workers.on_chief(lambda: _show(run, folders))
+
+
+def _show(run: experiment.Experiment, folders: dict[str, RunFolder]) -> None:
+    """Records the methods side by side, and shows what came of the run."""
+    parsed, (_, *others) = run.settings, folders
     table = {}
     if _is_trained(run):
+        metrics = run.folder.read_metrics()
         table["before pruning"] = records.compared(
-            run.folder.read_metrics()["phases"]["pretrain"], unpruned_size
+            metrics["phases"]["pretrain"], metrics["artifacts"]["unpruned"]
         )
-    for method in (main_method, *others):
-        folder = (
-            run.folder
-            if method == main_method
-            else run.folder.comparison(method)
-        )
-        last = _prune_and_finetune(run, pretrained, method, folder, digest)
+    last = "finetune" if run.settings.epochs["finetune"] else "prune"
+    for method, folder in folders.items():
         metrics = folder.read_metrics()
         table[method] = records.compared(
             metrics["phases"][last],
@@ -124,12 +135,8 @@ def _prune_and_finetune(
     method: str,
     folder: RunFolder,
     digest: str,
-) -> str:
-    """Takes the pretrained network through the other phases.
-
-    Returns:
-        The name of the last of them.
-    """
+) -> None:
+    """Takes the pretrained network through the other phases."""
     where: dict[str, Any] = {"method": method, "folder": folder}
     count = run.pruning(method).epochs(run.settings.epochs["prune"])
     network = run.run_phase(
@@ -153,4 +160,3 @@ def _prune_and_finetune(
         run.measure("finetune", network, folder=folder)
         last = "finetune"
     finishing.finish(run, last, network, **where)
-    return last

@@ -36,6 +36,11 @@ def run(phase: str) -> None:
     )
     run.measure(phase, network)
     finishing.finish(run, phase, network)
+    run.workers.on_chief(lambda: _show(run, phase))
+
+
+def _show(run: experiment.Experiment, phase: str) -> None:
+    """Shows what came of the phase."""
     if not run.worked:
         say(f"{run.folder.path}: finished before; nothing to do")
     metrics = run.folder.read_metrics()

@@ -73,6 +73,7 @@ def make_network(
         info,
         settings.seed,
         settings.bounds_needed_by(phases),
+        normalize=settings.model.normalize,
     )
 
 
@@ -93,20 +94,21 @@ def check_batches(settings: Settings, info: DatasetInfo, replicas: int) -> None:
             f"--batch_size={batch_size} must be a multiple of {replicas}, "
             "the number of devices"
         )
+    labelled = settings.data.labelled_batch_size
     num_train = kept_count(settings.data.fraction, info.num_train)
     held_out = settings.validation.fraction
     if held_out:
         whole = num_train
         num_train -= kept_count(held_out, whole)
-        if num_train < batch_size:
+        if num_train < labelled:
             raise InputError(
                 f"--validation_fraction={held_out:g} of {whole} images leaves "
-                f"{num_train} to train on, less than --batch_size={batch_size};"
+                f"{num_train} to train on, less than --batch_size={labelled};"
                 " lower one of them"
             )
-    steps = max(math.floor(num_train / batch_size), 1)
+    steps = max(math.floor(num_train / labelled), 1)
     if replicas == 1:
-        steps = math.ceil(num_train / batch_size)
+        steps = math.ceil(num_train / labelled)
     settings.execution.check_steps(steps)
 
 

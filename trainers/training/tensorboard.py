@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from hydra_tf import attacks
+from hydra_tf import files
 from hydra_tf import pruning
 from hydra_tf import training
 from hydra_tf.objectives import AdversarialObjective
 from hydra_tf.registry.objectives import NUM_STEPS
 from trainers.run.folder import RunFolder
+from trainers.training.profiling import ProfileSteps
 from trainers.training.settings import Settings
 
 # Of the logs of validation.
@@ -40,6 +43,7 @@ class PhaseEvents(keras.callbacks.Callback):
         labels: Their classes.
         attack: Arguments of `hydra_tf.attacks.pgd`, by name.
         seed: Seed of its random start.
+        hparams: What the phase is trained with, by name.
         densities_change: Whether those of the layers are written, too.
     """
 
@@ -50,6 +54,7 @@ class PhaseEvents(keras.callbacks.Callback):
         labels: np.ndarray,
         attack: Mapping[str, Any],
         seed: int,
+        hparams: Mapping[str, Any],
         densities_change: bool = False,
     ):
         super().__init__()
@@ -58,13 +63,18 @@ class PhaseEvents(keras.callbacks.Callback):
         self._labels = labels
         self._arguments = attack
         self._seed = seed
+        self._hparams = hparams
         self._densities_change = densities_change
         self._writer: Any = None
         self._validation_writer: Any = None
         self._attack: Any = None
 
     def on_train_begin(self, logs=None):
+        from tensorboard.plugins.hparams import api
+
         self._writer = tf.summary.create_file_writer(str(self._folder))
+        with self._writer.as_default(step=0):
+            api.hparams(dict(self._hparams))
 
     def on_epoch_end(self, epoch, logs=None):
         step, logs = epoch + 1, dict(logs or {})
@@ -148,6 +158,48 @@ class PhaseEvents(keras.callbacks.Callback):
         return self._attack(images, labels)
 
 
+def write_measured(
+    folder: pathlib.Path, result: Mapping[str, Any], epochs: int
+) -> None:
+    """Writes what a phase's network was measured at, beside its epochs.
+
+    Args:
+        folder: Where the event files go.
+        result: What `EvaluationResult.to_dict` returns.
+        epochs: Epochs of the phase.
+    """
+    figures = {"natural_accuracy": result.get("natural_accuracy")}
+    for kind in ("robust_accuracy", "certified_accuracy"):
+        for name, value in (result.get(kind) or {}).items():
+            figures[f"{kind}/{name}"] = value
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=epochs):
+        for name, value in figures.items():
+            if isinstance(value, float):
+                tf.summary.scalar(f"measured/{name}", value)
+    writer.close()
+
+
+def callbacks_of(
+    phase: training.Phase,
+    settings: Settings,
+    folder: RunFolder,
+    images: np.ndarray,
+    labels: np.ndarray,
+) -> list[keras.callbacks.Callback]:
+    """Returns what writes event files of a phase; arguments as `events_of`."""
+    found: list[keras.callbacks.Callback] = [
+        events_of(phase, settings, folder, images, labels)
+    ]
+    if settings.run.profile_steps:
+        found.append(
+            ProfileSteps(
+                folder.events / phase.name, *settings.run.profile_steps
+            )
+        )
+    return found
+
+
 def events_of(
     phase: training.Phase,
     settings: Settings,
@@ -171,8 +223,21 @@ def events_of(
         labels[:count],
         _attack_of(settings),
         phase.seed,
+        _hparams_of(phase),
         densities_change=phase.learns_densities or phase.trains_kernels,
     )
+
+
+def _hparams_of(phase: training.Phase) -> dict[str, Any]:
+    """Returns what determines a phase, in the types that TensorBoard shows."""
+    record = files.as_json({"phase": phase.name, **phase.record()})
+    return {
+        name: value
+        if isinstance(value, bool | int | float | str)
+        else json.dumps(value)
+        for name, value in record.items()
+        if value is not None
+    }
 
 
 def _attack_of(settings: Settings) -> dict[str, Any]:

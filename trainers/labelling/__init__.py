@@ -1,0 +1,1 @@
+"""Labelling images with a trained network."""
