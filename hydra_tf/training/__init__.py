@@ -1,5 +1,8 @@
 """Training under a robust objective: phases, model, optimizers, schedules."""
 
+from typing import TYPE_CHECKING
+
+from hydra_tf import later
 from hydra_tf.schedules import IntervalWeight
 from hydra_tf.schedules import LinearRamp
 from hydra_tf.schedules import Ramp
@@ -8,7 +11,6 @@ from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.averaging import WeightAverage
 from hydra_tf.training.best_weights import BestWeights
 from hydra_tf.training.checkpoints import PhaseCheckpoints
-from hydra_tf.training.cluster import connect
 from hydra_tf.training.harp import Compression
 from hydra_tf.training.learning_rates import ConstantRate
 from hydra_tf.training.learning_rates import CosineRate
@@ -35,6 +37,9 @@ from hydra_tf.training.run_phase import train_phase
 from hydra_tf.training.strategy import make_strategy
 from hydra_tf.training.validation import validation_attack
 from hydra_tf.training.workers import Workers
+
+if TYPE_CHECKING:
+    from hydra_tf.training.cluster import connect
 
 __all__ = [
     "SGD",
@@ -73,3 +78,6 @@ __all__ = [
     "validation_attack",
     "with_precision",
 ]
+
+__getattr__ = later.importer(__name__, "cluster:connect")
+__dir__ = later.listing(__name__, __all__)

@@ -7,7 +7,6 @@ import faulthandler
 import re
 import socket
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -16,10 +15,11 @@ from hydra_tf.errors import InputError
 from hydra_tf.errors import WorkersError
 from hydra_tf.registry.training import CLUSTER
 from hydra_tf.training.rendezvous import meet
+from hydra_tf.training.workers import JOBS
+from hydra_tf.training.workers import addresses_of
+from hydra_tf.training.workers import position_of
 
 _SETTINGS = {setting.name: setting for setting in CLUSTER}
-# Whose first task, if there is one, is the chief; else that of the workers.
-_JOBS = ("chief", "worker")
 _KUBERNETES_PORT = 8470
 # How often it is asked for the pods.
 _SECONDS = 2.0
@@ -84,26 +84,6 @@ def connect(
     return _connected[0]
 
 
-def addresses_of(cluster: Mapping[str, Any]) -> list[str]:
-    """Returns where the workers are, the chief first.
-
-    Args:
-        cluster: Addresses by the names of jobs, as of a `ClusterSpec`.
-    """
-    return [each for job in _JOBS for each in cluster.get(job, ())]
-
-
-def position_of(resolver: Any) -> int:
-    """Returns the number of this worker among `addresses_of` its cluster.
-
-    Args:
-        resolver: A TensorFlow cluster resolver.
-    """
-    chiefs = len(resolver.cluster_spec().as_dict().get("chief", ()))
-    own = resolver.task_type == "worker"
-    return int(resolver.task_id) + (chiefs if own else 0)
-
-
 def _checked(
     resolver: Any, what: str, num_workers: int | None
 ) -> tuple[dict[str, list[str]], tuple[str, int]]:
@@ -118,7 +98,7 @@ def _checked(
         )
     addresses = addresses_of(cluster)
     for job in cluster:
-        if job not in _JOBS:
+        if job not in JOBS:
             raise InputError(
                 f"{what} must have the jobs 'worker' and perhaps 'chief' alone."
                 f" Received: {job!r}"

@@ -7,6 +7,7 @@ before it starts: at the address of the chief, where its server listens later.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -37,13 +38,19 @@ def meet(addresses: Sequence[str], index: int, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     if index == 0:
-        _receive(addresses, deadline)
+        missing = _receive(addresses, deadline)
     else:
-        _report(addresses, index, deadline)
+        missing = _report(addresses, index, deadline)
+    if missing:
+        raise WorkersError(
+            f"not all workers came within `worker_timeout={math.ceil(seconds)}`"
+            f" seconds: no answer from {missing.replace(',', ', ')}"
+        )
 
 
-def _receive(addresses: Sequence[str], deadline: float) -> None:
-    """Waits for the others, as the chief."""
+def _receive(addresses: Sequence[str], deadline: float) -> str:
+    """Waits for the others, as the chief; returns who is missing."""
+    names = ""
     there: dict[int, socket.socket] = {}
     with _listening(addresses[0]) as listener, contextlib.ExitStack() as opened:
         while True:
@@ -56,22 +63,20 @@ def _receive(addresses: Sequence[str], deadline: float) -> None:
                     there[int(number)] = one
             there = {key: one for key, one in there.items() if _is_open(one)}
             if len(there) == len(addresses) - 1:
-                answer = _GO
                 break
             if time.monotonic() > deadline:
                 missing = set(range(1, len(addresses))) - set(there)
                 names = ",".join(addresses[number] for number in missing)
-                answer = _MISSING + names.encode()
                 break
+        answer = _MISSING + names.encode() if names else _GO
         for one in there.values():
             with contextlib.suppress(OSError):
                 one.sendall(answer + b"\n")
-    if answer != _GO:
-        raise _missing(names)
+    return names
 
 
-def _report(addresses: Sequence[str], index: int, deadline: float) -> None:
-    """Waits for the chief's word that all others are there."""
+def _report(addresses: Sequence[str], index: int, deadline: float) -> str:
+    """Waits for the chief's word; returns who is missing."""
     host, _, port = addresses[0].rpartition(":")
     while time.monotonic() < deadline + 5 * _SHORT:
         # There may be no chief yet, or one that is about to die.
@@ -82,18 +87,11 @@ def _report(addresses: Sequence[str], index: int, deadline: float) -> None:
             one.sendall(b"%d\n" % index)
             answer = _read(one, deadline - time.monotonic() + 10 * _SHORT)
             if answer == _GO:
-                return
+                return ""
             if answer.startswith(_MISSING):
-                raise _missing(answer.removeprefix(_MISSING).decode())
+                return answer.removeprefix(_MISSING).decode()
         time.sleep(_SHORT)
-    raise _missing(addresses[0])
-
-
-def _missing(names: str) -> WorkersError:
-    return WorkersError(
-        "not all workers came within `worker_timeout`: no answer from "
-        f"{names.replace(',', ', ')}"
-    )
+    return addresses[0]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from hydra_tf.training.train_data import TrainData
 
 
 def batches_of(
-    train: TrainData, strategy: tf.distribute.Strategy, **epochs: int
+    train: TrainData, strategy: tf.distribute.Strategy, **epochs: Any
 ) -> Any:
     """Returns the batches for `fit` under a strategy.
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.registry import training as registry
-from hydra_tf.training.cluster import connect
 from hydra_tf.training.weights import copy_weights
 
 
@@ -34,6 +33,8 @@ def make_strategy(
     name = "none" if strategy is None else strategy
     registry.STRATEGY.check(name)
     if name == "multi_worker":
+        from hydra_tf.training.cluster import connect
+
         return connect()
     if name == "tpu":
         return _tpu()

@@ -23,9 +23,9 @@ import tensorflow as tf
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.errors import WorkersError
-from hydra_tf.training.cluster import addresses_of
-from hydra_tf.training.cluster import position_of
 
+# Of a cluster; the first task of the first that there is, is the chief.
+JOBS = ("chief", "worker")
 # Numbers that are sent at once: 64 MB.
 _CHUNK = 1 << 24
 # What TensorFlow raises where a peer is gone.
@@ -202,6 +202,26 @@ class Workers:
                 axis=None,
             )
             return np.asarray(total)
+
+
+def addresses_of(cluster: Mapping[str, Any]) -> list[str]:
+    """Returns where the workers are, the chief first.
+
+    Args:
+        cluster: Addresses by the names of jobs, as of a `ClusterSpec`.
+    """
+    return [each for job in JOBS for each in cluster.get(job, ())]
+
+
+def position_of(resolver: Any) -> int:
+    """Returns the number of this worker among `addresses_of` its cluster.
+
+    Args:
+        resolver: A TensorFlow cluster resolver.
+    """
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", ()))
+    own = resolver.task_type == "worker"
+    return int(resolver.task_id) + (chiefs if own else 0)
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.errors import WorkersError
 from hydra_tf.training import cluster
+from hydra_tf.training import workers
 
 TWO = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
 
@@ -63,7 +64,7 @@ def test_tensorflow_that_runs_already_is_one_line(monkeypatch):
 
 def test_chief_comes_before_the_workers():
     jobs = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
-    assert cluster.addresses_of(jobs) == ["a:1", "b:1", "c:1"]
+    assert workers.addresses_of(jobs) == ["a:1", "b:1", "c:1"]
 
 
 def test_slurm_names_two_tasks_of_a_node_without_gpus(monkeypatch):
@@ -79,7 +80,7 @@ def test_slurm_names_two_tasks_of_a_node_without_gpus(monkeypatch):
     resolver, _ = cluster._slurm()
     jobs = resolver.cluster_spec().as_dict()
     assert jobs == {"worker": ["node1:8888", "node1:8889", "node2:8888"]}
-    assert cluster.position_of(resolver) == 2
+    assert workers.position_of(resolver) == 2
 
 
 def test_outside_of_a_slurm_step_is_one_line(monkeypatch):
@@ -113,7 +114,7 @@ def test_kubernetes_finds_this_pod_by_its_host():
     assert resolver.cluster_spec().as_dict() == {
         "worker": ["192.0.2.1:8470", "127.0.0.1:8470"]
     }
-    assert cluster.position_of(resolver) == 1
+    assert workers.position_of(resolver) == 1
 
 
 @pytest.mark.parametrize(
