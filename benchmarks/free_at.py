@@ -1,13 +1,13 @@
 """Sets Free-AT beside PGD training, at the same number of gradient steps.
 
     python -m benchmarks.free_at --seeds=0,1,2
-    python -m benchmarks.free_at --phases=pretrain,prune,finetune --density=0.05
+    python -m benchmarks.free_at --phases=pretrain,prune,finetune
 
 A gradient step is a forward and a backward pass of a batch: PGD training with
 K attack steps takes K + 1 for an update, Free-AT one. So Free-AT with m replays
-goes through the digits (K + 1) / m times as often, and makes as many updates
-more as PGD training has passes. Prints robust accuracy on the test images under
-PGD with 50 steps and 10 restarts, of each seed and in the mean.
+goes through the digits (K + 1) / m times as often as PGD training does, and
+makes K + 1 updates where that makes one. Prints robust accuracy on the test
+images under PGD with 50 steps and 10 restarts, of each seed and in the mean.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ _EPOCHS = flags.DEFINE_integer(
 )
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 7, "Attack steps of PGD.")
 _N_REPEATS = flags.DEFINE_integer("n_repeats", 4, "Replays of Free-AT.")
-_STEP_SIZE = flags.DEFINE_float(
-    "step_size", None, "Step of Free-AT, by default the radius."
-)
+_STEP_SIZE = flags.DEFINE_float("step_size", 0.1, "Step of Free-AT.")
 _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", 0.1, "Peak learning rate of PGD training."
 )
 _FREE_LEARNING_RATE = flags.DEFINE_float(
-    "free_learning_rate", 0.1, "Peak learning rate of Free-AT."
+    "free_learning_rate", 0.03, "Peak learning rate of Free-AT."
 )
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images per batch.")
 
 _LR_SCHEDULE = flags.DEFINE_string("lr_schedule", "cosine", "Of both.")
 _RECIPES = flags.DEFINE_list("recipes", ["pgd", "free_at"], "What to run.")
@@ -100,7 +99,7 @@ def _measured(objective, epochs: int, rate: float, seed: int):
     import hydra_tf as ht
 
     train, test = (
-        ht.data.load("digits", split, batch_size=128, seed=seed)
+        ht.data.load("digits", split, batch_size=_BATCH_SIZE.value, seed=seed)
         for split in ("train", "test")
     )
     keras.utils.set_random_seed(seed)

@@ -173,6 +173,7 @@ class Pipeline(abc.ABC):
         first_epoch: int = 0,
         num_epochs: int = 1,
         *,
+        first_step: int = 0,
         shard: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Returns the batches of some epochs, one epoch after the other.
@@ -183,15 +184,18 @@ class Pipeline(abc.ABC):
         Args:
             first_epoch: Integer >= 0, the epoch to begin with.
             num_epochs: Integer >= 1, how many epochs to go through.
+            first_step: Integer >= 0, batches of the first epoch that are left
+                out, as they were done before an interruption; no image of
+                them is decoded.
             shard: `(index, count)`, the number of a worker, from 0, and that
                 of all that train together: its rows of each of these batches.
                 No other images are decoded, and of files of pictures, or of
                 records that are shuffled, no other read.
 
         Returns:
-            A `tf.data.Dataset` of `num_epochs * steps_per_epoch` pairs: images,
-            float32 of shape `(batch_size, height, width, channels)` in [0, 1],
-            and labels, int32 of shape `(batch_size,)`.
+            A `tf.data.Dataset` of `num_epochs * steps_per_epoch` pairs, less
+            `first_step`: images, float32 of shape `(batch_size, height, width,
+            channels)` in [0, 1], and labels, int32 of shape `(batch_size,)`.
 
         Example:
 
@@ -206,19 +210,25 @@ class Pipeline(abc.ABC):
                 "`first_epoch` must be >= 0 and `num_epochs` >= 1. Received: "
                 f"first_epoch={first_epoch}, num_epochs={num_epochs}"
             )
+        if not 0 <= first_step < self.steps_per_epoch:
+            raise InputError(
+                f"`first_step` must be from 0 to {self.steps_per_epoch - 1}, "
+                f"a batch of the epoch. Received: first_step={first_step}"
+            )
+        first = first_epoch * self.steps_per_epoch + first_step
         part = as_shard(shard)
         epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
         dataset = served(
             self.data_service,
             lambda turn: self._made(epochs, part, turn),
-            first_epoch * self.steps_per_epoch,
+            first,
         ).apply(
             tf.data.experimental.assert_cardinality(
-                num_epochs * self.steps_per_epoch
+                num_epochs * self.steps_per_epoch - first_step
             )
         )
         if self.cutmix:
-            dataset = self._mixed(dataset, first_epoch * self.steps_per_epoch)
+            dataset = self._mixed(dataset, first)
             dataset = part.of_batches(dataset)
         if self._prefetch:
             dataset = dataset.prefetch(tf.data.AUTOTUNE)

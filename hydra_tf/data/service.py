@@ -66,10 +66,10 @@ def served(
         first_step: Number of the first batch.
     """
     if addresses is None:
-        return make(Turn())
+        return make(Turn(first_step=first_step))
     hosts = addresses.split(",")
     parts = [
-        make(Turn(index, len(hosts))).apply(
+        make(Turn(index, len(hosts), first_step)).apply(
             tf.data.experimental.service.distribute(
                 # A split for each epoch: nothing comes twice, even of a
                 # dispatcher that has more workers than it should.

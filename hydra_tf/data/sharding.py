@@ -64,13 +64,17 @@ class Shard:
 class Turn:
     """One of several servers that make the batches in turn.
 
+    Batches are counted over all epochs together.
+
     Args:
         index: Integer from 0, which of them.
         count: Integer >= 1, their number.
+        first_step: Integer >= 0, the batch to begin with.
     """
 
     index: int = 0
     count: int = 1
+    first_step: int = 0
 
     def takes(self, step: Any) -> Any:
         """Whether a batch is this server's.
@@ -81,17 +85,24 @@ class Turn:
         return step % self.count == self.index
 
     def of_batches(
-        self, batches: tf.data.Dataset, first: Any, each: int = 1
+        self, batches: tf.data.Dataset, before: Any, each: int = 1
     ) -> tf.data.Dataset:
         """Returns the batches of this server.
 
         Args:
-            batches: A dataset of batches, or of what they are made of.
-            first: Number of the first batch, an integer scalar.
+            batches: A dataset of the batches of an epoch, or of what they are
+                made of.
+            before: Batches of the epochs before, an int64 scalar.
             each: Elements of the dataset that make a batch.
         """
+        skipped = tf.maximum(
+            self.first_step - tf.cast(before, tf.int64),
+            tf.constant(0, tf.int64),
+        )
+        batches = batches.skip(skipped * each)
         if self.count == 1:
             return batches
+        first = before + skipped
         return (
             batches.enumerate()
             .filter(lambda number, _: self.takes(first + number // each))

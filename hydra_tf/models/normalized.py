@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from hydra_tf.errors import InputError
-from hydra_tf.graph import is_graph
 
 
 def normalized(
@@ -40,9 +39,8 @@ def normalized(
     'normalization'
     """
     shape = getattr(network, "input_shape", None)
-    if not (
-        is_graph(network) and isinstance(shape, tuple) and None not in shape[1:]
-    ):
+    # Subclassed models have none.
+    if not isinstance(shape, tuple) or None in shape[1:]:
         raise InputError(
             "`network` must be a Functional or Sequential model for images of "
             f"one size. Received: {getattr(network, 'name', network)!r} for "

@@ -30,10 +30,11 @@ def test_limits_meet_and_differ_by_one(rows):
 def test_turns_take_each_batch_once():
     batches = tf.data.Dataset.range(7)
     parts = [
-        [int(each) for each in Turn(index, 2).of_batches(batches, 3)]
+        [int(each) for each in Turn(index, 2, 4).of_batches(batches, 3)]
         for index in range(2)
     ]
-    assert parts == [[1, 3, 5], [0, 2, 4, 6]]
+    # The first of them, number 3, is done.
+    assert parts == [[1, 3, 5], [2, 4, 6]]
 
 
 def memory(**changes):
@@ -107,6 +108,19 @@ def batches_of(pipe, *epochs, **shard):
         tuple(part.numpy() for part in batch)
         for batch in pipe.dataset(*epochs, **shard)
     ]
+
+
+@pytest.mark.parametrize("kind", ["memory", "cut", "pictures", "records"])
+def test_epochs_go_on_where_they_were_left(kind, request):
+    pipe = make(kind, request)()
+    whole = batches_of(pipe, 1, 2)
+    rest = batches_of(pipe, 1, 2, first_step=2)
+    assert len(rest) == len(whole) - 2 == 4
+    for one, other in zip(whole[2:], rest, strict=True):
+        for part, own in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, own)
+    with pytest.raises(InputError, match="`first_step` must be from 0 to 2"):
+        pipe.dataset(first_step=3)
 
 
 def assert_shared(pipe, count):
