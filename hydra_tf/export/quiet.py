@@ -17,16 +17,16 @@ def quiet() -> Iterator[None]:
     What goes wrong is raised, and says more.
     """
     sys.stderr.flush()
-    stderr = os.dup(2)
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         with (
-            open(os.devnull, "w") as nowhere,
             contextlib.redirect_stdout(io.StringIO()),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(nowhere, 2)
             yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        os.close(nowhere)
