@@ -8,6 +8,7 @@ from absl import flags
 
 from flags.from_settings import define
 from hydra_tf.registry.export import FORMAT_NAMES
+from hydra_tf.registry.granularities import MULTIPLE_OF
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Switch
@@ -31,6 +32,7 @@ _SHRINK_BATCH_SIZE = define(
         "--shrink.",
     )
 )
+_ROUND_CHANNELS = define(MULTIPLE_OF)
 _FORMATS = define(FORMAT_NAMES)
 _SERVING_NAME = define(
     Text(
@@ -62,6 +64,7 @@ class ExportSettings:
 
     shrink: bool
     shrink_batch_size: int
+    round_channels: int
     formats: tuple[str, ...]
     latency_threads: int
     serving_name: str
@@ -75,21 +78,21 @@ def export_from_flags() -> ExportSettings:
         flags.ValidationError: If one is of --shrink or --formats=serving, which
             are not given.
     """
-    if _SHRINK_BATCH_SIZE.present and not _SHRINK.value:
-        raise flags.ValidationError(
-            f"flag --shrink_batch_size={_SHRINK_BATCH_SIZE.value}: is of "
-            "--shrink; give that, too"
-        )
-    if "serving" not in _FORMATS.value:
-        for flag in (_SERVING_NAME, _SERVING_VERSION):
-            if flag.present:
-                raise flags.ValidationError(
-                    f"flag --{flag.name}={flag.value}: is of "
-                    "--formats=serving; give that, too"
-                )
+    for flag, needed, is_given in (
+        (_SHRINK_BATCH_SIZE, "--shrink", _SHRINK.value),
+        (_ROUND_CHANNELS, "--shrink", _SHRINK.value),
+        (_SERVING_NAME, "--formats=serving", "serving" in _FORMATS.value),
+        (_SERVING_VERSION, "--formats=serving", "serving" in _FORMATS.value),
+    ):
+        if flag.present and not is_given:
+            raise flags.ValidationError(
+                f"flag --{flag.name}={flag.value}: is of {needed}; give that, "
+                "too"
+            )
     return ExportSettings(
         shrink=_SHRINK.value,
         shrink_batch_size=_SHRINK_BATCH_SIZE.value,
+        round_channels=_ROUND_CHANNELS.value,
         formats=tuple(_FORMATS.value),
         latency_threads=_THREADS.value,
         serving_name=_SERVING_NAME.value,

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from hydra_tf.errors import InputError
+from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import OpenChoice
 
 WEIGHT = "weight"
@@ -78,3 +79,13 @@ def check_granularity(value: Any, name: str = "granularity") -> None:
             f"`{name}` must be {GRANULARITY.range}. Received: "
             f"{name}={value!r}{GRANULARITY.hint(value)}"
         )
+
+
+MULTIPLE_OF = Count(
+    name="multiple_of",
+    flag="round_channels",
+    default=1,
+    lower=1,
+    help="What the number of channels of a shrunk network is rounded up to a "
+    "multiple of, such as 8 for vector units.",
+)

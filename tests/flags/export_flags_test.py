@@ -21,8 +21,17 @@ def test_settings_arrive(arguments, settings):
     assert (parsed.shrink, parsed.shrink_batch_size) == settings
 
 
-def test_batches_of_what_is_not_shrunk_are_refused():
+@pytest.mark.parametrize(
+    ("argument", "needed"),
+    [
+        ("--shrink_batch_size=8", "--shrink"),
+        ("--round_channels=8", "--shrink"),
+        ("--serving_name=digits", "--formats=serving"),
+        ("--serving_version=2", "--formats=serving"),
+    ],
+)
+def test_flags_without_what_they_are_of_are_refused(argument, needed):
     with flagsaver.flagsaver():
-        flags.FLAGS(["binary", "--shrink_batch_size=8"])
-        with pytest.raises(flags.ValidationError, match="is of --shrink"):
+        flags.FLAGS(["binary", argument])
+        with pytest.raises(flags.ValidationError, match=f"is of {needed};"):
             export_flags.export_from_flags()

@@ -38,7 +38,7 @@ def shrink(
         InputError: If nothing can be removed.
     """
     plain = evaluation.as_exported(network)
-    smaller = pruning.shrink(plain)
+    smaller = pruning.shrink(plain, multiple_of=settings.round_channels)
     if smaller.count_params() >= plain.count_params():
         raise InputError(
             f"--shrink finds no channel to remove in {where}: zeros left by "

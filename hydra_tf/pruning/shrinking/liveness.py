@@ -54,7 +54,7 @@ class _Reader:
     numbers: np.ndarray
 
 
-def find_live(flow: ChannelFlow) -> Liveness:
+def find_live(flow: ChannelFlow, multiple_of: int = 1) -> Liveness:
     """Finds the units that the outputs of a plain network depend on.
 
     A unit lives if it is pinned, or if a layer makes something of it in the
@@ -63,6 +63,8 @@ def find_live(flow: ChannelFlow) -> Liveness:
 
     Args:
         flow: Channels of a network without masks.
+        multiple_of: Integer >= 1, what the number of channels that stay in a
+            value is rounded up to a multiple of, or to all there are.
     """
     calls: dict[int, list[Call]] = {}
     for call in flow.walk.calls:
@@ -98,7 +100,23 @@ def find_live(flow: ChannelFlow) -> Liveness:
         # A tensor without entries is none: one channel stays, read by nobody.
         if units is not None and not kept[units].any():
             kept[units[0]] = True
+    _round_up(kept, flow, multiple_of)
     return Liveness(live, kept, folded)
+
+
+def _round_up(kept: np.ndarray, flow: ChannelFlow, multiple_of: int) -> None:
+    """Keeps more units, until their number in each value is a multiple."""
+    count = -1
+    while count != np.count_nonzero(kept):
+        count = int(np.count_nonzero(kept))
+        for units in flow.values.values():
+            if units is None:
+                continue
+            # Behind a flattening a unit is there several times.
+            units = np.unique(units)
+            missing = -int(np.count_nonzero(kept[units])) % multiple_of
+            # A value shares units with others, which may need more then.
+            kept[units[~kept[units]][:missing]] = True
 
 
 def _reader(

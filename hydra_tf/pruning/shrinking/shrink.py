@@ -12,9 +12,10 @@ from hydra_tf.pruning.convert import strip_masks
 from hydra_tf.pruning.shrinking.liveness import Liveness
 from hydra_tf.pruning.shrinking.liveness import find_live
 from hydra_tf.pruning.shrinking.rebuild import rebuild
+from hydra_tf.registry.granularities import MULTIPLE_OF
 
 
-def shrink(model: keras.Model) -> keras.Model:
+def shrink(model: keras.Model, *, multiple_of: int = 1) -> keras.Model:
     """Returns a smaller plain model with the same outputs.
 
     Channels that have no part in the outputs are removed from the weights of
@@ -45,6 +46,9 @@ def shrink(model: keras.Model) -> keras.Model:
             `call` is made of layers and `keras.ops`, from one tensor to one;
             masked (the masks are stripped first, see `strip_masks`) or plain.
             It is left as it is.
+        multiple_of: Integer >= 1, what the number of channels of each tensor
+            is rounded up to a multiple of, as vector units like it (8, 16 or
+            32), or to all there are: channels that could go stay, with zeros.
 
     Returns:
         A model of Keras' own layers (and of those custom layers that the given
@@ -56,8 +60,8 @@ def shrink(model: keras.Model) -> keras.Model:
         rounding.
 
     Raises:
-        InputError: If the model does not show the calls of its layers, is not
-            built, or can't be copied.
+        InputError: If an argument is wrong, or the model does not show the
+            calls of its layers, is not built, or can't be copied.
 
     Example:
 
@@ -70,15 +74,16 @@ def shrink(model: keras.Model) -> keras.Model:
     >>> hydra_tf.shrink(model).get_layer("hidden").units
     2
     """
+    MULTIPLE_OF.check(multiple_of)
     walk(model)  # Raises where `strip_masks` would speak of masks.
     if find_masked(model):
         model = strip_masks(model)
     flow = channel_flow(model)
-    liveness = find_live(flow)
+    liveness = find_live(flow, multiple_of)
     whole = _whole_layers(flow, liveness)
     if whole:
         flow = channel_flow(model, is_leaf=lambda layer: id(layer) in whole)
-        liveness = find_live(flow)
+        liveness = find_live(flow, multiple_of)
     return rebuild(model, flow, liveness)
 
 

@@ -687,3 +687,35 @@ def test_models_without_a_graph_are_refused(make):
     with pytest.raises(InputError, match="Functional or Sequential") as caught:
         ht.shrink(make())
     assert "\n" not in str(caught.value)
+
+
+def test_channels_are_rounded_up_to_a_multiple():
+    model = random_graphs.set_random_weights(
+        keras.Sequential(
+            [
+                keras.Input((6, 6, 3)),
+                layers.Conv2D(20, 3, name="first"),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.Conv2D(12, 1, name="second"),
+                layers.Flatten(),
+                layers.Dense(30, name="dense"),
+                layers.Dense(5, name="logits"),
+            ]
+        )
+    )
+    masked = ht.to_masked(model, granularity="channel", density=0.3)
+    ht.init_scores(masked, "scaled")
+    plain = ht.strip_masks(masked)
+    free, rounded = ht.shrink(plain), ht.shrink(plain, multiple_of=8)
+    found = {name: sizes(each) for name, each in (("f", free), ("r", rounded))}
+    # The inputs are pinned; the logits are of no use rounded.
+    assert found["r"]["first"][-1] == 8 > found["f"]["first"][-1]
+    assert found["r"]["second"][-2:] == (8, 8)
+    assert found["r"]["dense"][-1] in (16, 8)
+    assert found["r"]["logits"][-1] == 5
+    assert_equal_outputs(plain, rounded)
+    # Up to all there are, not beyond.
+    assert sizes(ht.shrink(plain, multiple_of=64)) == sizes(plain)
+    with pytest.raises(InputError, match="`multiple_of`"):
+        ht.shrink(plain, multiple_of=0)
