@@ -104,7 +104,9 @@ def test_a_run_as_the_binary_shows_it(folder, tmp_path, capfd):
     assert "digits" in out and "8 x 8 x 1" in out and "tensorflow 2." in out
 
 
-def test_what_is_unknown_is_refused(folder, tmp_path):
+def test_what_is_unknown_is_refused(folder, tmp_path, capfd):
+    assert binaries.run("inspect")
+    assert "--source: is required" in capfd.readouterr().err
     (tmp_path / "text.txt").write_text("no network")
     (tmp_path / "broken.tflite").write_text("no network")
     (tmp_path / "broken.keras").write_text("no network")
