@@ -30,18 +30,18 @@ _PHASES = flags.DEFINE_list(
 )
 _DENSITY = flags.DEFINE_float("density", 0.05, "Fraction of weights kept.")
 _EPOCHS = flags.DEFINE_integer(
-    "epochs", 40, "Epochs of PGD training; half as many to prune."
+    "epochs", 80, "Epochs of PGD training; half as many to prune."
 )
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 7, "Attack steps of PGD.")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 3, "Attack steps of PGD.")
 _N_REPEATS = flags.DEFINE_integer("n_repeats", 4, "Replays of Free-AT.")
-_STEP_SIZE = flags.DEFINE_float("step_size", 0.1, "Step of Free-AT.")
+_STEP_SIZE = flags.DEFINE_float("step_size", 0.075, "Step of Free-AT.")
 _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", 0.1, "Peak learning rate of PGD training."
 )
 _FREE_LEARNING_RATE = flags.DEFINE_float(
-    "free_learning_rate", 0.03, "Peak learning rate of Free-AT."
+    "free_learning_rate", 0.1, "Peak learning rate of Free-AT."
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images per batch.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images per batch.")
 
 _LR_SCHEDULE = flags.DEFINE_string("lr_schedule", "cosine", "Of both.")
 _RECIPES = flags.DEFINE_list("recipes", ["pgd", "free_at"], "What to run.")
