@@ -204,6 +204,12 @@ class Workers:
             return np.asarray(total)
 
 
+def remove_folders() -> None:
+    """Removes the temporary folders of this process now."""
+    while _temporary:
+        _temporary.pop().cleanup()
+
+
 def addresses_of(cluster: Mapping[str, Any]) -> list[str]:
     """Returns where the workers are, the chief first.
 

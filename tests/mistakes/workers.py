@@ -105,6 +105,10 @@ COMMANDS = {
         "finetune --strategy=tpu --source=x",
         ["--strategy=tpu needs a machine with TPUs"],
     ),
+    "command of a sweep on many workers": (
+        "sweep --strategy=multi_worker --grid=seed=0,1",
+        ["--strategy=multi_worker is for pretrain", "one process"],
+    ),
     "command for too many devices": (
         "pretrain --strategy=mirrored:64",
         ["--strategy must be for at most", "mirrored:64"],

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import hydra_tf  # noqa: F401  Registers what .keras files hold.
 from tests.trainers.binaries import ROOT
 
 SHORT = (

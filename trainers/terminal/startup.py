@@ -46,6 +46,8 @@ _COMMAND = "hydra-tf-"
 # Whether a failure waits for nothing: TensorFlow's threads may be waiting for a
 # worker that is gone.
 _leaves_at_once: list[bool] = []
+# The binaries that run on many workers.
+_JOIN = ("pretrain", "prune", "finetune", "pipeline", "evaluate")
 _HELP = {"--help", "-help", "--helpshort", "-helpshort", "--h", "-h", "-?"}
 _LIST = {"--list_presets", "-list_presets"}
 
@@ -267,6 +269,11 @@ def _make_devices() -> Workers | None:
         return None
     from flags import training_flags
 
+    if flags.FLAGS["strategy"].value == "multi_worker" and name() not in _JOIN:
+        raise InputError(
+            f"`strategy=multi_worker` is for {', '.join(_JOIN)}, and "
+            f"{name()} runs in one process: leave it out"
+        )
     return training_flags.workers_from_flags()
 
 
@@ -307,5 +314,8 @@ def _fail(message: str, exit_code: int, label: str = "error: ") -> NoReturn:
     sys.stderr.write(f"{running}: {label}{' '.join(message.split())}\n")
     sys.stderr.flush()
     if _leaves_at_once:
+        from hydra_tf.training import workers
+
+        workers.remove_folders()
         os._exit(exit_code)
     sys.exit(exit_code)
