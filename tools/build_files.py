@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "absl": "absl-py",
     "google": "protobuf",
     "sklearn": "scikit-learn",
+    "tensorflow_serving": "tensorflow-serving-api",
 }
 
 # Optional extras of pyproject.toml, which Bazel does without.
