@@ -35,7 +35,7 @@ DISTRIBUTIONS = {
 }
 
 # Optional extras of pyproject.toml, which Bazel does without.
-EXTRAS = frozenset({"keras_hub", "torch"})
+EXTRAS = frozenset({"keras_hub", "kubernetes", "torch"})
 
 # Tests that read the checkout itself, which a Bazel sandbox does not hold.
 CHECKOUT_TESTS = (
