@@ -35,7 +35,7 @@ _EXTRA_DATA = flags.DEFINE_string(
     "extra_data",
     None,
     "Pseudo-labelled images that every batch has a share of: an .npz file with "
-    "the arrays images and labels, as python -m trainers.pseudo_label writes "
+    "the arrays images and labels, as trainers.pseudo_label writes "
     "it; or the training images of a data set, named as for --dataset.",
 )
 _EXTRA_FRACTION = define(EXTRA_FRACTION)

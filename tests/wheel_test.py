@@ -132,7 +132,8 @@ def test_command_is_installed_and_explains_itself(installed, empty, name):
     done = run(bin_folder / f"hydra-tf-{name}", "--help", cwd=empty)
     assert f"\n    hydra-tf-{name} " in done.stdout
     assert "python -m" not in done.stdout
-    assert "--output_dir:" in done.stdout
+    needed = {"inspect": "--source:", "pseudo_label": "--output:"}
+    assert needed.get(name, "--output_dir:") in done.stdout
 
 
 def test_mistake_names_the_command(installed, empty):

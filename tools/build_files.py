@@ -35,7 +35,17 @@ DISTRIBUTIONS = {
 }
 
 # Optional extras of pyproject.toml, which Bazel does without.
-EXTRAS = frozenset({"keras_hub", "kubernetes", "torch"})
+EXTRAS = frozenset(
+    {
+        "ai_edge_litert",
+        "keras_hub",
+        "kubernetes",
+        "onnx",
+        "onnxruntime",
+        "tf2onnx",
+        "torch",
+    }
+)
 
 # Tests that read the checkout itself, which a Bazel sandbox does not hold.
 CHECKOUT_TESTS = (

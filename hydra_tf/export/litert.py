@@ -19,6 +19,7 @@ from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import ServedNetwork
+from hydra_tf.export.served import check_model
 from hydra_tf.export.served import served_network
 from hydra_tf.registry.export import QUANTIZE
 
@@ -103,6 +104,7 @@ def export_litert(
     )
     ```
     """
+    check_model(model)
     path = files.as_path(path)
     QUANTIZE.check(quantize)
     if path.suffix != ".tflite":

@@ -15,7 +15,9 @@ import numpy as np
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.export.quiet import quiet
+from hydra_tf.export.served import check_model
 from hydra_tf.export.served import served_network
+from hydra_tf.keras_internals import flatten_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,7 @@ def export_onnx(
     ht.export.export_onnx(network, "run/network.onnx")
     ```
     """
+    check_model(model)
     path = files.as_path(path)
     if path.suffix != ".onnx":
         raise InputError(
@@ -199,7 +202,7 @@ def _not_installed(package: str) -> InputError:
 
 def _check_precision(model: keras.Model) -> None:
     """Raises `InputError` if a layer computes in another type than float32."""
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if getattr(layer, "compute_dtype", "float32") != "float32":
             raise InputError(
                 f"`model` cannot be written as ONNX: layer {layer.name} "

@@ -18,6 +18,7 @@ from absl import logging
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.export import warmup
+from hydra_tf.export.served import check_model
 from hydra_tf.export.served import served_network
 
 
@@ -100,6 +101,7 @@ def export_saved_model(
     logits = serve(images=tf.zeros((1, 32, 32, 3)))["logits"]
     ```
     """
+    check_model(model)
     path = files.as_path(path)
     check_replaceable(path)
     served = served_network(model, input_shape)

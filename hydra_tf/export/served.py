@@ -65,8 +65,7 @@ def served_network(
         InputError: If the model's input or output is not a single tensor, or
             its input shape is unknown.
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(f"`model` must be a Keras model. Received: {model!r}")
+    check_model(model)
     if pruning.masked_layers(model):
         model = pruning.strip_masks(model)
     shape, dtype = _example_shape(model, input_shape), _input_dtype(model)
@@ -78,6 +77,12 @@ def served_network(
             f"Received: {type(outputs).__name__}"
         )
     return ServedNetwork(model, shape, dtype)
+
+
+def check_model(model: keras.Model) -> None:
+    """Raises `InputError` unless a model is one of Keras."""
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model` must be a Keras model. Received: {model!r}")
 
 
 def _example_shape(

@@ -39,6 +39,7 @@ def test_copies_compute_the_same():
     )
 
 
+@pytest.mark.slow
 def test_largest_weights_of_each_layer_stay():
     network, density = residual(), 0.05
     before = network.get_weights()

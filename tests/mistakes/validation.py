@@ -183,7 +183,7 @@ PYTHON = {
         ["`precision`", "'mixed_float16'"],
     ),
     "validation_strategy_unknown": (
-        lambda given: train(given, strategy="tpu"),
+        lambda given: train(given, strategy="tpus"),
         ["`strategy`", "'mirrored'"],
     ),
     "validation_jit_compile_true": (
@@ -321,7 +321,7 @@ COMMANDS = {
         ["--precision", "mixed_float16"],
     ),
     "validation_strategy_unknown": (
-        _PRETRAIN + "--strategy=tpu",
+        _PRETRAIN + "--strategy=tpus",
         ["--strategy", "mirrored"],
     ),
     "validation_jit_compile_true": (

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.trainers import binaries
 
 
@@ -24,6 +26,7 @@ def test_fresh_network_is_not_measured(tmp_path):
     assert list(record["phases"]) == ["prune"]
 
 
+@pytest.mark.slow
 def test_pretraining_has_the_objective_it_is_given(tmp_path):
     given = run(
         tmp_path / "given",

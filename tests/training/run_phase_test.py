@@ -434,7 +434,7 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"weight_decay": -1.0}, "`weight_decay` must be"),
         ({"epochs": 2, "warmup_epochs": 2}, "`warmup_epochs`=2 must be less"),
         ({"precision": "float16"}, "`precision` must be"),
-        ({"strategy": "tpu"}, "`strategy` must be"),
+        ({"strategy": "tpus"}, "`strategy` must be"),
         ({"progress": "all"}, "`progress` must be"),
         ({"select": "first"}, "`select` must be"),
         ({"select": "best"}, "`select`='best' needs `validation`"),

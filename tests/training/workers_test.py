@@ -191,6 +191,7 @@ def assert_as_one_process(trained):
             )
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process(tmp_path):
     told, trained = two_workers(tmp_path, ["fgsm"])
     difference = (
