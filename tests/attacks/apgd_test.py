@@ -209,6 +209,7 @@ def test_result_of_an_image_depends_on_seed_and_index_alone():
     assert not np.allclose(attack(IMAGES, LABELS, rows, 6), whole)
 
 
+@pytest.mark.slow
 def test_restarts_and_targets_only_help():
     y = np.argmax(curved(IMAGES), axis=1)
 

@@ -116,6 +116,7 @@ def test_radius_zero_breaks_nothing(short):
     np.testing.assert_array_equal(found.images, IMAGES)
 
 
+@pytest.mark.slow
 def test_batches_do_not_change_the_result(short):
     one = autoattack(curved, IMAGES, LABELS, epsilon=0.015, batch_size=7)
     other = autoattack(curved, IMAGES, LABELS, epsilon=0.015, batch_size=2)
@@ -123,6 +124,7 @@ def test_batches_do_not_change_the_result(short):
     np.testing.assert_allclose(one.images, other.images, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_stopped_attack_is_resumed_with_the_same_result(
     short, tmp_path, monkeypatch
 ):

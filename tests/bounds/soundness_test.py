@@ -123,7 +123,7 @@ def check_soundness(case: Case, num_points=32) -> None:
 
 
 @settings(
-    max_examples=13,
+    max_examples=9,
     deadline=None,
     derandomize=True,
     database=None,

@@ -110,7 +110,15 @@ def batches_of(pipe, *epochs, **shard):
     ]
 
 
-@pytest.mark.parametrize("kind", ["memory", "cut", "pictures", "records"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "memory",
+        "cut",
+        pytest.param("pictures", marks=pytest.mark.slow),
+        pytest.param("records", marks=pytest.mark.slow),
+    ],
+)
 def test_epochs_go_on_where_they_were_left(kind, request):
     pipe = make(kind, request)()
     whole = batches_of(pipe, 1, 2)
@@ -155,7 +163,7 @@ def make(kind, request):
             4,
             marks=pytest.mark.slow,
         ),
-        ("records", {}, 2),
+        pytest.param("records", {}, 2, marks=pytest.mark.slow),
         *(
             pytest.param("records", *each, marks=pytest.mark.slow)
             for each in (

@@ -66,6 +66,7 @@ def test_resnet18_logits_equal_the_original_network():
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_resnet50_logits_equal_the_original_network():
     # Both networks share the bottleneck; this one adds stem and max-pooling.
     expected = golden.load("models")["resnet50_imagenet_64"]

@@ -162,6 +162,7 @@ def test_crown_has_its_weight_and_costs_nothing_without(
     np.testing.assert_allclose(terms["robust_ce"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_constant_radius_traces_no_pass_of_crown(crown_passes):
     network = make_network()
     for epsilon, is_traced in ((0.1, False), (RAMP, True)):

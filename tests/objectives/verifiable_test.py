@@ -142,6 +142,7 @@ def test_every_phase_trains_and_logs_figures(name, phase):
         assert np.any(weight.numpy() != before[weight.path]), weight.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -259,7 +260,13 @@ def test_a_saved_model_goes_on_where_its_schedules_were(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_bfloat16",
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
+    ],
+)
 def test_mixed_precision_trains(policy, request):
     if policy == "mixed_float16":
         request.getfixturevalue("with_tracing")

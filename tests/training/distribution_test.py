@@ -230,7 +230,12 @@ def mixtrain():
         pytest.param(mixtrain, "finetune", 5, marks=pytest.mark.slow),
         pytest.param(madry, "plain", 5, marks=pytest.mark.slow),
         pytest.param(trades, "plain", 7, marks=pytest.mark.slow),
-        (ht.objectives.RandomizedSmoothing, "plain", 7),
+        pytest.param(
+            ht.objectives.RandomizedSmoothing,
+            "plain",
+            7,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_replicas_draw_what_one_device_would(objective, phase, num_images):
@@ -241,6 +246,7 @@ def test_replicas_draw_what_one_device_would(objective, phase, num_images):
     )
 
 
+@pytest.mark.slow
 def test_replicas_average_and_perturb_weights_alike():
     options = {
         "weight_averaging": 0.5,

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import socket
+import time
 
 import pytest
 
@@ -44,12 +45,15 @@ def test_a_worker_that_died_meanwhile_is_not_there(addresses):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         chief = pool.submit(meet, addresses, 0, 1.5)
         host, port = addresses[0].split(":")
-        for _ in range(100):
+        deadline = time.monotonic() + 10
+        while True:
             try:
                 one = socket.create_connection((host, int(port)), 1)
                 break
             except ConnectionRefusedError:
-                continue
+                # The chief does not listen yet.
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
         one.sendall(b"1\n")
         one.close()
         assert str(chief.exception()).endswith("worker1:1, worker2:1")

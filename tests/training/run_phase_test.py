@@ -364,6 +364,7 @@ def test_best_epoch_of_a_course_is_one_of_the_final_density(parts, tmp_path):
     assert ht.sparsity_report(network).density == last["density"]
 
 
+@pytest.mark.slow
 @traced
 def test_course_on_replicas_ends_like_one_on_a_device(train):
     # In whole steps of one attack no gradient is close to zero.
