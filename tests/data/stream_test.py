@@ -221,6 +221,7 @@ def test_another_augmentation_applies_to_the_middle(data_dir):
     assert any(kept)
 
 
+@pytest.mark.slow
 def test_fractions_are_nested_and_follow_from_the_seed(data_dir):
     def chosen(fraction, seed):
         pipe = _load(data_dir, augment=False, fraction=fraction, seed=seed)

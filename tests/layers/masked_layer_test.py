@@ -261,6 +261,7 @@ class TestPlainFit:
         with pytest.raises(AttributeError, match="build the layer .*`mask`"):
             layers.MaskedDense(3, density=0.5).mask  # noqa: B018
 
+    @pytest.mark.slow
     def test_trains_under_xla(self):
         model = dense_model("prune")
         eager = dense_model("prune")

@@ -273,6 +273,7 @@ class TestFound:
         with pytest.raises(InputError, match="no channels that can be removed"):
             ht.set_density(model, 0.5)
 
+    @pytest.mark.slow
     def test_in_resnet18_whatever_its_layers_are_called(self):
         plain = ht.models.create("resnet18", (8, 8, 3), 10)
         labels = list(range(10_000))
