@@ -129,9 +129,8 @@ def test_ten_kills_of_either_worker_leave_the_weights_as_they_are(tmp_path):
         began = time.monotonic()
         assert [code for code, _, _ in two.finished()] == [0, 0]
         seconds = time.monotonic() - began
-    draw, kills, runs = random.Random(0), 0, 0
+    draw, kills, failures = random.Random(0), 0, 0
     while kills < 10:
-        runs += 1
         with Started("pipeline", *PIPELINE, f"--output_dir={killed}") as two:
             victim, other = draw.sample(two.processes, 2)
             try:
@@ -142,11 +141,14 @@ def test_ten_kills_of_either_worker_leave_the_weights_as_they_are(tmp_path):
                 kills += 1
             # The other one ends by itself, with a line.
             _, err = other.communicate(timeout=120)
+            if other.returncode == 0:
+                continue  # It had done all, and needed the victim no more.
             assert other.returncode == 1, err
             assert err.count("\n") == 1 and "error: " in err
+            failures += 1
+    assert failures >= 3
     with Started("pipeline", *PIPELINE, f"--output_dir={killed}") as two:
         assert [code for code, _, _ in two.finished()] == [0, 0]
-    assert kills >= 3
     for phase in ("pretrain", "prune", "finetune"):
         pairs = zip(
             weights_of(whole, phase), weights_of(killed, phase), strict=True
