@@ -103,6 +103,7 @@ TESTED_BY = {
     "pruning/copying": "pruning/subclassed",
     "pruning/shrinking/liveness": "pruning/shrinking/shrink",
     "pruning/shrinking/rebuild": "pruning/shrinking/shrink",
+    "export/one_file": "export/litert",
     "export/served": "export/saved_model",
     "export/warmup": "export/serving",
     "registry/export": "trainers/exporting/formats",

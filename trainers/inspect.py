@@ -9,8 +9,21 @@ versions, and .keras, .tflite and .onnx files. Nothing is written.
 
 from __future__ import annotations
 
-from flags import inspect_flags
-from trainers.terminal import startup
+import os
+import sys
+
+if __name__ == "inspect":
+    # A program that is run by its path, as Bazel does, has this folder on the
+    # path, and means the module of the standard library.
+    _folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [
+        each for each in sys.path if os.path.abspath(each) != _folder
+    ]
+    del sys.modules["inspect"]
+    import inspect  # noqa: F401  The importer finds it in place of this one.
+else:
+    from flags import inspect_flags
+    from trainers.terminal import startup
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
 """What leaves the program: SavedModels, LiteRT and ONNX files, properties."""
 
-from hydra_tf.export.litert import LiteRTInfo
 from hydra_tf.export.litert import export_litert
 from hydra_tf.export.litert import litert_function
-from hydra_tf.export.onnx_file import OnnxInfo
+from hydra_tf.export.one_file import FileInfo
 from hydra_tf.export.onnx_file import export_onnx
 from hydra_tf.export.onnx_file import onnx_function
 from hydra_tf.export.saved_model import SavedModelInfo
@@ -13,8 +12,7 @@ from hydra_tf.export.serving import export_serving
 from hydra_tf.export.vnnlib import export_vnnlib
 
 __all__ = [
-    "LiteRTInfo",
-    "OnnxInfo",
+    "FileInfo",
     "SavedModelInfo",
     "check_replaceable",
     "export_litert",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import gzip
 import os
 import re
 from collections.abc import Callable
@@ -17,6 +15,9 @@ import tensorflow as tf
 from hydra_tf import files
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
+from hydra_tf.export.one_file import FileInfo
+from hydra_tf.export.one_file import checked_path
+from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import ServedNetwork
 from hydra_tf.export.served import check_model
@@ -29,29 +30,6 @@ _MOST_REPRESENTATIVE = 500
 _LACKING = re.compile(r"'tf\.(\w+)' op is neither")
 
 
-@dataclasses.dataclass(frozen=True)
-class LiteRTInfo:
-    """What an export wrote.
-
-    Attributes:
-        path: The `.tflite` file.
-        bytes: Its size.
-        compressed_bytes: Its size after gzip.
-        quantize: How numbers are held.
-        sparse: Whether zeros take no room.
-    """
-
-    path: str
-    bytes: int
-    compressed_bytes: int
-    quantize: str
-    sparse: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the attributes by name."""
-        return dataclasses.asdict(self)
-
-
 def export_litert(
     model: keras.Model,
     path: str | os.PathLike,
@@ -60,7 +38,7 @@ def export_litert(
     sparse: bool = False,
     representative: Any = None,
     input_shape: tuple[int | None, ...] | None = None,
-) -> LiteRTInfo:
+) -> FileInfo:
     """Writes a model as a LiteRT file.
 
     Masked layers are stripped first, batch normalisation is folded into the
@@ -105,13 +83,8 @@ def export_litert(
     ```
     """
     check_model(model)
-    path = files.as_path(path)
+    path = checked_path(path, ".tflite")
     QUANTIZE.check(quantize)
-    if path.suffix != ".tflite":
-        raise InputError(
-            f"`path` must end in .tflite. Received: path={str(path)!r}"
-        )
-    files.check_writable(path.parent, "path")
     served = served_network(model, input_shape)
     if None in served.shape:
         raise InputError(
@@ -122,13 +95,7 @@ def export_litert(
     content = _converted(served, quantize, sparse, samples)
     with files.replacing_file(path) as partial:
         partial.write_bytes(content)
-    return LiteRTInfo(
-        path=str(path),
-        bytes=len(content),
-        compressed_bytes=len(gzip.compress(content, mtime=0)),
-        quantize=quantize,
-        sparse=sparse,
-    )
+    return info_of(path, content)
 
 
 def litert_function(
@@ -157,14 +124,11 @@ def litert_function(
     logits = ht.export.litert_function("run/network.tflite")(images)
     ```
     """
-    # XNNPACK refuses sparse int8 kernels, as they are prepared.
-    runs = [
-        interpreter_of(path, threads=threads, xnnpack=xnnpack)
-        for xnnpack in (True, False)
-    ]
+    interpreter = interpreter_of(path, threads=threads, xnnpack=True)
+    uses_xnnpack = True
     try:
-        (taken,) = runs[0].get_input_details()
-        (given,) = runs[0].get_output_details()
+        (taken,) = interpreter.get_input_details()
+        (given,) = interpreter.get_output_details()
     except ValueError as error:
         raise InputError(
             f"{path} cannot be used: it has several inputs or outputs"
@@ -172,7 +136,7 @@ def litert_function(
 
     shape: tuple[int, ...] = ()  # What the tensors are allocated for.
 
-    def run(interpreter: Any, images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
             shape = ()
@@ -185,16 +149,17 @@ def litert_function(
         return interpreter.get_tensor(given["index"])
 
     def logits_of(images: Any) -> np.ndarray:
-        nonlocal shape
+        nonlocal interpreter, shape, uses_xnnpack
         images = np.asarray(images, taken["dtype"])
         try:
-            return run(runs[0], images)
+            return run(images)
         except RuntimeError:
-            if len(runs) == 1:
+            if not uses_xnnpack:
                 raise
-            del runs[0]
-            shape = ()
-            return run(runs[0], images)
+        # XNNPACK refuses sparse int8 kernels, as they are prepared.
+        interpreter = interpreter_of(path, threads=threads)
+        shape, uses_xnnpack = (), False
+        return run(images)
 
     return logits_of
 

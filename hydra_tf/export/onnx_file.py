@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import gzip
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,29 +12,13 @@ import numpy as np
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from hydra_tf.export.one_file import FileInfo
+from hydra_tf.export.one_file import checked_path
+from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import check_model
 from hydra_tf.export.served import served_network
 from hydra_tf.keras_internals import flatten_layers
-
-
-@dataclasses.dataclass(frozen=True)
-class OnnxInfo:
-    """What an export wrote.
-
-    Attributes:
-        path: The `.onnx` file.
-        bytes: Its size. Zeros take as much room as other weights.
-        compressed_bytes: Its size after gzip; this is where pruning shows.
-    """
-
-    path: str
-    bytes: int
-    compressed_bytes: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the attributes by name."""
-        return dataclasses.asdict(self)
 
 
 def export_onnx(
@@ -44,7 +26,7 @@ def export_onnx(
     path: str | os.PathLike,
     *,
     input_shape: tuple[int | None, ...] | None = None,
-) -> OnnxInfo:
+) -> FileInfo:
     """Writes a model as an ONNX file, by Keras' own exporter.
 
     Masked layers are stripped first. The input is `images`, float32 in [0, 1],
@@ -74,12 +56,7 @@ def export_onnx(
     ```
     """
     check_model(model)
-    path = files.as_path(path)
-    if path.suffix != ".onnx":
-        raise InputError(
-            f"`path` must end in .onnx. Received: path={str(path)!r}"
-        )
-    files.check_writable(path.parent, "path")
+    path = checked_path(path, ".onnx")
     _extend_tf2onnx()
     served = served_network(model, input_shape)
     _check_precision(served.model)
@@ -104,11 +81,7 @@ def export_onnx(
             ) from error
         content = partial.read_bytes()
         _check_operators(content)
-    return OnnxInfo(
-        path=str(path),
-        bytes=len(content),
-        compressed_bytes=len(gzip.compress(content, mtime=0)),
-    )
+    return info_of(path, content)
 
 
 def onnx_function(

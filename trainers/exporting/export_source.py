@@ -52,11 +52,9 @@ def run() -> None:
         record["artifacts"]["serving"] = formats.write_serving(
             network, parsed, changes, folder
         )
-    deployed = formats.write(
+    record["formats"] = formats.write(
         network, parsed, changes, folder, record["artifacts"]["saved_model"]
     )
-    if deployed:
-        record["formats"] = deployed
     if not finished_network.holds_training(folder):
         record |= finished_network.record(parsed, info, [source], folder)
     model_card.write(folder.path, folder.merge_metrics(record))

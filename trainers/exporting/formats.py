@@ -21,6 +21,7 @@ import tensorflow as tf
 from flags import export_flags
 from hydra_tf import evaluation
 from hydra_tf import export
+from hydra_tf import files
 from hydra_tf import text
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
@@ -88,6 +89,8 @@ def write(
         folder: Folder of the export, with the SavedModel.
         saved_model: What is known of it.
     """
+    # What an earlier export wrote may be of another network.
+    files.remove(folder.formats)
     wanted = [FORMATS[name] for name in changes.formats if name != "serving"]
     if all(each.name == "saved_model" for each in wanted):
         return {}
@@ -145,15 +148,16 @@ def write_serving(
     The arguments are those of `write`.
     """
     images, _ = datasets.test_arrays(parsed.data, _WARM_UP)
+    place = folder.serving / changes.serving_name
     info = export.export_serving(
         network,
-        folder.serving / changes.serving_name,
+        place,
         version=changes.serving_version,
         images=images,
         class_names=parsed.data.info.class_names or (),
     )
     say(f"TensorFlow Serving: {info.path}")
-    path = pathlib.Path(info.path).relative_to(folder.path.absolute())
+    path = place.relative_to(folder.path) / pathlib.Path(info.path).name
     return {**info.to_dict(), "path": str(path)}
 
 
@@ -173,7 +177,7 @@ def _written(
     network: keras.Model,
     path: pathlib.Path,
     samples: np.ndarray | None,
-) -> export.LiteRTInfo | export.OnnxInfo:
+) -> export.FileInfo:
     """Writes a file; returns what is known of it."""
     if wanted.suffix == ".onnx":
         return export.export_onnx(network, path)

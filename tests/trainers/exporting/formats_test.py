@@ -1,6 +1,7 @@
 """Exports in other formats than a SavedModel, measured."""
 
 import json
+import os
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ def export(tmp_path_factory):
             "--dataset=digits",
             f"--data_dir={folder}",
             f"--source={folder / 'masked.keras'}",
-            f"--output_dir={folder / 'out'}",
+            f"--output_dir={os.path.relpath(folder / 'out', binaries.ROOT)}",
             "--eval_epsilon=0.1",
             "--eval_examples=40",
             *arguments,
@@ -83,7 +84,14 @@ def test_the_layout_of_tensorflow_serving(export, capfd):
         code, folder = export("--formats=serving", "--serving_name=digits")
         assert code == 0
         path = folder / "serving" / "digits" / str(version)
-        assert f"TensorFlow Serving: {path}" in capfd.readouterr().out
+        assert f"digits/{version}\n" in capfd.readouterr().out
+        artifacts = json.loads((folder / "metrics.json").read_text())
+        assert (
+            artifacts["artifacts"]["serving"]["path"]
+            == f"serving/digits/{version}"
+        )
+        # What an earlier export measured is not of this network.
+        assert not artifacts["formats"] and not (folder / "formats").exists()
         saved = tf.saved_model.load(str(path))
         logits = saved.signatures["serving_default"](
             images=tf.zeros((2, 8, 8, 1))

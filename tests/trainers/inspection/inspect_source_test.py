@@ -1,5 +1,9 @@
 """`trainers.inspect`: what files and folders are."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import pytest
 
@@ -119,3 +123,17 @@ def test_what_is_unknown_is_refused(folder, tmp_path, capfd):
     }.items():
         with pytest.raises(InputError, match=message):
             describe(tmp_path / name)
+
+
+def test_programs_run_by_their_path_have_the_standard_library():
+    # Its module of the same name.
+    done = subprocess.run(
+        [sys.executable, "trainers/evaluate.py", "--help"],
+        cwd=binaries.ROOT,
+        env={**os.environ, "PYTHONPATH": str(binaries.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--source:" in done.stdout
