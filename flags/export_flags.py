@@ -56,6 +56,15 @@ _THREADS = define(
         help="Threads of LiteRT and ONNX Runtime when --formats are timed.",
     )
 )
+_VNNLIB_IMAGES = define(
+    Count(
+        name="vnnlib_images",
+        default=0,
+        help="With --formats=onnx: how many of the test images that formats "
+        "are measured on get a robustness property in VNN-LIB beside the file, "
+        "for other verifiers; the radius is --eval_epsilon.",
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,20 +78,22 @@ class ExportSettings:
     latency_threads: int
     serving_name: str
     serving_version: int | None
+    vnnlib_images: int
 
 
 def export_from_flags() -> ExportSettings:
     """Returns the settings that the parsed flags stand for.
 
     Raises:
-        flags.ValidationError: If one is of --shrink or --formats=serving, which
-            are not given.
+        flags.ValidationError: If one is of --shrink or of a format that is not
+            given.
     """
     for flag, needed, is_given in (
         (_SHRINK_BATCH_SIZE, "--shrink", _SHRINK.value),
         (_ROUND_CHANNELS, "--shrink", _SHRINK.value),
         (_SERVING_NAME, "--formats=serving", "serving" in _FORMATS.value),
         (_SERVING_VERSION, "--formats=serving", "serving" in _FORMATS.value),
+        (_VNNLIB_IMAGES, "--formats=onnx", "onnx" in _FORMATS.value),
     ):
         if flag.present and not is_given:
             raise flags.ValidationError(
@@ -97,4 +108,5 @@ def export_from_flags() -> ExportSettings:
         latency_threads=_THREADS.value,
         serving_name=_SERVING_NAME.value,
         serving_version=_SERVING_VERSION.value,
+        vnnlib_images=_VNNLIB_IMAGES.value,
     )

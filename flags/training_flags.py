@@ -25,6 +25,7 @@ _VALIDATION_FRACTION = define(registry.VALIDATION_FRACTION)
 _SELECT = define(registry.SELECT)
 _PATIENCE = define(registry.PATIENCE)
 _WEIGHTS = define_all(registry.WEIGHTS)
+_QUANTIZE = define(registry.QUANTIZE)
 _SEED = define(registry.SEED)
 _ATTACK = define_all(registry.ATTACK)
 _EXECUTION = define_all((*registry.EXECUTION, registry.PROGRESS))
@@ -94,6 +95,11 @@ def attacks_from_flags() -> AttackSettings:
 def weights_from_flags() -> dict[str, float]:
     """Returns the averaging and perturbation of weights, as of a `Phase`."""
     return {name: flag.value for name, flag in _WEIGHTS.items()}
+
+
+def quantize_from_flags() -> str:
+    """Returns what the finetune phase rounds its weights to, or `"none"`."""
+    return _QUANTIZE.value
 
 
 def seed_from_flags() -> int:

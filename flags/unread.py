@@ -98,6 +98,17 @@ def of_weights(pruning: Pruning, phases: Iterable[str]) -> list[str]:
     return list(_given(unread))
 
 
+def of_finetuning(phases: Collection[str]) -> list[str]:
+    """Returns the flags of finetuning where no phase finetunes.
+
+    Args:
+        phases: The phases of the run.
+    """
+    if "finetune" in phases:
+        return []
+    return list(_given([training.QUANTIZE.name]))
+
+
 def _given(names: Iterable[str | None]) -> Iterator[str]:
     """Yields the flags, of those named, that the command line has."""
     for name in names:

@@ -136,14 +136,23 @@ class Plan:
         """Returns the settings that were best on held-out images.
 
         Those with another network if none were tried with this one, those of
-        the nearest density if none were tried at this one.
+        the nearest density if none were tried at this one. Settings with which
+        training on all images has failed are passed over.
         """
         epochs = "+".join(map(str, method.phases(self.epochs)))
+        failed = {
+            row.settings
+            for row in rows
+            if row.failed
+            and (row.purpose, row.network) == ("final", self.network)
+            and (row.method, row.density) == (method.name, density)
+        }
         tried: dict[tuple[str, float], list[Row]] = {}
         for row in rows:
             if (
                 row.objective == self.objective
                 and row.purpose == "selection"
+                and row.settings not in failed
                 and (row.method, row.epochs) == (method.name, epochs)
             ):
                 tried.setdefault((row.network, row.density), []).append(row)

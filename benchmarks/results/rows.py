@@ -53,6 +53,11 @@ class Cell:
         return tuple(int(each) for each in self.epochs.split("+"))
 
 
+# A network whose accuracy is not above this (of ten classes) has learned
+# nothing, which its training images show as well.
+CHANCE = 0.15
+
+
 @dataclasses.dataclass(frozen=True)
 class Row(Cell):
     """A cell and what was measured.
@@ -87,6 +92,11 @@ class Row(Cell):
                 for each in dataclasses.fields(Cell)
             }
         )
+
+    @property
+    def failed(self) -> bool:
+        """Whether training diverged or ended at chance."""
+        return bool(self.note) or self.natural <= CHANCE
 
     @property
     def worst(self) -> float:

@@ -68,7 +68,7 @@ def of_study(name: str, found: Iterable[Row]) -> str:
         found: Its rows.
     """
     found = list(found)
-    # A cell that was measured twice counts once.
+    # A cell that was measured again, perhaps with other settings, counts once.
     final = list(
         {
             (row.network, row.objective, row.method, row.density, row.seed)
@@ -83,6 +83,11 @@ def of_study(name: str, found: Iterable[Row]) -> str:
         if row.method != methods.UNPRUNED
     }
     selection = [row for row in found if row.purpose == "selection"]
+    passed_over = [
+        row
+        for row in found
+        if row.purpose == "final" and row.failed and row not in final
+    ]
     parts = []
     for network, objective, epochs in groups:
         of_network = [
@@ -107,6 +112,12 @@ def of_study(name: str, found: Iterable[Row]) -> str:
                     if (row.network, row.objective, sum(row.phases))
                     == (network, objective, epochs)
                 ],
+                [
+                    row
+                    for row in passed_over
+                    if (row.network, row.objective, sum(row.phases))
+                    == (network, objective, epochs)
+                ],
             ).text
         )
     return "\n" + "\n".join(parts or [_NONE]) + "\n"
@@ -119,10 +130,16 @@ class _Tables:
         study: Name of the study.
         final: The rows of the test images.
         selection: Those of the held-out images.
+        passed_over: Those of the test images that failed, and whose place
+            other settings took.
     """
 
     def __init__(
-        self, study: str, final: Sequence[Row], selection: Sequence[Row]
+        self,
+        study: str,
+        final: Sequence[Row],
+        selection: Sequence[Row],
+        passed_over: Sequence[Row] = (),
     ) -> None:
         self._study = STUDIES[study]
         known = methods.of_study(self._study)
@@ -133,6 +150,7 @@ class _Tables:
         self._cells: dict[tuple[str, float], list[Row]] = {}
         for row in final:
             self._cells.setdefault((row.method, row.density), []).append(row)
+        self._passed_over = passed_over
         self._densities = sorted({row.density for row in final}, reverse=True)
         self._final = final
 
@@ -168,7 +186,23 @@ class _Tables:
     @property
     def _notes(self) -> list[str]:
         table = self._accuracies
-        return [f"\n{note}" for mark, note in _NOTES.items() if mark in table]
+        notes = [f"\n{note}" for mark, note in _NOTES.items() if mark in table]
+        if self._passed_over:
+            each = "; ".join(
+                f"{self._labels[row.method]} at {row.density:g}, seed "
+                f"{row.seed}, {_values(row)}: "
+                f"{100 * row.natural:.1f} / {100 * row.worst:.1f}"
+                for row in self._passed_over
+            )
+            notes.append(
+                "\n"
+                + _wrapped(
+                    "Settings that were best on held-out images, and passed "
+                    "over because training on all images ended at chance with "
+                    f"a seed: {each}."
+                )
+            )
+        return notes
 
     @property
     def _accuracies(self) -> str:
@@ -233,17 +267,13 @@ class _Tables:
                     row.settings: row
                     for row in self._cells.get((method, density), [])
                 }.values():
-                    values = [
-                        f"{name} {value}"
-                        for name, value in settings.arguments.items()
-                    ]
                     epochs = settings.epochs.replace("+", " + ")
                     lines.append(
                         [
                             self._labels[method],
                             f"{density:g}",
                             epochs,
-                            ", ".join(values) or text.UNKNOWN,
+                            _values(settings) or text.UNKNOWN,
                         ]
                     )
         return text.markdown_table(
@@ -257,6 +287,11 @@ class _Tables:
 
 
 _DENSE = (methods.UNPRUNED, methods.DENSE)
+
+
+def _values(row: Row) -> str:
+    """Returns the settings of a row in words."""
+    return ", ".join(f"{name} {value}" for name, value in row.arguments.items())
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -19,15 +19,14 @@ import hydra_tf as ht
 from benchmarks.results import methods
 from benchmarks.results import studies
 from benchmarks.results.place import Place
+from benchmarks.results.rows import CHANCE
 from benchmarks.results.rows import Cell
 from benchmarks.results.rows import Row
 from hydra_tf.data.selection import spread_order
 from hydra_tf.errors import DivergedError
 
 _BATCH_SIZE = 128
-# A network whose accuracy is not above this (of ten classes) has learned
-# nothing that pruning could keep; other initial weights take its place.
-_CHANCE = 0.15
+# Of initial weights, where pretraining stays at chance.
 _ATTEMPTS = 5
 # Of epochs on clean images: 0.2 diverges for some seeds.
 _NATURAL_RATE = 0.05
@@ -92,7 +91,7 @@ def _train_images(cell: Cell, study: studies.Study, place: Place) -> Any:
     train.seed = cell.seed
     if cell.purpose == "final":
         return train
-    return train.subset(_fold(train.known_labels(), cell.seed)[0])
+    return train.subset(fold(train.known_labels(), cell.seed)[0])
 
 
 def _test_images(
@@ -103,16 +102,21 @@ def _test_images(
         test = _loaded(study.dataset, "test", place.data_dir)
         return test.arrays(num_test or study.num_test[cell.network])
     train = _loaded(study.dataset, "train", place.data_dir)
-    held_out = _fold(train.known_labels(), cell.seed)[1]
+    held_out = fold(train.known_labels(), cell.seed)[1]
     return train.subset(held_out, training=False).arrays(study.num_validation)
 
 
-def _fold(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows to train on and those that a seed holds out."""
-    part = np.arange(len(labels)) % studies.FOLDS == seed % studies.FOLDS
-    order = spread_order(labels, 0)
-    # Runs of the order have the classes' shares, and so has every n-th of it.
-    return np.sort(order[~part]), np.sort(order[part])
+def fold(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to train on and those that a seed holds out.
+
+    Args:
+        labels: Integer array of shape `(n,)`.
+        seed: Seeds take turns with `FOLDS` parts.
+    """
+    # Runs of this order have the classes' shares; every n-th of it has not.
+    parts = np.array_split(spread_order(labels, 0), studies.FOLDS)
+    held_out = parts.pop(seed % studies.FOLDS)
+    return np.sort(np.concatenate(parts)), np.sort(held_out)
 
 
 # --- training -----------------------------------------------------------------
@@ -151,7 +155,7 @@ def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
                 folder=_folder(cell, study, place, f"pretrain{attempt}"),
             )
             classes = np.argmax(network.predict(images, verbose=0), axis=1)
-            if np.mean(classes == labels) > _CHANCE:
+            if np.mean(classes == labels) > CHANCE:
                 break
     else:
         raise RuntimeError(f"pretraining stays at chance: {cell}")

@@ -79,7 +79,7 @@ class ArtifactEvaluation:
         network: The Keras model in floats, masked or not.
         images: Test images in [0, 1], shape `(images, ...)`.
         labels: Their classes.
-        epsilon: Linf radius of the attacks, above 0 and at most 1.
+        epsilon: Linf radius of the attacks, in [0, 1].
         num_steps: Steps of PGD (margin loss, step of `epsilon / 4`) on the
             network.
         num_restarts: Its restarts.

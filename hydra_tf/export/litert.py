@@ -21,6 +21,7 @@ from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import ServedNetwork
 from hydra_tf.export.served import check_model
+from hydra_tf.export.served import check_precision
 from hydra_tf.export.served import served_network
 from hydra_tf.registry.export import QUANTIZE
 
@@ -55,11 +56,13 @@ def export_litert(
             they come; `"int8"` for integers throughout, which needs
             `representative`.
         sparse: Whether kernels with many zeros are stored without them (the
-            converter does so from 30 % on; it saves room from about two thirds
-            on). They are unpacked as the file is loaded, and computed as
-            others are; XNNPACK runs 1x1 convolutions with two thirds of zeros
-            faster, stored either way. A sparse int8 file runs on LiteRT's own
-            kernels, without XNNPACK: see `litert_function`.
+            converter does so from 30 % on), if that makes the file smaller.
+            They are unpacked as the file is loaded, and computed as
+            others are, but for 1x1 convolutions with two thirds of zeros in a
+            network such as `ht.models.mobilenet`: XNNPACK has sparse kernels
+            for those, which it uses on Arm, and on x86 without AVX. A sparse
+            int8 file runs on LiteRT's own kernels, without XNNPACK: see
+            `litert_function`.
         representative: Training images in [0, 1], shape `(images, ...)`, whose
             activations give the ranges of int8; 100 to 500 will do, and no
             more are used.
@@ -86,13 +89,18 @@ def export_litert(
     path = checked_path(path, ".tflite")
     QUANTIZE.check(quantize)
     served = served_network(model, input_shape)
+    check_precision(served.model, "LiteRT")
     if None in served.shape:
         raise InputError(
             f"`input_shape` must be given: the model takes {served.shape}, and "
             "LiteRT wants fixed sizes"
         )
     samples = _samples(representative, served, quantize)
-    content = _converted(served, quantize, sparse, samples)
+    content = _converted(served, quantize, False, samples)
+    if sparse:
+        shorter = _converted(served, quantize, True, samples)
+        # Few zeros take more room without than with them.
+        content = min(content, shorter, key=len)
     with files.replacing_file(path) as partial:
         partial.write_bytes(content)
     return info_of(path, content)
@@ -151,6 +159,13 @@ def litert_function(
     def logits_of(images: Any) -> np.ndarray:
         nonlocal interpreter, shape, uses_xnnpack
         images = np.asarray(images, taken["dtype"])
+        wanted = tuple(taken["shape_signature"][1:])
+        if images.shape[1:] != wanted:
+            sizes = ", ".join(map(str, wanted))
+            raise InputError(
+                f"`images` must have shape (images, {sizes}). "
+                f"Received: shape={images.shape}"
+            )
         try:
             return run(images)
         except RuntimeError:

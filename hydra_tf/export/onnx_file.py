@@ -17,8 +17,8 @@ from hydra_tf.export.one_file import checked_path
 from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import check_model
+from hydra_tf.export.served import check_precision
 from hydra_tf.export.served import served_network
-from hydra_tf.keras_internals import flatten_layers
 
 
 def export_onnx(
@@ -59,7 +59,7 @@ def export_onnx(
     path = checked_path(path, ".onnx")
     _extend_tf2onnx()
     served = served_network(model, input_shape)
-    _check_precision(served.model)
+    check_precision(served.model, "ONNX")
     signature = [
         keras.InputSpec(
             dtype=served.dtype, shape=(None, *served.shape), name="images"
@@ -171,16 +171,6 @@ def _not_installed(package: str) -> InputError:
     return InputError(
         f"{package} is not installed: pip install 'hydra_tf[onnx]'"
     )
-
-
-def _check_precision(model: keras.Model) -> None:
-    """Raises `InputError` if a layer computes in another type than float32."""
-    for layer in flatten_layers(model):
-        if getattr(layer, "compute_dtype", "float32") != "float32":
-            raise InputError(
-                f"`model` cannot be written as ONNX: layer {layer.name} "
-                f"computes in {layer.compute_dtype}; give a float32 model"
-            )
 
 
 def _check_operators(content: bytes) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hydra_tf import pruning
 from hydra_tf.errors import InputError
+from hydra_tf.keras_internals import flatten_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,22 @@ def check_model(model: keras.Model) -> None:
     """Raises `InputError` unless a model is one of Keras."""
     if not isinstance(model, keras.Model):
         raise InputError(f"`model` must be a Keras model. Received: {model!r}")
+
+
+def check_precision(model: keras.Model, format_name: str) -> None:
+    """Raises `InputError` if a layer computes in another type than float32.
+
+    Args:
+        model: The model.
+        format_name: What cannot hold one, for the message.
+    """
+    for layer in flatten_layers(model):
+        if getattr(layer, "compute_dtype", "float32") != "float32":
+            raise InputError(
+                f"`model` cannot be written as {format_name}: layer "
+                f"{layer.name} computes in {layer.compute_dtype}; give a "
+                "float32 model"
+            )
 
 
 def _example_shape(

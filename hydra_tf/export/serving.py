@@ -58,7 +58,7 @@ def export_serving(
     there = _versions(path)
     if version is None:
         version = max(there, default=0) + 1
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise InputError(
             "`version` must be an integer >= 1, or None for the next. "
             f"Received: version={version!r}"

@@ -43,7 +43,7 @@ def export_vnnlib(
             channels)`.
         labels: Their classes, integers.
         epsilon: Radius, above 0 and at most 1.
-        num_classes: Number of logits.
+        num_classes: Number of logits, 2 or more.
         onnx: What `instances.csv` calls the network.
         timeout: Seconds that `instances.csv` gives each property.
 
@@ -71,6 +71,10 @@ def export_vnnlib(
     )
     if epsilon <= 0:
         raise InputError(f"`epsilon` must be above 0. Received: {epsilon}")
+    if num_classes < 2:
+        raise InputError(
+            f"`num_classes` must be 2 or more. Received: {num_classes}"
+        )
     files.check_writable(folder, "folder")
     written = [
         files.write_text(

@@ -14,6 +14,7 @@ from hydra_tf.layers.embedding import MaskedEmbedding
 from hydra_tf.layers.embedding import MaskedReversibleEmbedding
 from hydra_tf.layers.maskable import register_maskable
 from hydra_tf.layers.masked_layer import MaskedLayer
+from hydra_tf.layers.quantization import fake_quantized
 from hydra_tf.layers.recurrent import MaskedGRUCell
 from hydra_tf.layers.recurrent import MaskedLSTMCell
 from hydra_tf.layers.recurrent import MaskedSimpleRNNCell
@@ -44,6 +45,7 @@ __all__ = [
     "MaskedSeparableConv1D",
     "MaskedSeparableConv2D",
     "MaskedSimpleRNNCell",
+    "fake_quantized",
     "register_maskable",
     "reuse_effective_kernels",
 ]

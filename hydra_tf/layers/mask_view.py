@@ -17,6 +17,7 @@ from hydra_tf.layers.masked_weight import ConstantMask
 from hydra_tf.layers.masked_weight import MaskedWeight
 from hydra_tf.layers.scores import Scoring
 from hydra_tf.ops.counts import check_density
+from hydra_tf.ops.fake_quantization import fake_quantized_weights
 
 
 def owner_of(view: Any) -> Any:
@@ -78,7 +79,11 @@ class MaskView:
     @property
     def exact_kernel(self) -> tf.Tensor:
         """The effective kernel in the precision of the weights."""
-        return self.masked_kernel.effective(self.phase)
+        weight = self.masked_kernel
+        kernel = weight.effective(self.phase)
+        if owner_of(self).rounds_to_int8:
+            return fake_quantized_weights(kernel, weight.axes.outputs)
+        return kernel
 
     def kernel_for_call(self) -> tf.Tensor:
         """The effective kernel, or the one that a context shares."""

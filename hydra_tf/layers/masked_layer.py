@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from hydra_tf.errors import InputError
 from hydra_tf.graph import package_of
@@ -28,6 +29,7 @@ from hydra_tf.layers.masked_attribute import MaskedAttribute
 from hydra_tf.layers.masked_weight import MaskedWeight
 from hydra_tf.layers.stored_weights import load_weights
 from hydra_tf.layers.stored_weights import save_weights
+from hydra_tf.ops.fake_quantization import fake_quantized_activations
 from hydra_tf.phases import check_phase
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import is_n_of_m
@@ -131,6 +133,10 @@ class MaskedLayer(MaskView):
     # Whether the layers of a model that share its scores do so now.
     is_connected = False
 
+    # Whether inputs and weights are those of an int8 network: see
+    # `hydra_tf.layers.fake_quantized`.
+    rounds_to_int8 = False
+
     # Names of the weights that are masked; none until built.
     _masked_names: tuple[str, ...] = ()
 
@@ -146,7 +152,7 @@ class MaskedLayer(MaskView):
                 cls.build = _building(cls.build)  # type: ignore[attr-defined]
         if "plain_class" in vars(cls) or "call" in vars(cls):
             call = getattr(cls, "call", None)
-            cls.call = kernel_scope.computing(call)  # type: ignore
+            cls.call = kernel_scope.computing(_rounding(call))  # type: ignore
 
     def __init__(
         self,
@@ -425,5 +431,29 @@ def _building(build: Any) -> Any:
         # It may have been stripped since Keras looked the method up.
         if isinstance(self, MaskedLayer) and not self.masked_weights:
             self.make_masks()
+
+    return wrapper
+
+
+def _rounding(call: Any) -> Any:
+    """Returns a layer's `call`, which rounds its inputs where it has to."""
+
+    def rounded(value: Any) -> Any:
+        if not tf.is_tensor(value) or not value.dtype.is_floating:
+            return value
+        return fake_quantized_activations(value)
+
+    parameters = list(inspect.signature(call).parameters) if call else []
+
+    @functools.wraps(call)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.rounds_to_int8:
+            if args:
+                first = keras.tree.map_structure(rounded, args[0])
+                args = (first, *args[1:])
+            elif len(parameters) > 1 and parameters[1] in kwargs:
+                first = kwargs[parameters[1]]
+                kwargs[parameters[1]] = keras.tree.map_structure(rounded, first)
+        return call(self, *args, **kwargs)
 
     return wrapper

@@ -4,6 +4,8 @@ from hydra_tf.models.by_name import create
 from hydra_tf.models.by_name import names
 from hydra_tf.models.by_name import register
 from hydra_tf.models.convnext import convnext_tiny
+from hydra_tf.models.mobilenet import mobilenet
+from hydra_tf.models.mobilenet import mobilenet_half
 from hydra_tf.models.normalized import normalized
 from hydra_tf.models.resnet import resnet18
 from hydra_tf.models.resnet import resnet18_narrow
@@ -47,6 +49,8 @@ __all__ = [
     "digits_vit",
     "mnist_model",
     "mnist_model_large",
+    "mobilenet",
+    "mobilenet_half",
     "names",
     "normalized",
     "register",

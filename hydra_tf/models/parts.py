@@ -211,17 +211,7 @@ def conv(
             f"layer '{name}': a {kernel_size}x{kernel_size} kernel does not "
             f"fit into maps of {x.shape[1]}x{x.shape[2]}"
         )
-    mode = "valid"
-    if padding:
-        same = all(
-            max((math.ceil(size / strides) - 1) * strides + kernel_size, size)
-            == size + 2 * padding
-            for size in x.shape[1:3]
-        )
-        if same:
-            mode = "same"
-        else:
-            x = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
+    x, mode = _padded(x, kernel_size, strides, padding, name)
     return keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -231,6 +221,57 @@ def conv(
         name=name,
         **initializers(kernel_size**2 * x.shape[-1]),
     )(x)
+
+
+def depthwise_conv(
+    x: keras.KerasTensor,
+    kernel_size: int,
+    *,
+    name: str,
+    initializers: Initializers,
+    strides: int = 1,
+    padding: int = 0,
+) -> keras.KerasTensor:
+    """A depthwise convolution without bias, padded as `conv` is.
+
+    Args:
+        x: Feature maps, `(batch, height, width, channels)`.
+        kernel_size: Height and width of the kernel.
+        name: Name of the layer.
+        initializers: Maps the fan-in to the initialisers of kernel and bias.
+        strides: Step in both directions.
+        padding: Zeros added on every side.
+    """
+    x, mode = _padded(x, kernel_size, strides, padding, name)
+    initial = initializers(kernel_size**2)
+    return keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides=strides,
+        padding=mode,
+        use_bias=False,
+        depthwise_initializer=initial["kernel_initializer"],
+        name=name,
+    )(x)
+
+
+def _padded(
+    x: keras.KerasTensor,
+    kernel_size: int,
+    strides: int,
+    padding: int,
+    name: str,
+) -> tuple[keras.KerasTensor, str]:
+    """Returns the input of a convolution and Keras' mode of padding it."""
+    if not padding:
+        return x, "valid"
+    same = all(
+        max((math.ceil(size / strides) - 1) * strides + kernel_size, size)
+        == size + 2 * padding
+        for size in x.shape[1:3]
+    )
+    if same:
+        return x, "same"
+    return keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(x), "valid"
 
 
 def dense(

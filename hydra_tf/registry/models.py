@@ -91,5 +91,11 @@ MODELS: Registry[Entry] = Registry(
             convnext_tiny="ConvNeXt-Tiny: 3, 3, 9 and 3 units of 96 to 768 "
             "channels; a 2x2 stem on 32x32 images.",
         ),
+        *_rows(
+            "mobilenet",
+            mobilenet="MobileNet: depthwise 3x3 and 1x1 convolutions in turn, "
+            "13 of each; a stem with stride 2.",
+            mobilenet_half="MobileNet with half the channels.",
+        ),
     ),
 )

@@ -187,6 +187,15 @@ PERTURBATION_WARMUP = Count(
     help="Epochs of each phase before --weight_perturbation and "
     "--score_perturbation begin.",
 )
+QUANTIZE = Choice(
+    name="quantize",
+    default="none",
+    choices=("none", "int8"),
+    help="Quantisation-aware finetuning: with int8 masked layers compute in "
+    "the finetune phase with weights and inputs rounded as the int8 formats of "
+    "trainers.export round them, attack included. The network stays a float "
+    "one.",
+)
 # What training does with the weights beside the optimiser's step.
 WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
 

@@ -38,6 +38,8 @@ _OTHER = {
     "extra_data": "was begun with other extra images",
     "content": "was begun when the data set held other images or classes",
 }
+# Settings that there once were not, as they were then.
+_BEFORE = {"quantize": "none"}
 
 
 class PhaseCheckpoints:
@@ -117,10 +119,12 @@ class PhaseCheckpoints:
         Raises:
             InputError: If the phase was begun with other settings.
         """
-        recorded = self._begun_with() or {}
+        recorded = self._begun_with()
+        if recorded is None:
+            return
         for name, new in sorted(files.as_json(settings).items()):
-            # What was not recorded stood as it does by default.
-            old = recorded.get(name, new)
+            # What was not recorded is as it is now, or not known yet then.
+            old = recorded.get(name, _BEFORE.get(name, new))
             if old == new:
                 continue
             begun = _OTHER.get(name, "")

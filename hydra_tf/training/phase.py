@@ -13,6 +13,7 @@ from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
 from hydra_tf.objectives import Objective
 from hydra_tf.objectives.base import check_objective
+from hydra_tf.objectives.verifiable import VerifiableObjective
 from hydra_tf.phases import check_phase
 from hydra_tf.registry import training as registry
 from hydra_tf.training.attack_settings import AttackSettings
@@ -41,6 +42,8 @@ class Phase:
             where the phase trains weights; 0 for none. Scores that train are
             perturbed as `pruning` says.
         perturbation_warmup: Integer >= 0, epochs before perturbations begin.
+        quantize: `"none"`, or `"int8"`: the finetune phase computes with
+            weights and activations rounded to 8 bits.
         select: `"last"` or `"best"`: the epoch that the phase ends with; the
             best needs images to validate by.
         patience: Integer >= 0; above 0 the phase stops early once so many
@@ -68,6 +71,7 @@ class Phase:
     weight_averaging: float = 0.0
     weight_perturbation: float = 0.0
     perturbation_warmup: int = 0
+    quantize: str = registry.QUANTIZE.default
     select: str = "last"
     patience: int = 0
     validation_attack: Objective | None = None
@@ -85,6 +89,18 @@ class Phase:
         registry.PATIENCE.check(self.patience)
         for setting in registry.WEIGHTS:
             setting.check(getattr(self, setting.name))
+        registry.QUANTIZE.check(self.quantize)
+        if self.quantizes and (self.name != "finetune" or not self.epochs):
+            raise InputError(
+                f"`quantize`='{self.quantize}' is for a finetune phase that "
+                f"trains. Received: phase={self.name!r}, epochs={self.epochs}"
+            )
+        if self.quantizes and isinstance(self.objective, VerifiableObjective):
+            raise InputError(
+                f"`quantize`='{self.quantize}' is not for objectives with "
+                "bounds, which know nothing of rounded activations. "
+                f"Received: objective={self.objective!r}"
+            )
         _check_attack(self.validation_attack)
         self.attacks.check(self.objective)
         if self.pruning is not None and not isinstance(
@@ -111,6 +127,11 @@ class Phase:
     def selects_best(self) -> bool:
         """Whether the phase ends with its best epoch on the validation data."""
         return self.select == "best" or self.patience > 0
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the phase computes with rounded weights and activations."""
+        return self.quantize != registry.QUANTIZE.default
 
     @property
     def multistep(self) -> bool:
@@ -181,8 +202,8 @@ class Phase:
             record["perturbation_warmup"] = (
                 self.perturbation_warmup if self.perturbation else 0
             )
-            if self.attacked_input is not None:
-                record["attacked_input"] = self.attacked_input
+            record["quantize"] = self.quantize
+            record["attacked_input"] = self.attacked_input
             if self.validation_attack is not None:
                 record["validation_attack"] = repr(self.validation_attack)
         if self.prunes:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from hydra_tf import interrupts
 from hydra_tf import progress as progress_lines
 from hydra_tf.errors import InputError
+from hydra_tf.layers.quantization import fake_quantized
 from hydra_tf.pruning.courses import Course
 from hydra_tf.registry import own_code
 from hydra_tf.registry import training as registry
@@ -148,7 +149,8 @@ class PhaseTraining:
                 phase.set_phase(network)
                 self._course = self._begin_course(network)
             try:
-                self._train(network, strategy)
+                with self._rounding(network):
+                    self._train(network, strategy)
             finally:
                 # A network that was stopped may be trained by other means.
                 if self._course is not None:
@@ -157,6 +159,14 @@ class PhaseTraining:
             copy_weights(network, result)
             phase.set_phase(result)
         return result
+
+    def _rounding(
+        self, network: keras.Model
+    ) -> contextlib.AbstractContextManager[None]:
+        """Returns what lets a network compute as an integer one, or nothing."""
+        if self._phase.quantizes:
+            return fake_quantized(network)
+        return contextlib.nullcontext()
 
     def _train(
         self, network: keras.Model, strategy: tf.distribute.Strategy

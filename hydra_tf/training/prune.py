@@ -21,6 +21,7 @@ from hydra_tf.registry.training import PERTURBATION_WARMUP
 from hydra_tf.registry.training import PHASE_EPOCHS
 from hydra_tf.registry.training import PHASE_LEARNING_RATES
 from hydra_tf.registry.training import PRECISION
+from hydra_tf.registry.training import QUANTIZE
 from hydra_tf.registry.training import SEED
 from hydra_tf.registry.training import SELECT
 from hydra_tf.registry.training import WEIGHT_AVERAGING
@@ -73,6 +74,7 @@ def prune(
     weight_averaging: float = WEIGHT_AVERAGING.default,
     weight_perturbation: float = WEIGHT_PERTURBATION.default,
     perturbation_warmup: int = PERTURBATION_WARMUP.default,
+    quantize: str = QUANTIZE.default,
     validation: Any = None,
     select: str = SELECT.default,
     patience: int = PATIENCE.default,
@@ -115,6 +117,8 @@ def prune(
             perturbation of the weights where they train (AWP); 0 for none.
         perturbation_warmup: Integer >= 0, epochs of each phase before
             perturbations of weights and scores begin.
+        quantize: `"none"`, or `"int8"`: quantisation-aware finetuning, as for
+            `run_phase`.
         validation: Images and labels that do not train, on which the network is
             measured after every epoch; as for `run_phase`.
         select: `"last"` or `"best"`, the epoch whose weights a phase ends with:
@@ -178,6 +182,7 @@ def prune(
             weight_averaging=weight_averaging,
             weight_perturbation=weight_perturbation,
             perturbation_warmup=perturbation_warmup,
+            quantize=quantize if name == "finetune" else QUANTIZE.default,
             select=select,
             patience=patience,
             attacks=AttackSettings(**of_attacks),

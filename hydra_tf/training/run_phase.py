@@ -63,6 +63,7 @@ def run_phase(
     weight_averaging: float = 0.0,
     weight_perturbation: float = 0.0,
     perturbation_warmup: int = 0,
+    quantize: str = "none",
     validation: Any = None,
     validation_attack: Objective | None = None,
     select: str = "last",
@@ -125,6 +126,10 @@ def run_phase(
             0.005; see `Perturbation`. 0 for none.
         perturbation_warmup: Integer >= 0, epochs before perturbations of
             weights, and those of scores that `pruning` has, begin.
+        quantize: `"none"`, or in the finetune phase `"int8"`: masked layers
+            compute with inputs and weights rounded as the int8 formats of
+            `hydra_tf.export` round them, in attacks and validation too
+            (quantisation-aware training). What is returned is a float network.
         validation: Images and labels that do not train, given as `train` is,
             such as those of `hydra_tf.data.split_validation`. After every epoch
             the network is measured on them, natural and attacked; the figures
@@ -197,6 +202,7 @@ def run_phase(
         weight_averaging=weight_averaging,
         weight_perturbation=weight_perturbation,
         perturbation_warmup=perturbation_warmup,
+        quantize=quantize,
         select=select,
         patience=patience,
         validation_attack=validation_attack,

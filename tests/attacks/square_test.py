@@ -75,7 +75,9 @@ def test_degenerate_networks(threat_model, network):
     strength.assert_within(x_adv, x, 0.1, threat_model)
 
 
-@pytest.mark.parametrize("threat_model", THREAT_MODELS)
+@pytest.mark.parametrize(
+    "threat_model", ["linf", pytest.param("l2", marks=pytest.mark.slow)]
+)
 def test_result_of_an_image_depends_on_nothing_beside_it(case, threat_model):
     settings = {
         "epsilon": {"linf": 0.02, "l2": 0.3}[threat_model],

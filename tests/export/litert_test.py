@@ -44,17 +44,51 @@ def test_outputs_are_those_of_keras(masked, tmp_path, quantize, sparse):
         assert np.abs(found - wanted[: len(batch)]).max() < CLOSE[quantize]
 
 
-def constants(path):
-    """Returns the arrays of a file, integers as they are stored."""
-    interpreter = tf.lite.Interpreter(str(path))
-    interpreter.allocate_tensors()
-    found = []
-    for details in interpreter.get_tensor_details():
-        try:
-            found.append((details, interpreter.get_tensor(details["index"])))
-        except ValueError:
-            continue  # Not a constant, and not computed yet.
-    return found
+def test_images_of_another_size_are_refused_and_the_next_ones_taken(
+    masked, tmp_path
+):
+    path = tmp_path / "network.tflite"
+    export_litert(masked, path)
+    function, images = litert_function(path), networks.images()
+    wanted = function(images)
+    with pytest.raises(InputError, match=r"\(images, 8, 8, 3\).*\(40, 7, 8, 3"):
+        function(images[:, 1:])
+    np.testing.assert_array_equal(function(images), wanted)
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_a_sparse_file_is_never_larger(tmp_path, quantize, density):
+    network = networks.pruned(density)
+    sizes = [
+        export_litert(
+            network,
+            tmp_path / f"{sparse}.tflite",
+            quantize=quantize,
+            sparse=sparse,
+            representative=networks.images(),
+        ).bytes
+        for sparse in (False, True)
+    ]
+    assert sizes[1] <= sizes[0] * (0.9 if density == 0.1 else 1)
+
+
+@pytest.mark.slow
+def test_files_of_a_pruned_vgg_are_as_small_as_they_have_to_be(tmp_path):
+    dense = ht.models.vgg16_bn()
+    masked = ht.to_masked(dense, density=0.05)
+    ht.init_scores(masked, "scaled")
+    images = networks.images(8, shape=(32, 32, 3))
+    base = export_litert(dense, tmp_path / "dense.tflite").bytes
+    for quantize, times in (("none", 8), ("int8", 20)):
+        info = export_litert(
+            masked,
+            tmp_path / f"{quantize}.tflite",
+            quantize=quantize,
+            sparse=True,
+            representative=images,
+        )
+        assert base / info.bytes >= times, quantize
 
 
 @pytest.mark.parametrize("quantize", ["none", "int8"])
@@ -66,7 +100,7 @@ def test_pruned_weights_stay_zero_one_by_one(masked, tmp_path, quantize):
         quantize=quantize,
         representative=networks.images(),
     )
-    arrays = constants(path)
+    arrays = networks.constants(path)
     dtype = np.int8 if quantize == "int8" else np.float32
     for name, kernel in networks.kernels(ht.strip_masks(masked)).items():
         # Output channels come first in a file.

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import pruning
 
@@ -41,3 +42,16 @@ def kernels(model):
         for layer in model.layers
         if hasattr(layer, "kernel")
     }
+
+
+def constants(path):
+    """Returns the arrays of a file, integers as they are stored."""
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    found = []
+    for details in interpreter.get_tensor_details():
+        try:
+            found.append((details, interpreter.get_tensor(details["index"])))
+        except ValueError:
+            continue  # Not a constant, and not computed yet.
+    return found

@@ -148,7 +148,8 @@ def test_pruned_models_compress_better(tmp_path):
         sizes.append(export_saved_model(model, tmp_path / str(density)))
     dense, sparse = sizes
     assert abs(dense.bytes - sparse.bytes) < 1000
-    assert dense.bytes > 64 * 256 * 4
+    # The weights once, and the graph.
+    assert 64 * 256 * 4 < dense.bytes < 2 * 64 * 256 * 4
     assert sparse.compressed_bytes < 0.3 * dense.compressed_bytes
     assert dense.compressed_bytes < dense.bytes
     on_disk = sum(

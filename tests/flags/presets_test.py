@@ -73,6 +73,8 @@ def test_published_recipes_are_all_there():
         # 8 pairs of data set and network, CROWN-IBP and MixTrain.
         "certified": 16,
         "compact": 1,
+        # Weights of 1x1 convolutions, and channels.
+        "deployment": 2,
         # PGD training, TRADES and MART: 2 data sets with 2 networks each, and
         # ImageNet; channels of 2 networks.
         "harp": 17,

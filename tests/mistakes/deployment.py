@@ -2,6 +2,7 @@
 
 from hydra_tf import evaluation
 from hydra_tf import export
+from tests.mistakes.course import prune
 from tests.mistakes.flags import SOURCE
 from tests.mistakes.flags import small
 
@@ -51,6 +52,10 @@ PYTHON = {
     "network_in_place_of_a_file": (
         lambda given: export.litert_function(given.folder / "no.tflite"),
         ["no.tflite cannot be read"],
+    ),
+    "quantisation_in_mind_of_no_training": (
+        lambda given: prune(given, finetune_epochs=0, quantize="int8"),
+        ["`quantize`='int8'", "finetune phase that trains", "epochs=0"],
     ),
     "property_of_no_radius": (
         lambda given: export.export_vnnlib(

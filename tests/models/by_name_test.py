@@ -20,6 +20,7 @@ _ONE_PER_FAMILY = [
     ("wrn_28_1", (8, 8, 3)),
     ("digits_vit", (8, 8, 1)),
     ("convnext_tiny", (8, 8, 3)),
+    ("mobilenet_half", (8, 8, 3)),
 ]
 
 # Those made quickly: plain, with batch norm, residual, with attention.
@@ -56,6 +57,8 @@ def test_names_are_the_networks_of_the_originals_and_others():
             "vit_tiny",
             "digits_vit",
             "convnext_tiny",
+            "mobilenet",
+            "mobilenet_half",
         ]
     )
 

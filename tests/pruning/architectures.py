@@ -123,6 +123,7 @@ ARCHITECTURES |= {
         "cifar_model_large",
         "cifar_model_resnet",
         "convnext_tiny",
+        "mobilenet_half",
         "resnet18",
         "resnet50",
         "vgg11",

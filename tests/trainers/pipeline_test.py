@@ -220,10 +220,8 @@ def wait_for(path, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    "stops_before",
-    [False, pytest.param(True, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stops_before", [False, True])
 def test_killed_and_stopped_runs_end_with_the_same_weights(
     stops_before, whole, tmp_path, data_dir, capfd
 ):
@@ -324,6 +322,7 @@ def test_methods_run_through_the_same_commands(
     assert "finetune" not in record["phases"]
 
 
+@pytest.mark.slow
 def test_saved_model_and_run_are_evaluated_alike(
     whole, tmp_path, data_dir, capfd, monkeypatch
 ):

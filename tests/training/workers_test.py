@@ -33,6 +33,10 @@ def madry():
     return ht.objectives.Madry(epsilon=EPSILON, num_steps=2)
 
 
+def trades():
+    return ht.objectives.TRADES(epsilon=EPSILON, num_steps=2)
+
+
 def crown_ibp():
     epsilon = ht.schedules.LinearRamp(0, 3, first=0.0, last=EPSILON)
     return ht.objectives.CROWNIBP(epsilon=epsilon)
@@ -40,9 +44,7 @@ def crown_ibp():
 
 CASES = {
     "fgsm": {"objective": lambda: ht.objectives.FGSM(epsilon=EPSILON)},
-    "trades": {
-        "objective": lambda: ht.objectives.TRADES(epsilon=EPSILON, num_steps=2)
-    },
+    "trades": {"objective": trades},
     "crown_ibp": {"objective": crown_ibp},
     "harp": {"objective": madry, "learns": True},
     "ibp": {
@@ -55,7 +57,7 @@ CASES = {
     },
     "batch_norm": {"objective": madry, "norm": {}, "phase": "finetune"},
     "synchronized": {
-        "objective": ht.objectives.Natural,
+        "objective": trades,
         "norm": {"synchronized": True},
         "phase": "finetune",
     },

@@ -29,6 +29,9 @@ def run() -> None:
         network, savings = shrunk.shrink(
             network, f"--source={source.path}", changes
         )
+    source_name = f"--source={source.path}"
+    # What cannot be read or converted is known before anything is replaced.
+    made = formats.make(network, parsed, changes, source_name)
     folder.open()
     finished_network.write_flags(folder)
     exported = export.export_saved_model(network, folder.saved_model)
@@ -48,13 +51,18 @@ def run() -> None:
             "shrunk": smaller_file,
         },
     }
+    record["formats"] = formats.write(
+        made,
+        network,
+        parsed,
+        changes,
+        folder,
+        record["artifacts"]["saved_model"],
+    )
     if "serving" in changes.formats:
         record["artifacts"]["serving"] = formats.write_serving(
-            network, parsed, changes, folder
+            made, network, parsed, changes, folder
         )
-    record["formats"] = formats.write(
-        network, parsed, changes, folder, record["artifacts"]["saved_model"]
-    )
     if not finished_network.holds_training(folder):
         record |= finished_network.record(parsed, info, [source], folder)
     model_card.write(folder.path, folder.merge_metrics(record))

@@ -2,14 +2,17 @@
 
 ```
 formats/litert_int8.tflite    a file for each of --formats
+formats/vnnlib/               with --vnnlib_images, properties of images
 metrics.json                  formats: size, time, accuracy, robustness
 ```
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import pathlib
+import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +27,7 @@ from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import text
 from hydra_tf.errors import InputError
+from hydra_tf.export.one_file import info_of
 from hydra_tf.progress import say
 from hydra_tf.registry.export import FORMATS
 from hydra_tf.registry.export import Format
@@ -73,7 +77,67 @@ def check(changes: export_flags.ExportSettings, folder: RunFolder) -> None:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What an export has at hand before it writes into its folder.
+
+    Attributes:
+        formats: Those beside TensorFlow Serving's.
+        files: The content of their files by name.
+        images: Test images to measure by, and to warm up with.
+        labels: Their classes.
+    """
+
+    formats: list[Format]
+    files: dict[str, bytes]
+    images: Any
+    labels: Any
+
+
+def make(
+    network: keras.Model,
+    parsed: Settings,
+    changes: export_flags.ExportSettings,
+    source: str,
+) -> Made:
+    """Reads the images and converts a network, and writes nothing.
+
+    Args:
+        network: The network, masked or not.
+        parsed: What the flags of data and evaluation say.
+        changes: What those of the export say.
+        source: The flag that named the network.
+
+    Raises:
+        InputError: If there are no images, or a format cannot hold the
+            network.
+    """
+    wanted = [FORMATS[name] for name in changes.formats if name != "serving"]
+    if all(each.name == "saved_model" for each in wanted):
+        wanted = []
+    images = labels = samples = None
+    if wanted or "serving" in changes.formats:
+        count = parsed.num_examples or _few(parsed) if wanted else _WARM_UP
+        images, labels = datasets.test_arrays(parsed.data, count)
+    if any(each.quantize == "int8" for each in wanted):
+        samples = _samples(parsed)
+    content = {}
+    with tempfile.TemporaryDirectory() as place:
+        for each in wanted:
+            if each.name == "saved_model":
+                continue
+            path = pathlib.Path(place) / f"{each.name}{each.suffix}"
+            try:
+                _convert(each, network, path, samples)
+            except InputError as error:
+                message = str(error).replace("`model`", source)
+                raise InputError(f"--formats={each.name}: {message}") from error
+            content[each.name] = path.read_bytes()
+    return Made(wanted, content, images, labels)
+
+
 def write(
+    made: Made,
     network: keras.Model,
     parsed: Settings,
     changes: export_flags.ExportSettings,
@@ -83,6 +147,7 @@ def write(
     """Writes a network in all formats; returns what was measured of each.
 
     Args:
+        made: What `make` returned.
         network: The network, masked or not.
         parsed: What the flags of data and evaluation say.
         changes: What those of the export say.
@@ -91,17 +156,10 @@ def write(
     """
     # What an earlier export wrote may be of another network.
     files.remove(folder.formats)
-    wanted = [FORMATS[name] for name in changes.formats if name != "serving"]
-    if all(each.name == "saved_model" for each in wanted):
+    if not made.formats:
         return {}
-    images, labels = datasets.test_arrays(
-        parsed.data, parsed.num_examples or _few(parsed)
-    )
-    samples = None
-    if any(each.quantize == "int8" for each in wanted):
-        samples = _samples(parsed)
     entries, functions = {}, {}
-    for each in wanted:
+    for each in made.formats:
         if each.name == "saved_model":
             entries[each.name] = {
                 key: saved_model[key] for key in ("bytes", "compressed_bytes")
@@ -109,7 +167,10 @@ def write(
             functions[each.name] = _saved_model_function(folder.saved_model)
             continue
         path = folder.formats / f"{each.name}{each.suffix}"
-        info = _written(each, network, path, samples)
+        content = made.files[each.name]
+        with files.replacing_file(path) as partial:
+            partial.write_bytes(content)
+        info = info_of(path, content)
         entries[each.name] = {
             "bytes": info.bytes,
             "compressed_bytes": info.compressed_bytes,
@@ -118,8 +179,8 @@ def write(
         functions[each.name] = _function(each, path, changes.latency_threads)
     measured = evaluation.ArtifactEvaluation(
         network,
-        images,
-        labels,
+        made.images,
+        made.labels,
         epsilon=parsed.evaluation.epsilon,
         seed=parsed.seed,
         **_ATTACKS,
@@ -132,12 +193,23 @@ def write(
         }
         if name != "saved_model":
             entries[name]["threads"] = changes.latency_threads
+    if changes.vnnlib_images:
+        written = export.export_vnnlib(
+            folder.formats / "vnnlib",
+            made.images[: changes.vnnlib_images],
+            made.labels[: changes.vnnlib_images],
+            epsilon=parsed.evaluation.epsilon,
+            num_classes=parsed.data.info.num_classes,
+            onnx="../onnx.onnx",
+        )
+        say(f"VNN-LIB: {len(written)} properties in {written[0].parent}")
     say(f"\n{text.table(*formats_section.cells(entries))}\n")
     say(f"{formats_section.note(entries)}\n")
     return entries
 
 
 def write_serving(
+    made: Made,
     network: keras.Model,
     parsed: Settings,
     changes: export_flags.ExportSettings,
@@ -147,13 +219,12 @@ def write_serving(
 
     The arguments are those of `write`.
     """
-    images, _ = datasets.test_arrays(parsed.data, _WARM_UP)
     place = folder.serving / changes.serving_name
     info = export.export_serving(
         network,
         place,
         version=changes.serving_version,
-        images=images,
+        images=made.images[:_WARM_UP],
         class_names=parsed.data.info.class_names or (),
     )
     say(f"TensorFlow Serving: {info.path}")
@@ -172,16 +243,16 @@ def _samples(parsed: Settings) -> np.ndarray:
     return train.arrays(_REPRESENTATIVE)[0]
 
 
-def _written(
+def _convert(
     wanted: Format,
     network: keras.Model,
     path: pathlib.Path,
     samples: np.ndarray | None,
-) -> export.FileInfo:
-    """Writes a file; returns what is known of it."""
+) -> None:
     if wanted.suffix == ".onnx":
-        return export.export_onnx(network, path)
-    return export.export_litert(
+        export.export_onnx(network, path)
+        return
+    export.export_litert(
         network,
         path,
         quantize=wanted.quantize,

@@ -46,8 +46,7 @@ def describe(path: pathlib.Path) -> Description:
     else:
         description.parts.append(
             kernels_table(
-                (weight.path, weight.numpy())
-                for weight in model.trainable_weights
+                (weight.path, weight.numpy()) for weight in model.weights
             )
         )
     return description
@@ -71,8 +70,8 @@ def text_of_shapes(shapes: Any) -> str:
 
 def _phase(masked: Any) -> str:
     """Returns the phase that the masks are in."""
-    phases = sorted({layer.phase for layer in masked.values()})
-    return ", ".join(phases)
+    phases = {layer.phase or "none" for layer in masked.values()}
+    return ", ".join(sorted(phases))
 
 
 def _metadata(path: pathlib.Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from trainers.run import source
 from trainers.run.folder import RunFolder
 from trainers.terminal import results
 
-_SHOWN = ("objective", "epsilon", "method", "granularity", "seed")
+_SHOWN = ("objective", "epsilon", "method", "granularity", "quantize", "seed")
 
 
 def describe(path: pathlib.Path) -> Description:

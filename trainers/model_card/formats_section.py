@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
 from hydra_tf import text
 from hydra_tf.registry.export import FORMATS
 
-_ACCURACIES = (
+ACCURACIES = (
     "natural_accuracy",
     "transferred_accuracy",
     "square_accuracy",
@@ -24,10 +25,10 @@ def write(formats: Mapping[str, Mapping[str, Any]]) -> str:
     """
     if not formats:
         return ""
-    header, rows = cells(formats)
+    names, rows = cells(formats)
     files = [f"`{entry['path']}`" for entry in formats.values()]
     table = text.markdown_table(
-        [*header, "file"],
+        [*names, "file"],
         [[*row, file] for row, file in zip(rows, files, strict=True)],
     )
     return f"## Formats\n\n{table}\n\n{note(formats)}"
@@ -76,11 +77,20 @@ def cells(
                 FORMATS[name].title if name in FORMATS else name,
                 text.size(entry["bytes"]),
                 text.size(entry["compressed_bytes"]),
-                *[text.percent(entry[key]) for key in _ACCURACIES],
+                *[text.percent(entry[key]) for key in ACCURACIES],
                 *[times.get(size, "") for size in batches],
             ]
         )
-    header = [
+    return header(batches), rows
+
+
+def header(batch_sizes: Iterable[int]) -> list[str]:
+    """Returns the names of the table's columns.
+
+    Args:
+        batch_sizes: Images of the calls that were timed.
+    """
+    return [
         "format",
         "size",
         "gzip",
@@ -88,6 +98,5 @@ def cells(
         "transferred",
         "square",
         "agreement",
-        *[f"ms for {size}" for size in batches],
+        *[f"ms for {size}" for size in batch_sizes],
     ]
-    return header, rows

@@ -75,6 +75,7 @@ def render(
             for setup in setups
         ],
         sections=sections,
+        formats=tables.formats(runs, folder),
         runs=tables.runs(runs, folder),
         leaderboard=leaderboard,
         doubts=doubts,

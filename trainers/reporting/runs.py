@@ -95,7 +95,13 @@ class Run:
             or self.histories
             or self.evaluations
             or self.certificates
+            or self.formats
         )
+
+    @property
+    def formats(self) -> dict[str, dict[str, Any]]:
+        """What an export has measured of each of its formats."""
+        return self.metrics.get("formats") or {}
 
     def setting(self, name: str) -> Any:
         """Returns a setting as recorded, else as given, else as the origin's.

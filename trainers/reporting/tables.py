@@ -1,4 +1,4 @@
-"""The tables of a report: methods by density, and all runs."""
+"""The tables of a report: methods by density, formats, and all runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import pathlib
 import urllib.parse
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from hydra_tf import text
+from hydra_tf.registry.export import FORMATS
+from trainers.model_card import formats_section
 from trainers.plots import style
 from trainers.reporting import measured
 from trainers.reporting.networks import Setup
@@ -171,6 +174,66 @@ def runs(everything: Sequence[Run], folder: pathlib.Path) -> Table:
         ],
         rows,
     ).without_empty_columns()
+
+
+def formats(everything: Sequence[Run], folder: pathlib.Path) -> Table:
+    """Returns the table of the formats that networks were exported in.
+
+    Args:
+        everything: The runs.
+        folder: Folder of the page, which links are relative to.
+    """
+    batches = sorted(
+        {
+            time["batch_size"]
+            for run in everything
+            for entry in run.formats.values()
+            for time in entry["latencies"]
+        }
+    )
+    rows = []
+    for run in everything:
+        for name, entry in run.formats.items():
+            times = {each["batch_size"]: each for each in entry["latencies"]}
+            rows.append(
+                [
+                    Cell(run.name, run.name),
+                    Cell(
+                        FORMATS[name].title if name in FORMATS else name,
+                        name,
+                        link(run.path / entry["path"], folder),
+                    ),
+                    *[
+                        Cell(text.size(entry[key]), entry[key])
+                        for key in ("bytes", "compressed_bytes")
+                    ],
+                    *[_share(entry[key]) for key in formats_section.ACCURACIES],
+                    *[_milliseconds(times.get(size)) for size in batches],
+                ]
+            )
+    caption = "Exported files. Names of formats link to them"
+    notes = list(
+        dict.fromkeys(
+            formats_section.note(run.formats)
+            for run in everything
+            if run.formats
+        )
+    )
+    return Table(
+        ". ".join([caption, *(note.rstrip(".") for note in notes)]),
+        ["run", *formats_section.header(batches)],
+        rows,
+    )
+
+
+def _milliseconds(time: Mapping[str, Any] | None) -> Cell:
+    if time is None:
+        return Cell("-")
+    return Cell(
+        f"{time['median']:.3g}",
+        time["median"],
+        note=f"95 % of calls: {time['p95']:.3g}",
+    )
 
 
 def link(path: pathlib.Path, folder: pathlib.Path) -> str:

@@ -131,6 +131,7 @@ def run(
         **record,
         **choice,
         **settings.optimizers[phase].record(phase),
+        **({"quantize": settings.quantize} if epochs.get("finetune") else {}),
         "seed": settings.seed,
         "validation_fraction": settings.validation.fraction,
         "select": settings.validation.select,

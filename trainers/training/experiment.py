@@ -419,6 +419,7 @@ class Experiment:
             seed=settings.seed,
             precision=settings.model.precision,
             **settings.weights,
+            quantize=settings.quantize if name == "finetune" else "none",
             select=settings.validation.select,
             patience=settings.validation.patience,
             validation_attack=validation_attack,

@@ -53,6 +53,7 @@ class Settings:
         validation: How training is watched.
         attacks: How the attacks of training are made cheaper.
         weights: How weights are averaged and perturbed.
+        quantize: What the finetune phase rounds weights to, or `"none"`.
         seed: Seed of all random numbers.
         execution: How phases are computed and shown.
         run: Where the run writes.
@@ -72,6 +73,7 @@ class Settings:
     validation: training_flags.ValidationSettings
     attacks: AttackSettings
     weights: dict[str, Any]
+    quantize: str
     seed: int
     execution: Execution
     run: run_flags.RunSettings
@@ -161,6 +163,7 @@ class Settings:
         if "prune" in phases:
             names += unread.of_pruning(self.pruning)
         names += unread.of_weights(self.pruning, phases)
+        names += unread.of_finetuning(phases)
         if not names:
             return []
         return [f"no effect in this run: {', '.join(names)}"]
@@ -192,6 +195,7 @@ def from_flags() -> Settings:
         validation=training_flags.validation_from_flags(),
         attacks=training_flags.attacks_from_flags(),
         weights=training_flags.weights_from_flags(),
+        quantize=training_flags.quantize_from_flags(),
         seed=seed,
         execution=training_flags.execution_from_flags(),
         run=run,

@@ -104,3 +104,22 @@ def test_another_network_gives_its_settings():
 def test_methods_have_equal_budgets(study):
     for method in methods.of_study(study).values():
         assert sum(method.phases(study.epochs)) == sum(study.epochs)
+
+
+def test_settings_that_failed_on_all_images_are_passed_over():
+    rows, _ = run(plan())
+    final = plan(purpose="final")
+    best = {
+        cell.settings for cell in final.ready(rows) if cell.settings != "{}"
+    }
+    failed = [
+        dataclasses.replace(measured(cell), natural=0.1)
+        for cell in final.ready(rows)
+        if cell.settings in best and cell.seed == 0
+    ]
+    others = {
+        cell.settings
+        for cell in final.ready(rows + failed)
+        if cell.settings != "{}"
+    }
+    assert len(best) == len(others) == 1 and best != others

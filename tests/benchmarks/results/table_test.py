@@ -70,3 +70,17 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     assert rows.read(path) == written
     assert written[0].cell.phases == (40, 20, 40)
     assert written[0].cell.arguments == {"finetune_learning_rate": 0.1}
+
+
+def test_settings_that_failed_are_told_beside_those_that_took_their_place():
+    other = rows.as_settings({"finetune_learning_rate": 0.05})
+    found = table.of_study(
+        "digits",
+        [row("hydra", 0.1, natural=0.1), row("hydra", 0.7, settings=other)],
+    )
+    assert "| HYDRA | 90.0 / **70.0** (2) | 1 |" in found
+    words = " ".join(found.split())
+    assert (
+        "HYDRA at 0.05, seed 0, finetune_learning_rate 0.1: 10.0 / 10.0."
+        in words
+    )

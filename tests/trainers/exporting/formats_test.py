@@ -117,3 +117,50 @@ def test_int8_ranges_come_from_training_images(export):
     wanted = network(images, training=False).numpy()
     # 256 steps of the widest logit.
     assert np.abs(function(images) - wanted).max() < np.ptp(wanted) / 10
+
+
+def test_properties_of_images_lie_beside_the_onnx_file(export, capfd):
+    pytest.importorskip("onnx")
+    code, folder = export("--formats=onnx", "--vnnlib_images=2")
+    assert code == 0
+    place = folder / "formats" / "vnnlib"
+    rows = [
+        line.split(",")
+        for line in (place / "instances.csv").read_text().split()
+    ]
+    assert [row[1] for row in rows] == ["image0.vnnlib", "image1.vnnlib"]
+    for network, name, _ in rows:
+        assert (place / network).resolve() == folder / "formats" / "onnx.onnx"
+        assert "Linf radius 0.1" in (place / name).read_text()
+    assert "VNN-LIB: 2 properties" in capfd.readouterr().out
+
+
+def test_what_cannot_be_converted_leaves_the_folder_as_it_was(
+    export, tmp_path, capfd
+):
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, name="logits", dtype="mixed_bfloat16"),
+        ]
+    )
+    network.save(tmp_path / "network.keras")
+    code, folder = export()
+    assert code == 0
+    before = times_of(folder)
+    capfd.readouterr()
+    code, _ = export(
+        f"--source={tmp_path / 'network.keras'}", "--formats=serving,litert"
+    )
+    assert code == 2
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1
+    assert "--formats=litert: --source=" in err and "bfloat16" in err
+    assert times_of(folder) == before
+
+
+def times_of(folder):
+    """Returns when each file was written."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in paths}

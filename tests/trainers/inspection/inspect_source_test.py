@@ -18,6 +18,7 @@ from trainers.inspection.inspect_source import describe
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspected")
     masked = networks.pruned(density=0.1)
+    masked.save(folder / "of_no_phase.keras")
     ht.set_phase(masked, "finetune")
     masked.save(folder / "masked.keras")
     ht.strip_masks(masked).save(folder / "plain.keras")
@@ -45,6 +46,7 @@ def test_a_masked_network(folder):
     assert found.facts["versions"] == f"keras {keras.__version__}"
     assert "[0, 1]" in found.facts["input range"]
     assert "pointwise" in found.parts[0]
+    assert describe(folder / "of_no_phase.keras").facts["phase"] == "none"
 
 
 def test_files_of_one_network_have_its_density(folder):

@@ -144,6 +144,27 @@ def test_states_what_was_measured_and_how():
         assert words in card, words
 
 
+def test_begins_with_a_head_of_yaml():
+    lines = model_card(METRICS).splitlines()
+    assert lines[0] == "---"
+    # Each value is JSON, which YAML contains.
+    head = {
+        key: json.loads(value)
+        for key, _, value in (
+            line.partition(": ") for line in lines[1 : lines.index("---", 1)]
+        )
+    }
+    assert head["library_name"] == "keras"
+    assert head["datasets"] == ["digits"]
+    ((entry,),) = [each["results"] for each in head["model-index"]]
+    assert entry["task"] == {"type": "image-classification"}
+    assert {each["name"]: each["value"] for each in entry["metrics"]} == {
+        "Natural accuracy": 0.983,
+        "Robust accuracy (pgd)": 0.772,
+        "Robust accuracy (cw|l2)": 0.751,
+    }
+
+
 def test_states_what_is_no_better_than_chance():
     metrics = copy.deepcopy(METRICS)
     result = metrics["phases"]["finetune"]

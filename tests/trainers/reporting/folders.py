@@ -110,3 +110,32 @@ def evaluation(folder: pathlib.Path, source, *, sanity=None, **figures):
     metrics |= {"sanity": sanity} if sanity else {}
     files.write_json(folder / "metrics.json", metrics)
     return folder
+
+
+def exported(folder):
+    """Writes the folder of an export in two formats, and returns it."""
+    formats = {}
+    for name, size in (("litert", 4000), ("litert_int8", 1000)):
+        path = folder / "formats" / f"{name}.tflite"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+        formats[name] = {
+            "path": f"formats/{name}.tflite",
+            "bytes": size,
+            "compressed_bytes": size // 4,
+            "natural_accuracy": 0.875,
+            "transferred_accuracy": 0.5,
+            "square_accuracy": 0.525,
+            "agreement": 0.995,
+            "latencies": [
+                {"batch_size": 1, "median": size / 1e5, "p95": 0.1},
+            ],
+            "num_examples": 80,
+            "epsilon": 0.15,
+            "num_steps": 50,
+            "num_queries": 1000,
+            "threads": 1,
+        }
+    metrics = {"formats": formats, "run": {"binary": "export"}}
+    files.write_json(folder / "metrics.json", metrics)
+    return folder

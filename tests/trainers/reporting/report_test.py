@@ -88,6 +88,7 @@ def runs(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         model.save(path)
     folders.evaluation(folder / "attacked", best)
+    folders.exported(folder / "exported")
     record = json.loads((best / "metrics.json").read_text())
     record["certify"] = {
         "method": "crown",
@@ -180,7 +181,7 @@ def test_page_needs_nothing_but_itself(report, page):
         )
         assert not link.startswith("/") and path.exists(), link
         folders_linked += link.endswith("/")
-    assert folders_linked == 6
+    assert folders_linked == 7
 
 
 def test_page_says_what_is_seen_and_what_is_missing(page):
@@ -191,6 +192,16 @@ def test_page_says_what_is_seen_and_what_is_missing(page):
     assert "lwm_0.1_0: checkpoints/prune.keras is not there" in text
     assert "lwm_0.1_0: no images" in text
     assert "4 pruned networks without a figure of AutoAttack" in text
+
+
+def test_page_has_a_table_of_the_files_that_were_exported(page):
+    table = page.partition('id="formats-table"')[2].partition("</table>")[0]
+    cells = re.findall(r"<td.*?>(?:<a.*?>)?(.*?)(?:</a>)?</td>", table)
+    assert cells[:3] == ["LiteRT", "4.0 kB", "1.0 kB"]
+    assert cells[3:8] == ["87.5 %", "50.0 %", "52.5 %", "99.5 %", "0.04"]
+    assert cells[8:10] == ["LiteRT int8", "1.0 kB"]
+    assert 'title="95 % of calls: 0.1"' in table
+    assert "Square: attacked directly, 1000 queries" in page
 
 
 def test_page_works_in_a_browser(report, page, tmp_path):

@@ -232,6 +232,7 @@ def assert_equal(first, second, phase):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_cell_ends_with_the_weights_of_a_run_of_its_own(
     monkeypatch, sweep, tmp_path
 ):
