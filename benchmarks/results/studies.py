@@ -46,6 +46,8 @@ class Study:
         num_validation: Largest number of held-out images that select.
         keeps_epochs: Whether a cell that was stopped resumes at its last epoch
             rather than at its beginning: for cells that take minutes.
+        precision: Of training, but for TFMOT's, which is in float32. Figures
+            are always measured in float32.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Study:
     num_test: Mapping[str, int]
     num_validation: int
     keeps_epochs: bool
+    precision: str = "float32"
 
 
 STUDIES = {
@@ -118,6 +121,7 @@ STUDIES = {
             },
             num_validation=2000,
             keeps_epochs=True,
+            precision="mixed_bfloat16",
         ),
     )
 }

@@ -151,6 +151,7 @@ def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
                 learning_rate=study.pretrain_rate,
                 weight_decay=study.weight_decay,
                 seed=cell.seed,
+                precision=study.precision,
                 steps_per_execution=_steps_per_call(train),
                 folder=_folder(cell, study, place, f"pretrain{attempt}"),
             )
@@ -195,6 +196,7 @@ def _pruned(
             learning_rate=_NATURAL_RATE,
             weight_decay=study.weight_decay,
             seed=cell.seed,
+            precision=study.precision,
             steps_per_execution=_steps_per_call(train),
             folder=_folder(cell, study, place, "natural"),
         )
@@ -208,6 +210,7 @@ def _pruned(
         finetune_epochs=finetune_epochs,
         seed=cell.seed,
         weight_decay=study.weight_decay,
+        precision=study.precision,
         steps_per_execution=_steps_per_call(train),
         folder=_folder(cell, study, place, "pruned"),
         **settings,
