@@ -58,6 +58,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     import hydra_tf as ht
+    from benchmarks import batch_norm
     from hydra_tf import text
     from hydra_tf.registry.export import FORMATS
 
@@ -78,7 +79,7 @@ def main(argv: list[str]) -> None:
     ht.init_scores(masked, "scaled")
     pruned = ht.strip_masks(masked)
     for network in (dense, pruned):
-        _normalize(network, images[:64])
+        batch_norm.set_statistics(network, images[:64])
     networks = {"dense": dense, "pruned": pruned}
     if _GRANULARITY.value != "weight":
         networks["shrunk"] = ht.shrink(pruned)
@@ -114,27 +115,6 @@ def main(argv: list[str]) -> None:
     for count in (1, _BATCH_SIZE.value):
         header += [f"ms for {count}", "times as fast"]
     print(text.table(header, rows))
-
-
-def _normalize(network, images) -> None:
-    """Gives a network the batch-norm statistics of images.
-
-    Without them what few random weights make would vanish layer by layer, and
-    processors are slow at numbers next to nothing.
-    """
-    import keras
-
-    norms = [
-        layer
-        for layer in network.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-    network(images, training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
 
 
 def _written(network, wanted, folder: pathlib.Path, images):

@@ -57,12 +57,13 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     import hydra_tf as ht
+    from benchmarks import batch_norm
 
     keras.config.set_dtype_policy(_PRECISION.value)
     keras.utils.set_random_seed(0)
     network = ht.models.create(_MODEL.value, (32, 32, 3), 10)
     images = tf.random.stateless_uniform([32, 32, 32, 3], seed=[0, 1])
-    _normalize(network, images)
+    batch_norm.set_statistics(network, images)
     masked = ht.to_masked(
         network, granularity=_GRANULARITY.value, density=_DENSITY.value
     )
@@ -94,23 +95,6 @@ def main(argv: list[str]) -> None:
             indent=2,
         )
     )
-
-
-def _normalize(network, images) -> None:
-    """Gives batch normalisation the statistics of some images."""
-    import keras
-
-    layers = [
-        layer
-        for layer in network.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    network(images, training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
 
 
 def _timed(models, batch_size: int) -> dict[str, object]:

@@ -244,3 +244,7 @@ def test_import_of_an_unpinned_package_is_an_error(tmp_path):
     repository = small_repository(tmp_path, {"hydra_tf/one.py": "import jax"})
     with pytest.raises(build_files.BuildError, match="imports jax, which"):
         repository.targets()
+
+
+def test_build_files_are_up_to_date(capsys):
+    assert build_files.main(["--check"]) == 0, capsys.readouterr().out

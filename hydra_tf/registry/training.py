@@ -187,6 +187,8 @@ PERTURBATION_WARMUP = Count(
     help="Epochs of each phase before --weight_perturbation and "
     "--score_perturbation begin.",
 )
+# What training does with the weights beside the optimiser's step.
+WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
 QUANTIZE = Choice(
     name="quantize",
     default="none",
@@ -196,8 +198,6 @@ QUANTIZE = Choice(
     "trainers.export round them, attack included. The network stays a float "
     "one.",
 )
-# What training does with the weights beside the optimiser's step.
-WEIGHTS = (WEIGHT_AVERAGING, WEIGHT_PERTURBATION, PERTURBATION_WARMUP)
 
 
 # How a phase is computed, which leaves its result as it is up to rounding.
