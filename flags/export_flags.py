@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from absl import flags
 
 from flags.from_settings import define
 from hydra_tf.registry.export import FORMAT_NAMES
+from hydra_tf.registry.export import THREADS
 from hydra_tf.registry.granularities import MULTIPLE_OF
 from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.settings import Count
@@ -48,14 +50,7 @@ _SERVING_VERSION = define(
         help="Its version, by default the one after the highest there is.",
     )
 )
-_THREADS = define(
-    Count(
-        name="latency_threads",
-        default=1,
-        lower=1,
-        help="Threads of LiteRT and ONNX Runtime when --formats are timed.",
-    )
-)
+_THREADS = define(THREADS)
 _VNNLIB_IMAGES = define(
     Count(
         name="vnnlib_images",
@@ -65,6 +60,10 @@ _VNNLIB_IMAGES = define(
         "for other verifiers; the radius is --eval_epsilon.",
     )
 )
+
+
+# A folder's name, and a part of the URL under which a server has the model.
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +85,28 @@ def export_from_flags() -> ExportSettings:
 
     Raises:
         flags.ValidationError: If one is of --shrink or of a format that is not
-            given.
+            given, there is no format, or the name is none of a folder.
     """
+    if not _FORMATS.value:
+        raise flags.ValidationError(
+            "flag --formats=: must name some of "
+            + ", ".join(FORMAT_NAMES.choices)
+        )
+    if not _NAME.fullmatch(_SERVING_NAME.value):
+        raise flags.ValidationError(
+            f"flag --serving_name={_SERVING_NAME.value}: must be a name of "
+            "letters, digits, _, - and ."
+        )
+    formats = list(_FORMATS.value)
+    if _FORMATS.present and "saved_model" in formats:
+        # Who asks for it by name deploys it.
+        formats = list(dict.fromkeys([*formats, "serving"]))
     for flag, needed, is_given in (
         (_SHRINK_BATCH_SIZE, "--shrink", _SHRINK.value),
         (_ROUND_CHANNELS, "--shrink", _SHRINK.value),
-        (_SERVING_NAME, "--formats=serving", "serving" in _FORMATS.value),
-        (_SERVING_VERSION, "--formats=serving", "serving" in _FORMATS.value),
-        (_VNNLIB_IMAGES, "--formats=onnx", "onnx" in _FORMATS.value),
+        (_SERVING_NAME, "--formats=serving", "serving" in formats),
+        (_SERVING_VERSION, "--formats=serving", "serving" in formats),
+        (_VNNLIB_IMAGES, "--formats=onnx", "onnx" in formats),
     ):
         if flag.present and not is_given:
             raise flags.ValidationError(
@@ -104,7 +117,7 @@ def export_from_flags() -> ExportSettings:
         shrink=_SHRINK.value,
         shrink_batch_size=_SHRINK_BATCH_SIZE.value,
         round_channels=_ROUND_CHANNELS.value,
-        formats=tuple(_FORMATS.value),
+        formats=tuple(formats),
         latency_threads=_THREADS.value,
         serving_name=_SERVING_NAME.value,
         serving_version=_SERVING_VERSION.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,7 @@ from hydra_tf import files
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.export.one_file import FileInfo
+from hydra_tf.export.one_file import check_shape
 from hydra_tf.export.one_file import checked_path
 from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
@@ -24,11 +26,15 @@ from hydra_tf.export.served import check_model
 from hydra_tf.export.served import check_precision
 from hydra_tf.export.served import served_network
 from hydra_tf.registry.export import QUANTIZE
+from hydra_tf.registry.export import SPARSE
+from hydra_tf.registry.export import THREADS
 
 # More images than these change the ranges of activations little.
 _MOST_REPRESENTATIVE = 500
 # What the converter says of an operation without a kernel.
 _LACKING = re.compile(r"'tf\.(\w+)' op is neither")
+# What loops of recurrent layers are made of, if the converter cannot lower it.
+_LOOP = "TensorListReserve"
 
 
 def export_litert(
@@ -88,6 +94,7 @@ def export_litert(
     check_model(model)
     path = checked_path(path, ".tflite")
     QUANTIZE.check(quantize)
+    SPARSE.check(sparse)
     served = served_network(model, input_shape)
     check_precision(served.model, "LiteRT")
     if None in served.shape:
@@ -125,13 +132,14 @@ def litert_function(
         time.
 
     Raises:
-        InputError: If the file cannot be used.
+        InputError: If the file or an argument cannot be used.
 
     Example:
     ```python
     logits = ht.export.litert_function("run/network.tflite")(images)
     ```
     """
+    THREADS.check(threads)
     interpreter = interpreter_of(path, threads=threads, xnnpack=True)
     uses_xnnpack = True
     try:
@@ -159,13 +167,7 @@ def litert_function(
     def logits_of(images: Any) -> np.ndarray:
         nonlocal interpreter, shape, uses_xnnpack
         images = np.asarray(images, taken["dtype"])
-        wanted = tuple(taken["shape_signature"][1:])
-        if images.shape[1:] != wanted:
-            sizes = ", ".join(map(str, wanted))
-            raise InputError(
-                f"`images` must have shape (images, {sizes}). "
-                f"Received: shape={images.shape}"
-            )
+        check_shape(images, taken["shape_signature"][1:])
         try:
             return run(images)
         except RuntimeError:
@@ -283,9 +285,14 @@ def _converted(
 
 def _reason(message: str, operations: Iterable[Any]) -> str:
     """Returns in a line what the converter found lacking."""
-    for kind in _LACKING.findall(message):
+    kinds, hint = _LACKING.findall(message), ""
+    if not kinds and "tensor list" in message:
+        kinds, hint = [_LOOP], "; build recurrent layers with unroll=True"
+    for kind in kinds:
         # Operations are named after their layers.
         places = [each.name for each in operations if each.type == kind]
-        return f"LiteRT has no kernel for {kind}, of {' and '.join(places)}"
+        return (
+            f"LiteRT has no kernel for {kind}, of {' and '.join(places)}{hint}"
+        )
     lines = message.strip().splitlines() or ["the converter gives no reason"]
-    return lines[-1][:200]
+    return textwrap.shorten(lines[-1], 200)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import numbers
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
@@ -39,6 +43,29 @@ def info_of(path: pathlib.Path, content: bytes) -> FileInfo:
         content: What it holds.
     """
     return FileInfo(str(path), len(content), len(gzip.compress(content)))
+
+
+def check_shape(images: np.ndarray, wanted: Sequence[Any]) -> None:
+    """Checks that a file's network takes images.
+
+    Args:
+        images: Array of shape `(images, ...)`.
+        wanted: Sizes of one image; what is no number >= 0 is free.
+
+    Raises:
+        InputError: If they have another shape.
+    """
+    free = [not isinstance(n, numbers.Integral) or n < 0 for n in wanted]
+    given = images.shape[1:]
+    if len(given) != len(wanted) or not all(
+        is_free or size == n
+        for is_free, size, n in zip(free, given, wanted, strict=True)
+    ):
+        sizes = ", ".join(map(str, wanted))
+        raise InputError(
+            f"`images` must have shape (images, {sizes}). "
+            f"Received: shape={images.shape}"
+        )
 
 
 def checked_path(path: str | os.PathLike, suffix: str) -> pathlib.Path:

@@ -13,12 +13,14 @@ import numpy as np
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.export.one_file import FileInfo
+from hydra_tf.export.one_file import check_shape
 from hydra_tf.export.one_file import checked_path
 from hydra_tf.export.one_file import info_of
 from hydra_tf.export.quiet import quiet
 from hydra_tf.export.served import check_model
 from hydra_tf.export.served import check_precision
 from hydra_tf.export.served import served_network
+from hydra_tf.registry.export import THREADS
 
 
 def export_onnx(
@@ -98,14 +100,15 @@ def onnx_function(
         float32 logits, NumPy arrays both. It has no gradients.
 
     Raises:
-        InputError: If the file cannot be used, or `onnxruntime` is not
-            installed.
+        InputError: If the file or an argument cannot be used, or
+            `onnxruntime` is not installed.
 
     Example:
     ```python
     logits = ht.export.onnx_function("run/network.onnx")(images)
     ```
     """
+    THREADS.check(threads)
     try:
         import onnxruntime
     except ImportError as error:
@@ -129,6 +132,7 @@ def onnx_function(
 
     def logits_of(images: Any) -> np.ndarray:
         images = np.asarray(images, np.float32)
+        check_shape(images, taken.shape[1:])
         return session.run(None, {taken.name: images})[0]
 
     return logits_of

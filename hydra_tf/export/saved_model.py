@@ -91,7 +91,8 @@ def export_saved_model(
 
     Raises:
         InputError: If the model's input or output is not a single tensor, if
-            its input shape is unknown, or if `path` holds something else.
+            its input shape is unknown, if there are not as many names as
+            logits, or if `path` holds something else.
         FileError: If `path` cannot be written.
 
     Example:
@@ -139,6 +140,8 @@ def export_saved_model(
             dtype,
         )
 
+    logits = signatures["serving_default"].structured_outputs["logits"]
+    _check_names(class_names, logits.shape[-1])
     requests = None
     if images is not None:
         requests = warmup.requests(images, served, signatures)
@@ -191,6 +194,23 @@ def check_replaceable(path: pathlib.Path) -> None:
         "`path` must be a new folder, an empty one or a SavedModel to "
         f"replace. Received: {path}, which holds something else"
     )
+
+
+def _check_names(class_names: Sequence[str], num_classes: int | None) -> None:
+    """Raises `InputError` unless there is a line for each logit."""
+    if not class_names:
+        return
+    if num_classes not in (None, len(class_names)):
+        raise InputError(
+            f"`class_names` must be {num_classes} names, one for each logit. "
+            f"Received: {len(class_names)}"
+        )
+    for name in class_names:
+        if "\n" in str(name):
+            raise InputError(
+                "`class_names` must be names of one line each. "
+                f"Received: {name!r}"
+            )
 
 
 def _decoder(

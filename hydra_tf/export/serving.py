@@ -55,7 +55,7 @@ def export_serving(
     """
     path = files.as_path(path)
     files.check_writable(path, "path")
-    there = _versions(path)
+    there = versions(path)
     if version is None:
         version = max(there, default=0) + 1
     if type(version) is not int or version < 1:
@@ -77,21 +77,19 @@ def export_serving(
     )
 
 
-def _versions(path: pathlib.Path) -> list[int]:
-    """Returns the versions in a folder.
+def versions(path: pathlib.Path) -> list[int]:
+    """Returns the versions in a folder, which need not be there.
 
     Raises:
         InputError: If it holds something else, too.
     """
     if not path.is_dir():
         return []
-    names = [
-        entry.name for entry in path.iterdir() if not entry.name.startswith(".")
-    ]
-    for name in names:
-        if not name.isdecimal():
+    entries = [each for each in path.iterdir() if not each.name.startswith(".")]
+    for entry in entries:
+        if not (entry.name.isdecimal() and entry.is_dir()):
             raise InputError(
                 f"`path`={path} must hold versions alone, folders that are "
-                f"called 1, 2 and so on; it holds {name}"
+                f"called 1, 2 and so on; it holds {entry.name}"
             )
-    return sorted(map(int, names))
+    return sorted(int(each.name) for each in entries)

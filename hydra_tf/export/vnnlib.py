@@ -18,6 +18,14 @@ from hydra_tf import files
 from hydra_tf import inputs
 from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import EPSILON
+from hydra_tf.registry.settings import Count
+
+NUM_CLASSES = Count(
+    name="num_classes", default=2, lower=2, help="Number of logits."
+)
+TIMEOUT = Count(
+    name="timeout", default=300, lower=1, help="Seconds for each property."
+)
 
 
 def export_vnnlib(
@@ -38,14 +46,14 @@ def export_vnnlib(
 
     Args:
         folder: Where `image<n>.vnnlib` and `instances.csv` go; made if need be.
-            Files of that name are replaced.
+            Earlier ones are removed.
         images: Float images in [0, 1], shape `(images, height, width,
             channels)`.
         labels: Their classes, integers.
         epsilon: Radius, above 0 and at most 1.
         num_classes: Number of logits, 2 or more.
         onnx: What `instances.csv` calls the network.
-        timeout: Seconds that `instances.csv` gives each property.
+        timeout: Integer >= 1, seconds that `instances.csv` gives each property.
 
     Returns:
         The files of the properties.
@@ -64,18 +72,20 @@ def export_vnnlib(
     """
     folder = files.as_path(folder)
     EPSILON.check(epsilon)
+    if not 0 < epsilon <= 1:
+        raise InputError(
+            f"`epsilon` must be above 0 and at most 1. Received: {epsilon}"
+        )
+    NUM_CLASSES.check(num_classes)
+    TIMEOUT.check(timeout)
     images, labels = inputs.as_array(images), inputs.as_array(labels)
     inputs.check_images(images, "images")
     inputs.check_labels(
         labels, "labels", num_images=len(images), num_classes=num_classes
     )
-    if epsilon <= 0:
-        raise InputError(f"`epsilon` must be above 0. Received: {epsilon}")
-    if num_classes < 2:
-        raise InputError(
-            f"`num_classes` must be 2 or more. Received: {num_classes}"
-        )
     files.check_writable(folder, "folder")
+    for earlier in folder.glob("image*.vnnlib"):
+        earlier.unlink()
     written = [
         files.write_text(
             folder / f"image{number}.vnnlib",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from hydra_tf.registry.settings import Choice
+from hydra_tf.registry.settings import Count
 from hydra_tf.registry.settings import Names
+from hydra_tf.registry.settings import Switch
 
 QUANTIZE = Choice(
     name="quantize",
@@ -14,6 +16,18 @@ QUANTIZE = Choice(
     help="How a LiteRT file holds numbers: weights as float16; weights as int8 "
     "and sums in floats (dynamic); weights, activations and sums as integers "
     "(int8).",
+)
+SPARSE = Switch(
+    name="sparse",
+    default=False,
+    help="Whether a LiteRT file holds kernels with many zeros without them.",
+)
+THREADS = Count(
+    name="threads",
+    flag="latency_threads",
+    default=1,
+    lower=1,
+    help="Threads of LiteRT and ONNX Runtime when --formats are timed.",
 )
 
 
@@ -56,7 +70,9 @@ FORMAT_NAMES = Names(
     name="formats",
     default=("saved_model",),
     choices=tuple(FORMATS),
-    help="Formats to write beside the SavedModel, separated by commas. LiteRT "
-    "and ONNX files are measured on the test images: size, time, accuracy, "
-    "agreement with the network in floats, and what they withstand.",
+    help="Formats to write, separated by commas. There is always a SavedModel; "
+    "asked for by name, it is written in TensorFlow Serving's layout as well, "
+    "as serving writes it. LiteRT and ONNX files are measured on the test "
+    "images: size, time, accuracy, agreement with the network in floats, and "
+    "what they withstand.",
 )

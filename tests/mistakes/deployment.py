@@ -1,5 +1,7 @@
 """Mistakes with formats, files that are deployed, and what they are."""
 
+import keras
+
 from hydra_tf import evaluation
 from hydra_tf import export
 from tests.mistakes.course import prune
@@ -67,6 +69,34 @@ PYTHON = {
         ),
         ["`epsilon` must be above 0"],
     ),
+    "properties_of_a_radius_in_bytes": (
+        lambda given: export.export_vnnlib(
+            given.folder,
+            given.images,
+            given.labels,
+            epsilon=8.0,
+            num_classes=3,
+        ),
+        ["`epsilon` must be above 0 and at most 1", "8"],
+    ),
+    "names_of_other_classes": (
+        lambda given: export.export_serving(
+            given.network(), given.folder / "m", class_names=["cat"]
+        ),
+        ["`class_names` must be", "one for each logit", "1"],
+    ),
+    "no_thread": (
+        lambda given: export.litert_function(
+            given.folder / "n.tflite", threads=0
+        ),
+        ["`threads` must be a whole number >= 1", "threads=0"],
+    ),
+    "loop_of_a_recurrent_layer": (
+        lambda given: export.export_litert(
+            _recurrent(), given.folder / "n.tflite"
+        ),
+        ["LiteRT has no kernel for TensorListReserve", "lstm", "unroll=True"],
+    ),
     "figures_of_no_images": (
         lambda given: evaluation.ArtifactEvaluation(
             given.network(), given.images[:0], given.labels[:0], epsilon=0.1
@@ -88,6 +118,11 @@ COMMANDS = {
         ["--round_channels=8", "--shrink"],
     ),
 }
+
+
+def _recurrent():
+    layers = keras.layers
+    return keras.Sequential([keras.Input((4, 3)), layers.LSTM(2, name="lstm")])
 
 
 def _file(given):

@@ -55,6 +55,7 @@ def run() -> None:
     }
     chosen = {name: _settings(each, parsed) for name, each in sources.items()}
     for name, each in sources.items():
+        finished_network.say_radius(each, chosen[name].epsilon)
         own_parts.check_attacks(each.network, info.image_shape, chosen[name])
     images, labels = datasets.test_arrays(parsed.data, parsed.num_examples)
     folder.open()

@@ -23,13 +23,15 @@ def run() -> None:
     info = parsed.data.info
     source = finished_network.load_keras(parsed.model.source, info)
     folder = RunFolder(parsed.run.output_dir)
-    formats.check(changes, folder)
+    formats.check(parsed, changes, folder)
     network, savings, smaller_file = source.network, None, None
     if changes.shrink:
         network, savings = shrunk.shrink(
             network, f"--source={source.path}", changes
         )
     source_name = f"--source={source.path}"
+    if set(changes.formats) - {"saved_model", "serving"}:
+        finished_network.say_radius(source, parsed.evaluation.epsilon)
     # What cannot be read or converted is known before anything is replaced.
     made = formats.make(network, parsed, changes, source_name)
     folder.open()

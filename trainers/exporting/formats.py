@@ -15,6 +15,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -27,6 +28,7 @@ from hydra_tf import export
 from hydra_tf import files
 from hydra_tf import text
 from hydra_tf.errors import InputError
+from hydra_tf.export import serving
 from hydra_tf.export.one_file import info_of
 from hydra_tf.progress import say
 from hydra_tf.registry.export import FORMATS
@@ -50,15 +52,19 @@ _ATTACKS: dict[str, int] = {
 }
 
 
-def check(changes: export_flags.ExportSettings, folder: RunFolder) -> None:
+def check(
+    parsed: Settings, changes: export_flags.ExportSettings, folder: RunFolder
+) -> None:
     """Checks that the formats can be written, before anything is.
 
     Args:
-        changes: What the flags say.
+        parsed: What the flags of data and evaluation say.
+        changes: What those of the export say.
         folder: Folder of the export.
 
     Raises:
-        InputError: If a package is missing, or the version is there.
+        InputError: If a package is missing, there is no radius for properties,
+            or the version cannot be written.
     """
     if "onnx" in changes.formats:
         for package in ("onnx", "onnxruntime", "tf2onnx"):
@@ -67,13 +73,23 @@ def check(changes: export_flags.ExportSettings, folder: RunFolder) -> None:
                     f"--formats=onnx: {package} is not installed: "
                     "pip install 'hydra_tf[onnx]'"
                 )
-    version = changes.serving_version
-    if version is not None:
-        path = folder.serving / changes.serving_name / str(version)
-        if path.exists():
+    if changes.vnnlib_images and not parsed.evaluation.epsilon:
+        raise InputError(
+            f"--vnnlib_images={changes.vnnlib_images} needs a radius above 0. "
+            "Received: --eval_epsilon=0"
+        )
+    if "serving" in changes.formats:
+        place = folder.serving / changes.serving_name
+        try:
+            there = serving.versions(place)
+        except InputError as error:
+            message = str(error).replace("`path`=", "--serving_name: ")
+            raise InputError(message) from error
+        version = changes.serving_version
+        if version in there:
             raise InputError(
-                f"--serving_version={version} exists: {path}; leave it out for "
-                "the next"
+                f"--serving_version={version} exists: {place / str(version)}; "
+                f"leave it out for {max(there) + 1}, the next"
             )
 
 
@@ -86,12 +102,14 @@ class Made:
         files: The content of their files by name.
         images: Test images to measure by, and to warm up with.
         labels: Their classes.
+        class_names: What these are called.
     """
 
     formats: list[Format]
     files: dict[str, bytes]
     images: Any
     labels: Any
+    class_names: Sequence[str]
 
 
 def make(
@@ -116,9 +134,17 @@ def make(
     if all(each.name == "saved_model" for each in wanted):
         wanted = []
     images = labels = samples = None
+    class_names: Sequence[str] = ()
     if wanted or "serving" in changes.formats:
         count = parsed.num_examples or _few(parsed) if wanted else _WARM_UP
-        images, labels = datasets.test_arrays(parsed.data, count)
+        test = datasets.test_images(parsed.data, count)
+        images, labels, class_names = test
+        if changes.vnnlib_images > len(images):
+            raise InputError(
+                f"--vnnlib_images={changes.vnnlib_images} must be at most "
+                f"{len(images)}, the test images that formats are measured on "
+                "(--eval_examples)"
+            )
     if any(each.quantize == "int8" for each in wanted):
         samples = _samples(parsed)
     content = {}
@@ -128,12 +154,12 @@ def make(
                 continue
             path = pathlib.Path(place) / f"{each.name}{each.suffix}"
             try:
-                _convert(each, network, path, samples)
+                _convert(each, network, path, parsed, samples)
             except InputError as error:
                 message = str(error).replace("`model`", source)
                 raise InputError(f"--formats={each.name}: {message}") from error
             content[each.name] = path.read_bytes()
-    return Made(wanted, content, images, labels)
+    return Made(wanted, content, images, labels, class_names)
 
 
 def write(
@@ -225,7 +251,7 @@ def write_serving(
         place,
         version=changes.serving_version,
         images=made.images[:_WARM_UP],
-        class_names=parsed.data.info.class_names or (),
+        class_names=made.class_names,
     )
     say(f"TensorFlow Serving: {info.path}")
     path = place.relative_to(folder.path) / pathlib.Path(info.path).name
@@ -247,6 +273,7 @@ def _convert(
     wanted: Format,
     network: keras.Model,
     path: pathlib.Path,
+    parsed: Settings,
     samples: np.ndarray | None,
 ) -> None:
     if wanted.suffix == ".onnx":
@@ -258,6 +285,8 @@ def _convert(
         quantize=wanted.quantize,
         sparse=wanted.sparse,
         representative=samples,
+        # Where the network leaves sizes open.
+        input_shape=tuple(parsed.data.info.image_shape),
     )
 
 

@@ -33,7 +33,7 @@ class Description:
             for name, value in self.facts.items()
             if value
         ]
-        return "\n\n".join(["\n".join(lines), *self.parts])
+        return "\n\n".join(["\n".join(lines), *filter(None, self.parts)])
 
 
 def sizes(path: pathlib.Path) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 from flags import inspect_flags
 from hydra_tf import files
 from hydra_tf.errors import InputError
 from hydra_tf.progress import say
-from trainers.inspection import keras_file
 from trainers.inspection import portable
 from trainers.inspection import run_folder
 from trainers.inspection import saved_model
@@ -17,10 +15,16 @@ from trainers.inspection.description import Description
 
 # How files are told, by their suffix.
 _FILES = {
-    ".keras": keras_file.describe,
+    ".keras": run_folder.describe_network,
     ".onnx": portable.describe_onnx,
     ".tflite": portable.describe_litert,
 }
+# How folders are told.
+_FOLDERS = (
+    (saved_model.is_one, saved_model.describe),
+    (run_folder.is_one, run_folder.describe),
+    (saved_model.versions, saved_model.describe_versions),
+)
 
 
 def run() -> None:
@@ -37,18 +41,21 @@ def describe(path: pathlib.Path) -> Description:
     Raises:
         InputError: If it is none of the kinds that are known.
     """
-    if not os.path.lexists(path):
+    if not files.exists(path):
         raise InputError(f"--source={path} does not exist")
     if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return saved_model.describe(path)
-        if (path / "metrics.json").is_file() or (path / "checkpoints").is_dir():
-            return run_folder.describe(path)
-        if saved_model.versions(path):
-            return saved_model.describe_versions(path)
+        for is_one, describe_it in _FOLDERS:
+            if is_one(path):
+                return describe_it(path)
+        inside = [
+            each.name
+            for each in sorted(path.iterdir())
+            if each.suffix in _FILES or (each.is_dir() and _is_known(each))
+        ]
         raise InputError(
             f"--source={path} is no run (it has no metrics.json), no "
             "SavedModel (no saved_model.pb) and holds no versions of one"
+            + (f"; give what is in it: {', '.join(inside)}" if inside else "")
         )
     if path.suffix not in _FILES:
         raise InputError(
@@ -56,3 +63,7 @@ def describe(path: pathlib.Path) -> Description:
             f"ends in {', '.join(_FILES)}"
         )
     return _FILES[path.suffix](path)
+
+
+def _is_known(folder: pathlib.Path) -> bool:
+    return any(is_one(folder) for is_one, _ in _FOLDERS)

@@ -33,10 +33,8 @@ def describe(path: pathlib.Path) -> Description:
             "size": sizes(path),
             "name": model.name,
             "phase": _phase(masked),
-            "inputs": text_of_shapes(model.input_shape),
-            "outputs": text_of_shapes(model.output_shape),
-            "input range": input_range(model),
-            "weights": text.number(plain.count_params()),
+            **(_ends(model) if model.built else {"inputs": "not built"}),
+            "weights": text.number(plain.count_params()) if plain.built else "",
             "saved": known.get("date_saved", "").replace("@", " "),
             "versions": f"keras {known.get('keras_version', '?')}",
         }
@@ -52,14 +50,23 @@ def describe(path: pathlib.Path) -> Description:
     return description
 
 
-def input_range(model: Any) -> str:
+def _ends(model: Any) -> dict[str, str]:
+    """Returns what goes in and what comes out."""
+    return {
+        "inputs": _text_of_shapes(model.input_shape),
+        "outputs": _text_of_shapes(model.output_shape),
+        "input range": _input_range(model),
+    }
+
+
+def _input_range(model: Any) -> str:
     """Returns the pixels that a model takes."""
     if takes_bytes(model):
         return "0..255, which it scales down itself"
-    return "[0, 1], as hydra_tf trains networks"
+    return "[0, 1], if hydra_tf trained it"
 
 
-def text_of_shapes(shapes: Any) -> str:
+def _text_of_shapes(shapes: Any) -> str:
     """Returns the shape of a tensor, or of several."""
     if isinstance(shapes, dict):
         return ", ".join(f"{name} {each}" for name, each in shapes.items())

@@ -22,7 +22,10 @@ def describe_litert(path: pathlib.Path) -> Description:
     Raises:
         InputError: If it cannot be read.
     """
-    interpreter = litert.interpreter_of(path)
+    try:
+        interpreter = litert.interpreter_of(path)
+    except InputError as error:
+        raise InputError(f"--source={error}") from error
     constants = _constants(path, interpreter)
     sparse = [name for name, each in constants.items() if each.sparse]
     return Description(
@@ -94,16 +97,25 @@ class _Constant:
 
 def _constants(path: pathlib.Path, interpreter: Any) -> dict[str, _Constant]:
     """Returns the kernels that a file holds, by name."""
-    running = litert.interpreter_of(path, keep_tensors=True)
-    running.allocate_tensors()
-    # Unpacks the sparse ones, each into the tensor that follows it.
-    running.invoke()
+    tensors = [
+        each
+        for each in interpreter.get_tensor_details()
+        if len(each["shape"]) >= 2 and each["dtype"] != np.int32
+    ]
+    running = None
+    if any(each["sparsity_parameters"] for each in tensors):
+        running = litert.interpreter_of(path, keep_tensors=True)
+        running.allocate_tensors()
+        for each in running.get_input_details():
+            running.set_tensor(
+                each["index"], np.zeros(each["shape"], each["dtype"])
+            )
+        # Unpacks the sparse ones, each into the tensor that follows it.
+        running.invoke()
     found = {}
-    for details in interpreter.get_tensor_details():
-        if len(details["shape"]) < 2 or details["dtype"] == np.int32:
-            continue
+    for details in tensors:
         name, index = details["name"], details["index"]
-        if details["sparsity_parameters"]:
+        if running is not None and details["sparsity_parameters"]:
             found[name] = _Constant(running.get_tensor(index + 1), True)
             continue
         # What is no constant has no value yet.

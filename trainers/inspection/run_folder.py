@@ -9,6 +9,7 @@ from typing import Any
 from hydra_tf import text
 from hydra_tf.errors import InputError
 from trainers.inspection import keras_file
+from trainers.inspection import saved_model
 from trainers.inspection.description import Description
 from trainers.model_card import formats_section
 from trainers.model_card.entries import section
@@ -17,6 +18,28 @@ from trainers.run.folder import RunFolder
 from trainers.terminal import results
 
 _SHOWN = ("objective", "epsilon", "method", "granularity", "quantize", "seed")
+
+
+def is_one(path: pathlib.Path) -> bool:
+    """Whether a folder is that of a run or an export."""
+    return (path / "metrics.json").is_file() or (path / "checkpoints").is_dir()
+
+
+def describe_network(path: pathlib.Path) -> Description:
+    """Returns what is known of a `.keras` file, and of its run, if it has one.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
+    description = keras_file.describe(path)
+    if path.parent.name != "checkpoints":
+        return description
+    metrics = RunFolder(path.parent.parent).read_metrics()
+    description.facts |= _settings(section(metrics, "run"))
+    figures = section(section(metrics, "phases"), path.stem)
+    if "natural_accuracy" in figures:
+        description.parts.append(results.table([(path.stem, figures, {})]))
+    return description
 
 
 def describe(path: pathlib.Path) -> Description:
@@ -37,11 +60,7 @@ def describe(path: pathlib.Path) -> Description:
             "path": str(path),
             "last phase": phase or "none finished",
             "network": str(run.get("model") or run.get("source") or ""),
-            **{
-                name: str(run[name])
-                for name in _SHOWN
-                if run.get(name) is not None
-            },
+            **_settings(run),
             "density": text.percent(sparsity.get("density"))
             if sparsity
             else "",
@@ -64,10 +83,19 @@ def describe(path: pathlib.Path) -> Description:
     try:
         network = keras_file.describe(source.find(str(path)))
     except InputError:
-        return description
+        if not saved_model.is_one(folder.saved_model):
+            return description
+        network = saved_model.describe(folder.saved_model)
     description.facts["input range"] = network.facts["input range"]
     description.parts.append(f"{network}")
     return description
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what a run was trained with."""
+    return {
+        name: str(run[name]) for name in _SHOWN if run.get(name) is not None
+    }
 
 
 def _versions(environment: Mapping[str, Any]) -> str:

@@ -13,12 +13,17 @@ from trainers.inspection.description import kernels_table
 from trainers.inspection.description import sizes
 
 
+def is_one(path: pathlib.Path) -> bool:
+    """Whether a folder is a SavedModel."""
+    return (path / "saved_model.pb").is_file()
+
+
 def versions(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns the versions in a folder of TensorFlow Serving, oldest first."""
     found = [
         each
         for each in path.iterdir()
-        if each.name.isdecimal() and (each / "saved_model.pb").is_file()
+        if each.name.isdecimal() and is_one(each)
     ]
     return sorted(found, key=lambda each: int(each.name))
 
@@ -52,8 +57,7 @@ def describe(path: pathlib.Path) -> Description:
             f"--source={path} cannot be loaded as a SavedModel: "
             f"{type(error).__name__}: {str(error)[:200]}"
         ) from error
-    weights = getattr(loaded, "weights", None)
-    named = weights if isinstance(weights, dict) else _mapping(weights)
+    named = _mapping(getattr(loaded, "weights", None))
     warm_up = path / "assets.extra" / "tf_serving_warmup_requests"
     labels = path / "assets" / "labels.txt"
     description = Description(
@@ -79,8 +83,12 @@ def describe(path: pathlib.Path) -> Description:
             "versions": f"tensorflow {loaded.tensorflow_version}",
         }
     )
+    # Keras' own exporter keeps them in a list.
+    others = getattr(loaded, "variables", None) or ()
     table = kernels_table(
-        (name, variable.numpy()) for name, variable in named.items()
+        (name, variable.numpy())
+        for name, variable in named.items()
+        or ((variable.name, variable) for variable in others)
     )
     if table:
         description.parts.append(table)

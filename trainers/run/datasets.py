@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from flags.image_flags import ImageSettings
@@ -11,10 +14,32 @@ from hydra_tf.progress import say
 _FEW = 1000
 
 
+class Examples(NamedTuple):
+    """Images of the test split.
+
+    Attributes:
+        images: Float32 array of shape `(n, height, width, channels)`.
+        labels: Their classes, integers of shape `(n,)`.
+        class_names: What these are called.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: Sequence[str]
+
+
 def test_arrays(
     images: ImageSettings, num_examples: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first images of the test split and their classes.
+
+    The arguments are those of `test_images`.
+    """
+    return test_images(images, num_examples)[:2]
+
+
+def test_images(images: ImageSettings, num_examples: int | None) -> Examples:
+    """Returns the first images of the test split, and what they show.
 
     Args:
         images: The data set.
@@ -28,4 +53,5 @@ def test_arrays(
             f"{info.name}: taking the first {_FEW} of {info.num_test} test "
             "images"
         )
-    return images.load("test", batch_size=1).arrays(num_examples)
+    test = images.load("test", batch_size=1)
+    return Examples(*test.arrays(num_examples), test.class_names)

@@ -14,6 +14,7 @@ from absl import flags
 
 from hydra_tf import files
 from hydra_tf.errors import InputError
+from hydra_tf.progress import say
 from trainers.run import environment
 from trainers.run import networks
 from trainers.run import source
@@ -121,6 +122,26 @@ def _path(where: str | None) -> pathlib.Path:
             "--source is required: the folder of a run, or a .keras file"
         )
     return files.as_path(where)
+
+
+def say_radius(source: FinishedNetwork, epsilon: float) -> None:
+    """Says so if a network is measured at another radius than it trained at.
+
+    Args:
+        source: The network.
+        epsilon: Radius of the evaluation. One that was given is meant.
+    """
+    if source.path.parent.name != "checkpoints":
+        return
+    run = RunFolder(source.path.parent.parent).read_metrics().get("run", {})
+    trained = run.get("epsilon")
+    if any(flags.FLAGS[name].present for name in ("epsilon", "eval_epsilon")):
+        return
+    if trained and trained != epsilon:
+        say(
+            f"{source.path}: trained at radius {trained:g}, measured at "
+            f"{epsilon:g}; --eval_epsilon={trained:g} measures there"
+        )
 
 
 def holds_training(folder: RunFolder) -> bool:

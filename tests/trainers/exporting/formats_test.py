@@ -80,8 +80,9 @@ def test_formats_are_written_and_measured(export, capfd, names):
 
 
 def test_the_layout_of_tensorflow_serving(export, capfd):
-    for version in (1, 2):
-        code, folder = export("--formats=serving", "--serving_name=digits")
+    # Asked for by name, a SavedModel has this layout, too.
+    for version, name in ((1, "serving"), (2, "saved_model")):
+        code, folder = export(f"--formats={name}", "--serving_name=digits")
         assert code == 0
         path = folder / "serving" / "digits" / str(version)
         assert f"digits/{version}\n" in capfd.readouterr().out
@@ -98,12 +99,34 @@ def test_the_layout_of_tensorflow_serving(export, capfd):
         )["logits"]
         assert logits.shape == (2, 10)
         assert (path / "assets.extra" / "tf_serving_warmup_requests").is_file()
+        labels = (path / "assets" / "labels.txt").read_text().split()
+        assert labels == [str(digit) for digit in range(10)]
     code, folder = export(
         "--formats=serving", "--serving_name=digits", "--serving_version=2"
     )
     assert code != 0
     error = capfd.readouterr().err
     assert "--serving_version=2 exists" in error and len(error.split("\n")) == 2
+    (folder / "serving" / "digits" / "notes").touch()
+    before = times_of(folder)
+    for arguments, message in {
+        ("--formats=serving", "--serving_name=digits"): "it holds notes",
+        ("--formats=serving", "--serving_name=../up"): "--serving_name=../up",
+        ("--formats=",): "--formats=: must name some of saved_model",
+        (
+            "--formats=onnx",
+            "--vnnlib_images=1",
+            "--eval_epsilon=0",
+        ): "--vnnlib_images=1 needs a radius above 0",
+        (
+            "--formats=onnx",
+            "--vnnlib_images=41",
+        ): "--vnnlib_images=41 must be at most 40",
+    }.items():
+        assert export(*arguments)[0] == 2
+        error = capfd.readouterr().err
+        assert message in error and error.count("\n") == 1, error
+    assert times_of(folder) == before
 
 
 @pytest.mark.slow

@@ -1,13 +1,16 @@
 """`trainers.inspect`: what files and folders are."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import keras
 import pytest
+import tensorflow as tf
 
 import hydra_tf as ht
+from hydra_tf import files
 from hydra_tf.errors import InputError
 from tests.export import networks
 from tests.trainers import binaries
@@ -108,6 +111,46 @@ def test_a_run_as_the_binary_shows_it(folder, tmp_path, capfd):
     out = capfd.readouterr().out
     assert "folder of export" in out
     assert "digits" in out and "8 x 8 x 1" in out and "tensorflow 2." in out
+    assert "serving_default (images" in out and "logits/kernel" in out
+
+
+def test_a_checkpoint_has_what_its_run_says(folder, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / "checkpoints" / "finetune.keras"
+    shutil.copy(folder / "masked.keras", path)
+    files.write_json(
+        tmp_path / "metrics.json",
+        {
+            "run": {"objective": "trades", "epsilon": 0.1},
+            "phases": {"finetune": {"natural_accuracy": 0.75}},
+        },
+    )
+    found = describe(path)
+    assert found.facts["objective"] == "trades"
+    assert "75.0 %" in found.parts[-1]
+
+
+def test_files_of_others(tmp_path):
+    """Of other inputs than images, not built, or by Keras' own exporter."""
+
+    class Gather(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((2,), tf.int32)])
+        def rows(self, i):
+            return tf.gather(tf.reshape(tf.range(6.0), (2, 3)), i)
+
+    module = Gather()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.rows.get_concrete_function()], module
+    )
+    (tmp_path / "gather.tflite").write_bytes(converter.convert())
+    found = describe(tmp_path / "gather.tflite")
+    assert "int32 (2,)" in found.facts["inputs"]
+    network = keras.Sequential([keras.layers.Dense(2, name="dense")])
+    network.save(tmp_path / "unbuilt.keras")
+    assert describe(tmp_path / "unbuilt.keras").facts["inputs"] == "not built"
+    network.build((None, 3))
+    network.export(tmp_path / "exported", verbose=False)
+    assert "3 x 2" in describe(tmp_path / "exported").parts[0]
 
 
 def test_what_is_unknown_is_refused(folder, tmp_path, capfd):
@@ -117,7 +160,7 @@ def test_what_is_unknown_is_refused(folder, tmp_path, capfd):
     (tmp_path / "broken.tflite").write_text("no network")
     (tmp_path / "broken.keras").write_text("no network")
     for name, message in {
-        "": "is no run",
+        "": "is no run.*give what is in it: broken.keras, broken.tflite",
         "text.txt": "ends in .keras, .onnx, .tflite",
         "missing": "does not exist",
         "broken.tflite": "must be a LiteRT file",
