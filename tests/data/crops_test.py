@@ -105,23 +105,57 @@ def test_middle_is_taken_where_no_draw_fits(height, width, expected):
     assert tuple(window.numpy()) == expected
 
 
-@pytest.mark.parametrize("size", [(301, 400), (150, 97)])
-def test_decoded_part_is_the_window_resized_and_perhaps_mirrored(size):
-    encoded, pixels = _jpeg(_image(*size))
+def _nearest_four(pixels, window, mirrored, ratio=1):
+    top, left, rows, columns = window // ratio
+    part = pixels[top : top + rows, left : left + columns]
+    if mirrored:
+        part = part[:, ::-1]
+    return fake_imagenet.resized(part, 64, 48, antialias=False) / 255
+
+
+def test_decoded_part_is_the_window_interpolated_and_perhaps_mirrored():
     crop = data.RandomResizedCrop()
-    both = set()
-    for seed in range(8):
+    both, ratios = set(), set()
+    for seed in range(24):
+        size = [(120, 97), (301, 400), (901, 700)][seed % 3]
+        encoded, _ = _jpeg(_image(*size))
         window, mirrored = crop.window(*size, [seed, 0])
+        window = window.numpy()
+        times = min(window[2] // 64, window[3] // 48)
+        ratio = max(each for each in (1, 2, 4, 8) if each <= max(times, 1))
+        pixels = tf.io.decode_jpeg(encoded, channels=3, ratio=ratio).numpy()
+        expected = _nearest_four(pixels, window, mirrored, ratio)
+        both.add(bool(mirrored))
+        ratios.add(ratio)
+        got = crop.decode(encoded, tf.constant([seed, 0]), 64, 48)
+        assert got.dtype == tf.float32
+        np.testing.assert_allclose(got, expected, atol=2e-5)
+    assert both == {True, False}
+    assert ratios == {1, 2, 4, 8}
+
+
+def test_every_pixel_counts_in_a_part_that_becomes_much_smaller():
+    noise = np.random.RandomState(0).normal(128, 30, (512, 512, 3))
+    encoded, pixels = _jpeg(np.clip(noise, 0, 255).astype(np.uint8))
+    crop = data.RandomResizedCrop(area=(1.0, 1.0), aspect_ratio=(1.0, 1.0))
+    got = crop.decode(encoded, tf.constant([0, 0]), 128, 128).numpy()
+    # The mean of 4 x 4 pixels; the nearest four alone would leave a half.
+    assert 0.2 < got.std() / (pixels / 255).std() < 0.3
+
+
+def test_parts_of_other_formats_are_resized_with_antialiasing():
+    pixels = _image(301, 400)
+    encoded = tf.io.encode_png(pixels)
+    crop = data.RandomResizedCrop()
+    for seed in range(4):
+        window, mirrored = crop.window(301, 400, [seed, 0])
         top, left, rows, columns = window.numpy()
         part = pixels[top : top + rows, left : left + columns]
         expected = fake_imagenet.resized(part, 64, 48) / 255
         if mirrored:
             expected = expected[:, ::-1]
-        both.add(bool(mirrored))
         got = crop.decode(encoded, tf.constant([seed, 0]), 64, 48)
-        assert got.dtype == tf.float32
-        np.testing.assert_allclose(got, expected, atol=2e-5)
-    assert both == {True, False}
+        np.testing.assert_allclose(got, expected, atol=0.51 / 255)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +166,21 @@ def test_middle_equals_slow_arithmetic(size):
     encoded, pixels = _jpeg(_image(*size))
     got = crops.decode_middle(encoded, 224, 224)
     assert got.shape == (224, 224, 3)
+    np.testing.assert_allclose(got, fake_imagenet.middle(pixels), atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [(387, 469), (420, 257), (1100, 700)])
+def test_middle_is_that_of_the_whole_where_colour_is_shared(size):
+    noise = np.random.RandomState(0).uniform(0, 255, (*size, 3))
+    encoded = tf.io.encode_jpeg(noise.astype(np.uint8), quality=95)
+    pixels = tf.io.decode_jpeg(encoded).numpy()
+    got = crops.decode_middle(encoded, 224, 224)
+    np.testing.assert_allclose(got, fake_imagenet.middle(pixels), atol=2e-4)
+
+
+def test_middle_of_another_format_equals_slow_arithmetic():
+    pixels = _image(300, 400)
+    got = crops.decode_middle(tf.io.encode_png(pixels), 224, 224)
     np.testing.assert_allclose(got, fake_imagenet.middle(pixels), atol=2e-5)
 
 

@@ -100,26 +100,29 @@ def write(data_dir: pathlib.Path, num_shards: int = 2) -> None:
         )
 
 
-def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def resized(
+    image: np.ndarray, height: int, width: int, antialias: bool = True
+) -> np.ndarray:
     """Returns an image resized linearly, in float64, without TensorFlow.
 
     A pixel is the mean of those around it, whose weights fall linearly to 0
-    over one pixel of the larger of both images.
+    over one pixel of the larger of both images, or of the given one.
     """
     return np.einsum(
         "ij,lk,jkc->ilc",
-        _weights(image.shape[0], height),
-        _weights(image.shape[1], width),
+        _weights(image.shape[0], height, antialias),
+        _weights(image.shape[1], width, antialias),
         image.astype(float),
         optimize=True,
     )
 
 
-def _weights(size: int, new_size: int) -> np.ndarray:
+def _weights(size: int, new_size: int, antialias: bool) -> np.ndarray:
     scale = size / new_size
     centres = (np.arange(new_size) + 0.5)[:, None] * scale
     distances = np.abs(np.arange(size)[None, :] + 0.5 - centres)
-    weights = np.maximum(0, 1 - distances / max(scale, 1))
+    reach = max(scale, 1) if antialias else 1
+    weights = np.maximum(0, 1 - distances / reach)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
