@@ -13,6 +13,7 @@ from hydra_tf.objectives.base import Objective
 from hydra_tf.registry.objectives import CLIP
 from hydra_tf.registry.objectives import EPSILON
 from hydra_tf.registry.objectives import N_REPEATS
+from hydra_tf.registry.objectives import STAY_IN_RANGE
 from hydra_tf.registry.objectives import STEP_SIZE
 from hydra_tf.registry.objectives import THREAT_MODEL
 
@@ -29,7 +30,8 @@ class FreeAT(Objective):
 
     An epoch is one pass through the images, and has `n_repeats` updates for
     each batch: a recipe takes as many times fewer epochs. What a step logs is
-    that of its last replay.
+    that of its last replay. A last batch of few images is replayed as often,
+    and may undo an epoch: load data with `drop_remainder=True` if it is small.
 
     Loss term: `robust_ce`.
 
@@ -38,10 +40,14 @@ class FreeAT(Objective):
         step_size: Float >= 0, length of each step of the perturbation, or
             None: `epsilon`.
         n_repeats: Integer >= 1, replays of each batch.
+        stay_in_range: Whether the perturbation stays within `clip`, as that of
+            PGD does, and climbs by the gradient of the perturbed image. In the
+            authors' code only the image is clipped, and nothing flows where it
+            is: a black pixel that inherits a step down never moves again,
+            which costs much where many pixels are black or white.
         threat_model: `"linf"` or `"l2"`.
         clip: Least and largest value of a pixel, which the images are checked
-            against and perturbed ones clipped to; `None` for no limits. The
-            perturbation itself is kept as it is within the ball.
+            against and perturbed ones clipped to; `None` for no limits.
 
     Reference:
 
@@ -57,6 +63,7 @@ class FreeAT(Objective):
         epsilon: float = 8 / 255,
         step_size: float | None = None,
         n_repeats: int = 4,
+        stay_in_range: bool = False,
         threat_model: str = "linf",
         clip: tuple[float, float] | None = (0.0, 1.0),
     ):
@@ -66,6 +73,7 @@ class FreeAT(Objective):
         STEP_SIZE.check_within(step_size, threat_model, clip)
         self.step_size: float = epsilon if step_size is None else step_size
         self.n_repeats: int = int(N_REPEATS.check(n_repeats))
+        self.stay_in_range: bool = STAY_IN_RANGE.check(stay_in_range)
 
     def perturb(
         self,
@@ -102,7 +110,22 @@ class FreeAT(Objective):
         moved = tf.cast(x, tf.float32) + perturbation
         if self.clip is None:
             return moved
-        return tf.clip_by_value(moved, *self.clip)
+        clipped = tf.clip_by_value(moved, *self.clip)
+        if self.stay_in_range:
+            # It is in the range but for rounding, which must not stop it.
+            return moved + tf.stop_gradient(clipped - moved)
+        return clipped
+
+    def carried(self, x: tf.Tensor, perturbation: tf.Tensor) -> tf.Tensor:
+        """Returns a perturbation as it is carried on to images.
+
+        Args:
+            x: Images.
+            perturbation: Float32 tensor of their shape.
+        """
+        if not self.stay_in_range:
+            return perturbation
+        return self.perturbed(x, perturbation) - tf.cast(x, tf.float32)
 
     def ascend(self, perturbation: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         """Returns a perturbation one step up the loss, within the ball.

@@ -78,6 +78,13 @@ N_REPEATS = Count(
     help="Times that a step of free_at replays its batch. Each is an update of "
     "the weights, so that recipes take as many times fewer epochs.",
 )
+STAY_IN_RANGE = Switch(
+    name="stay_in_range",
+    default=False,
+    help="Whether the perturbation that free_at carries on stays within the "
+    "image range, and climbs by the gradient of the perturbed image. In the "
+    "original it does not, and has no gradient where an image is clipped.",
+)
 BETA = Number(
     name="beta",
     default=6.0,
@@ -204,6 +211,7 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
                     help="Length of the steps of free_at, by default epsilon.",
                 ),
                 N_REPEATS,
+                STAY_IN_RANGE,
                 THREAT_MODEL,
                 CLIP,
             ),

@@ -89,10 +89,13 @@ class CarriedPerturbation(keras.Layer):
         Returns:
             The pass of the last replay.
         """
-        perturbation = self.start(batch)
-        for further in reversed(range(self._objective.n_repeats)):
+        objective = self._objective
+        perturbation = objective.carried(batch.x, self.start(batch))
+        for further in reversed(range(objective.n_repeats)):
             done = update(batch, carried=perturbation, measures=not further)
-            perturbation = self._objective.ascend(perturbation, done.ascent)
+            perturbation = objective.carried(
+                batch.x, objective.ascend(perturbation, done.ascent)
+            )
         self.keep(batch, perturbation)
         return done
 

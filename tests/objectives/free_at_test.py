@@ -38,8 +38,11 @@ def test_images_are_clipped_and_the_perturbation_is_not():
     free = objectives.FreeAT(epsilon=0.4)
     x, moved = np.array([[0.1, 0.9]]), np.array([[-0.3, 0.3]], np.float32)
     np.testing.assert_allclose(free.perturbed(x, moved), [[0.0, 1.0]])
+    np.testing.assert_array_equal(free.carried(x, moved), moved)
     free = objectives.FreeAT(epsilon=0.4, clip=None)
     np.testing.assert_allclose(free.perturbed(x, moved), [[-0.2, 1.2]], 1e-6)
+    free = objectives.FreeAT(epsilon=0.4, stay_in_range=True)
+    np.testing.assert_allclose(free.carried(x, moved), [[-0.1, 0.1]], 1e-6)
 
 
 def test_evaluation_takes_as_many_steps_from_the_images():

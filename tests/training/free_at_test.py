@@ -67,8 +67,13 @@ def gradients_of(kernels, biases, x, labels):
     )
 
 
-def by_hand(network, phase, epochs):
+def by_hand(network, phase, epochs, stay_in_range=False):
     """Algorithm 1 of Shafahi et al., with the masks of HYDRA's phases."""
+
+    def carried(x):
+        inside = np.clip(x + noise[: len(x)], 0, 1) - x
+        return inside if stay_in_range else noise[: len(x)]
+
     layers = [network.get_layer(name) for name in ("first", "last")]
     kernels = [np.asarray(layer.kernel, np.float64) for layer in layers]
     biases = [np.asarray(layer.bias, np.float64) for layer in layers]
@@ -79,6 +84,7 @@ def by_hand(network, phase, epochs):
     for _ in range(epochs):
         for first in range(0, len(X), 4):
             x, labels = X[first : first + 4], Y[first : first + 4]
+            noise[: len(x)] = carried(x)
             for _ in range(REPEATS):
                 masks = [1.0, 1.0]
                 if phase != "pretrain":
@@ -91,9 +97,10 @@ def by_hand(network, phase, epochs):
                     labels,
                 )
                 # Nothing flows where the image range cuts the noise off.
-                inside = seen == x + noise[: len(x)]
+                inside = stay_in_range | (seen == x + noise[: len(x)])
                 noise[: len(x)] += STEP * np.sign(of_images * inside)
                 noise = np.clip(noise, -EPSILON, EPSILON)
+                noise[: len(x)] = carried(x)
                 for layer, slope in enumerate(of_kernels):
                     if phase == "prune":
                         up = slope * kernels[layer] * np.sign(scores[layer])
@@ -106,11 +113,19 @@ def by_hand(network, phase, epochs):
 
 
 @pytest.mark.usefixtures("without_tracing")
-@pytest.mark.parametrize("phase", ["pretrain", "prune", "finetune"])
-def test_trains_as_the_algorithm_says(phase):
+@pytest.mark.parametrize(
+    ("phase", "stay_in_range"),
+    [
+        ("pretrain", False),
+        ("prune", False),
+        ("finetune", False),
+        ("pretrain", True),
+    ],
+)
+def test_trains_as_the_algorithm_says(phase, stay_in_range):
     network = model(phase)
-    kernels, biases, scores, noise = by_hand(network, phase, epochs=2)
-    robust = ht.RobustModel(network, objective())
+    kernels, biases, scores, noise = by_hand(network, phase, 2, stay_in_range)
+    robust = ht.RobustModel(network, objective(stay_in_range=stay_in_range))
     robust.compile(keras.optimizers.SGD(RATE))
     logs = robust.fit(batches(), epochs=2, verbose=0).history
     assert robust.optimizer.iterations == 2 * 2 * REPEATS
