@@ -276,6 +276,7 @@ def test_recipe_of_imagenet_has_its_settings():
             "epsilon": 4 / 255,
             "step_size": 4 / 255,
             "n_repeats": 4,
+            "stay_in_range": False,
             "threat_model": "linf",
             "clip": (0.0, 1.0),
         }
