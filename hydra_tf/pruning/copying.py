@@ -22,6 +22,7 @@ from hydra_tf.layers.masking import plain_face
 from hydra_tf.layers.masking import release
 from hydra_tf.layers.masking import taken_by_constructor
 from hydra_tf.layers.masking import unmask_layer
+from hydra_tf.layers.preprocessing import copy_adapted
 
 # The layers of a model that show nothing of what is inside them, each with
 # its copy; of a subclassed model, the model.
@@ -265,6 +266,7 @@ def copy_layer_weights(old: Any, new: Any) -> None:
         flatten_layers(old), flatten_layers(new), strict=True
     ):
         _copy_own_weights(source, target)
+    copy_adapted(old, new)
 
 
 def _copy_own_weights(old: Any, new: Any) -> None:

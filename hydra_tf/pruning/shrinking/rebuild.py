@@ -17,6 +17,7 @@ from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import generator_states
 from hydra_tf.keras_internals import operation_of
+from hydra_tf.layers.preprocessing import copy_adapted
 from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
@@ -152,6 +153,8 @@ class _Builder:
                 self._assign_attention(call.operation, copy)
             elif has_weights(call.operation):
                 self._assign_others(call, copy)
+            if isinstance(copy, keras.layers.Layer):
+                copy_adapted(call.operation, copy)
 
     # --- configuration -------------------------------------------------------
 
