@@ -7,6 +7,7 @@ release of Keras which changes it is met in one place.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -112,6 +113,45 @@ def build_by_call(layer: keras.layers.Layer, shapes: Any) -> None:
         keras.KerasTensor, shapes["input_shape"]
     )
     backend.compute_output_spec(layer.call, tensors)
+
+
+def attributes_read(layer: keras.layers.Layer) -> set[str] | None:
+    """Returns the names of the attributes that a layer's `call` reads.
+
+    Args:
+        layer: Built layer.
+
+    Returns:
+        The names; `None` if nothing says how to call it.
+    """
+    shapes = layer.get_build_config()
+    if not shapes:
+        return None
+    read: set[str] = set()
+    cls: Any = type(layer)
+
+    def noting(layer: Any, name: str) -> Any:
+        read.add(name)
+        return cls.__getattribute__(layer, name)
+
+    set_class(
+        layer,
+        types.new_class(
+            cls.__name__,
+            (cls,),
+            exec_body=lambda namespace: namespace.update(
+                __module__=cls.__module__, __getattribute__=noting
+            ),
+        ),
+    )
+    try:
+        build_by_call(layer, shapes)
+    # Anything: the call is a user's, and may need other arguments.
+    except Exception:
+        return None
+    finally:
+        set_class(layer, cls)
+    return read
 
 
 def operation_of(tensor: keras.KerasTensor) -> Any:

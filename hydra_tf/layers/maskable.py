@@ -89,7 +89,7 @@ def register_maskable(
     Args:
         layer_class: Subclass of `keras.layers.Layer`.
         weights: Names of the attributes that hold the weights, which the
-            layer's `call` reads from there.
+            layer's `call` reads from there. Others stay dense.
 
     Raises:
         InputError: If they are none.
@@ -135,10 +135,16 @@ def weights_of_class(layer_class: type) -> Mapping[str, Axes]:
 
     Those of the nearest base class that has any; none if there is none.
     """
-    for base in layer_class.__mro__:
-        if base in _ROWS:
-            return _ROWS[base]
-    return {}
+    base = listed_base(layer_class)
+    return {} if base is None else _ROWS[base]
+
+
+def listed_base(layer_class: type) -> type | None:
+    """Returns the class that says which weights of a class are masked.
+
+    The class itself or the nearest base class; `None` if there is none.
+    """
+    return next((each for each in layer_class.__mro__ if each in _ROWS), None)
 
 
 def axes_of_weights(layer: Any) -> dict[str, KernelAxes]:

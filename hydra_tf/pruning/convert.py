@@ -111,8 +111,9 @@ def to_masked(
             Sequential, or whose `call` is made of layers and `keras.ops`, from
             one tensor to one.
         exclude: Layers to leave plain: a list of names of layers (or of what
-            holds them, for all that is in it) or of patterns of names
-            (`"block1_*"`), or a predicate that gets a layer.
+            holds them, for all that is in it; of the model, for weights that
+            are in no layer) or of patterns of names (`"block1_*"`), or a
+            predicate that gets a layer.
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
         granularity: What is pruned: `"weight"`, `"channel"` (input channels;
@@ -137,8 +138,8 @@ def to_masked(
 
     Raises:
         InputError: If the model is not built, can't be copied or has nothing
-            to prune, or, with `strict`, holds weights that no masked layer
-            exists for.
+            to prune, a layer does not read its weight where it is masked, or,
+            with `strict`, weights would stay plain as nothing is known of them.
 
     Warns:
         UserWarning: If weights stay plain since no masked layer exists for

@@ -90,6 +90,27 @@ def not_copied():
     return model
 
 
+class ReadElsewhere(layers.Dense):
+    """A subclass that does not read its kernel where masks are."""
+
+    def call(self, inputs):
+        return inputs @ self._kernel + self.bias
+
+
+class ReadFromList(Scaled):
+    """A registered layer that reads its weight from a list."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.all = [self.scale]
+
+    def call(self, inputs):
+        return inputs * self.all[0]
+
+
+ht.register_maskable(ReadFromList, ["scale"])
+
+
 def registered(weights):
     ht.register_maskable(Registered, weights)
     ht.to_masked(keras.Sequential([keras.Input((4, 4)), Registered()]))
@@ -188,6 +209,22 @@ PYTHON = {
     "conversion_registered_unknown_weight": (
         lambda given: registered(["kernel"]),
         ["(Registered) has no weight in its attribute 'kernel'"],
+    ),
+    "conversion_subclass_that_reads_another_attribute": (
+        lambda given: ht.to_masked(
+            keras.Sequential([keras.Input((4,)), ReadElsewhere(3, name="x")])
+        ),
+        [
+            "layer 'x' (ReadElsewhere) can't be masked",
+            "`call` does not read self.kernel",
+            "`exclude=['x']`",
+        ],
+    ),
+    "conversion_registered_weight_that_is_read_elsewhere": (
+        lambda given: ht.to_masked(
+            keras.Sequential([keras.Input((4,)), ReadFromList()])
+        ),
+        ["`call` does not read self.scale", "register_maskable"],
     ),
     "conversion_of_a_robust_model": (
         lambda given: ht.to_masked(given.robust()),

@@ -335,7 +335,7 @@ class TestWhatCannotBeConverted:
         assert warning.filename == __file__
         message = str(warning.message)
         # 20 of 20 + 10 weights.
-        assert "1 layer with 66.7% of the weights" in message
+        assert "weights of 1 layer, 66.7% of those of" in message
         assert "'unsupported' (Positions)" in message
         assert "`exclude=['unsupported']`" in message
         assert list(ht.masked_layers(masked)) == ["dense"]
