@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import tempfile
 import warnings
 from typing import Any
 
@@ -22,7 +23,6 @@ from hydra_tf.layers.masking import plain_face
 from hydra_tf.layers.masking import release
 from hydra_tf.layers.masking import taken_by_constructor
 from hydra_tf.layers.masking import unmask_layer
-from hydra_tf.layers.preprocessing import copy_adapted
 
 # The layers of a model that show nothing of what is inside them, each with
 # its copy; of a subclassed model, the model.
@@ -301,6 +301,48 @@ def _copy_own_weights(old: Any, new: Any) -> None:
     if new_masked:
         for view in new.all_views():
             view.reset_scores()
+
+
+def copy_adapted(old: Any, new: Any) -> None:
+    """Copies what `adapt` found to a layer, and to those inside it.
+
+    Its variables have to be copied before: a `Normalization` computes with
+    constants that it makes of them.
+
+    Args:
+        old: The layer or model to read.
+        new: Its counterpart.
+
+    Raises:
+        InputError: If a layer's vocabulary cannot be copied.
+    """
+    for source, target in zip(
+        flatten_layers(old), flatten_layers(new), strict=True
+    ):
+        if isinstance(target, keras.layers.Normalization):
+            target.finalize_state()
+        if hasattr(target, "load_assets"):
+            _copy_assets(source, target)
+
+
+def _copy_assets(source: Any, target: Any) -> None:
+    """Copies vocabularies as a `.keras` file does."""
+    stored: dict[str, Any] = {}
+    try:
+        source.save_own_variables(stored)
+        target.load_own_variables(stored)
+        with tempfile.TemporaryDirectory() as folder:
+            source.save_assets(folder)
+            target.load_assets(folder)
+    # Anything: a lookup without vocabulary, or a user's own layer.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"layer '{source.name}' ({type(source).__name__}) can't be copied "
+            f"with its vocabulary: {lines[0]}. Give it a vocabulary "
+            "(`adapt`, or the argument `vocabulary`), or do without a copy, "
+            "with `in_place=True`"
+        ) from error
 
 
 def pruned(view: Any) -> np.ndarray:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from hydra_tf.layers.mask_view import owner_of
-from hydra_tf.layers.preprocessing import copy_adapted
 from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning.channels.groups import connect_channels
+from hydra_tf.pruning.copying import copy_adapted
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

@@ -17,7 +17,6 @@ from hydra_tf.graph import shows_layers
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import generator_states
 from hydra_tf.keras_internals import operation_of
-from hydra_tf.layers.preprocessing import copy_adapted
 from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.flow import LayerChannels
@@ -26,6 +25,7 @@ from hydra_tf.pruning.channels.rules import Rule
 from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
+from hydra_tf.pruning.copying import copy_adapted
 from hydra_tf.pruning.copying import rebuilt
 from hydra_tf.pruning.shrinking.liveness import Liveness
 
