@@ -19,6 +19,7 @@ from keras.src import backend
 from keras.src.backend.common import global_state
 from keras.src.layers.layer import CallContext
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell
+from keras.src.saving import serialization_lib
 
 
 def flatten_layers(
@@ -204,6 +205,36 @@ def without_new_nodes(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
     finally:
         for nodes, count in before:
             del nodes[count:]
+
+
+@contextlib.contextmanager
+def trusting_functions() -> Iterator[None]:
+    """Lets layers be made of configurations that hold Python functions.
+
+    Only for those of layers that are in memory, whose functions run anyway.
+    """
+    with serialization_lib.SafeModeScope(safe_mode=False):
+        yield
+
+
+def share_functions(old: Any, new: Any) -> None:
+    """Gives the `Lambda`s in a layer's copy the functions themselves.
+
+    Those made of a configuration do not see the globals that they refer to.
+
+    Args:
+        old: The layer, or an operation.
+        new: Its copy.
+    """
+    if not isinstance(old, keras.layers.Layer):
+        return
+    # Layers that the copy makes when it is built are not there yet.
+    for one, other in zip(
+        flatten_layers(old), flatten_layers(new), strict=False
+    ):
+        if isinstance(one, keras.layers.Lambda):
+            other.function, other.mask = one.function, one.mask
+            other._output_shape = one._output_shape
 
 
 def call_spec(operation: Any, args: Any, kwargs: Any) -> Any:

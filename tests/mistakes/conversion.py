@@ -188,7 +188,11 @@ PYTHON = {
     ),
     "conversion_of_a_model_that_cannot_be_copied": (
         lambda given: ht.to_masked(not_copied()),
-        ["(NotCopied) can't be copied", "`in_place=True`"],
+        [
+            "(NotCopied) can't be copied",
+            "passing non-serializable argument values in `__init__()`, and",
+            "hydra_tf.to_masked and hydra_tf.strip_masks take `in_place=True`",
+        ],
     ),
     "conversion_of_a_model_that_is_not_built": (
         lambda given: ht.to_masked(Subclassed()),
