@@ -30,7 +30,17 @@ _SAME = (
     keras.layers.Reshape,
 )
 
-_SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
+# What makes probabilities, by its name in messages.
+_ENDS = {
+    "softmax": (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax),
+    "sigmoid": (keras.activations.sigmoid, keras.ops.sigmoid, tf.nn.sigmoid),
+}
+
+
+_OF_SEVERAL = (
+    "; where it needs all of them, hydra_tf.RobustModel(model, objective, "
+    "attack=..., attacked_input=...).evaluate(batches) attacks one"
+)
 
 
 def accepts_argument(function: Callable[..., Any], name: str) -> bool:
@@ -81,7 +91,7 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
 
 
 def check_has_no_softmax(model: Any, name: str = "model") -> None:
-    """Raises `InputError` if a network ends in a softmax.
+    """Raises `InputError` if a network ends in a softmax, or in a sigmoid.
 
     The losses take logits. On probabilities they would be wrong without
     failing, and the gradients of attacks would vanish.
@@ -96,17 +106,18 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
             f"{name} ends in a softmax, layer '{last.name}': it must return "
             "logits, so leave that layer out"
         )
-    if getattr(last, "activation", None) in _SOFTMAX:
-        raise InputError(
-            f"{name} ends in a softmax, layer '{last.name}': it must return "
-            "logits, so make that layer with activation=None, or set its "
-            "activation to keras.activations.linear"
-        )
-    if type(last).__name__ == "Softmax":
-        raise InputError(
-            f"{name} ends in keras.ops.softmax: it must return logits, so make "
-            "it without, keras.Model(model.input, logits)"
-        )
+    for end, functions in _ENDS.items():
+        if getattr(last, "activation", None) in functions:
+            raise InputError(
+                f"{name} ends in a {end}, layer '{last.name}': it must return "
+                "logits, so make that layer with activation=None, or set its "
+                "activation to keras.activations.linear"
+            )
+        if type(last).__name__ == end.capitalize():
+            raise InputError(
+                f"{name} ends in keras.ops.{end}: it must return logits, so "
+                "make it without, keras.Model(model.input, logits)"
+            )
 
 
 def check_has_one_output(model: Any, name: str = "model") -> None:
@@ -134,6 +145,8 @@ def _check_form(model: Any, name: str, *ends: str) -> None:
                 f"{type(structure).__name__}: it must take one tensor of "
                 "images and return one of logits, as the part of it that "
                 "keras.Model(image, logits) makes"
+                + _OF_SEVERAL
+                * (what == "input" and len(tensors) > 1)
             )
 
 

@@ -87,6 +87,13 @@ class NetworkInputs:
         return self._attacked is not None
 
     @property
+    def position(self) -> int | None:
+        """Which of several inputs is attacked, `None` if that is not known."""
+        if self._attacked is None or self._structure is None:
+            return None
+        return self._names.index(self._attacked)
+
+    @property
     def image_shape(self) -> tuple[int | None, ...] | None:
         """Shape of one image, `None` if it is not known."""
         if self._attacked is None or self._structure is None:

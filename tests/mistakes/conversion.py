@@ -409,6 +409,16 @@ PYTHON = {
         lambda given: given.robust(ht.to_masked(of_several(inputs=2))),
         ["`network` has 2 inputs", "attacked_input="],
     ),
+    "conversion_two_inputs_evaluated": (
+        lambda given: ht.evaluation.evaluate(
+            of_several(inputs=2), given.images, given.labels
+        ),
+        ["`model` has 2 input(s)", "attacked_input=...).evaluate(batches)"],
+    ),
+    "conversion_sigmoid": (
+        lambda given: given.robust(given.network(activation="sigmoid")),
+        ["sigmoid, layer 'last'", "activation=None"],
+    ),
     "conversion_two_outputs": (
         lambda given: given.robust(ht.to_masked(of_several(outputs=2))),
         ["`network` has 2 output(s)", "keras.Model(image, logits)"],

@@ -193,3 +193,17 @@ def test_a_phase_trains_by_its_attacked_input(tmp_path):
             epochs=2,
             **arguments,
         )
+
+
+def test_units_are_those_of_the_attacked_input():
+    pixels = keras.Input((4, 4, 1), name="pixels")
+    age = keras.Input((2,), name="age")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    x = keras.layers.Concatenate()([keras.layers.Rescaling(0.01)(age), x])
+    model = keras.Model([age, pixels], keras.layers.Dense(3)(x))
+    objective = ht.objectives.FGSM(epsilon=8 / 255)
+    with pytest.warns(UserWarning, match="takes pixels of 0..255.*epsilon=8"):
+        ht.RobustModel(model, objective, attacked_input="pixels")
+    in_bytes = ht.objectives.FGSM(epsilon=8 / 255, clip=(0, 255))
+    with pytest.raises(InputError, match="give epsilon=8"):
+        ht.RobustModel(model, in_bytes, attacked_input="pixels")
