@@ -50,6 +50,7 @@ from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import check_granularity
 from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.settings import Switch
 
 
 def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
@@ -155,6 +156,8 @@ def to_masked(
     """
     check_density(density)
     check_granularity(granularity)
+    for name, value in (("strict", strict), ("in_place", in_place)):
+        Switch(name=name, help="", default=False).check(value)
     _check_convertible(model)
     if granularity in STRUCTURED:
         _check_shows_channels(model, granularity)

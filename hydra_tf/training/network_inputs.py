@@ -186,7 +186,7 @@ class NetworkInputs:
                 return x[name]
         raise InputError(
             "a batch that is a dictionary must hold the images as "
-            f"{_listed(dict.fromkeys((*self._names, *_IMAGES)))}. "
+            f"{_listed(dict.fromkeys((*self._names, *_IMAGES)), 'or')}. "
             f"Received: {_listed(x)}"
         )
 
@@ -203,6 +203,6 @@ def _names(structure: Any) -> list[str]:
     ]
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Any, link: str = "and") -> str:
     *rest, last = [repr(name) for name in names]
-    return f"{', '.join(rest)} or {last}" if rest else last
+    return f"{', '.join(rest)} {link} {last}" if rest else last

@@ -210,6 +210,18 @@ PYTHON = {
         lambda given: ht.register_maskable(Registered, []),
         ["`weights` must be a list of names"],
     ),
+    "conversion_registered_weight_twice": (
+        lambda given: ht.register_maskable(Registered, ["scale", "scale"]),
+        ["`weights` must be a list of names", "each once"],
+    ),
+    "conversion_registered_layer_of_keras": (
+        lambda given: ht.register_maskable(layers.Dense, ["bias"]),
+        ["`layer_class` must be a class of your own", "['kernel']", "derive"],
+    ),
+    "conversion_strict_is_a_text": (
+        lambda given: ht.to_masked(given.network(), strict="yes"),
+        ["`strict` must be True or False. Received: strict='yes'"],
+    ),
     "conversion_registered_unknown_weight": (
         lambda given: registered(["kernel"]),
         ["(Registered) has no weight in its attribute 'kernel'"],

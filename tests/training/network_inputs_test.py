@@ -140,7 +140,7 @@ def test_images_of_a_dictionary_for_one_input():
     assert not NetworkInputs(network, "age").are_several
     with pytest.raises(InputError, match="holds 2 inputs"):
         takes.select([4, 5])
-    with pytest.raises(InputError, match="'age', 'image', .* 'id' or 'name'"):
+    with pytest.raises(InputError, match="'age', 'image', .* 'id' and 'name'"):
         takes.select({"id": 3, "name": 4})
 
 
@@ -149,8 +149,8 @@ def test_images_of_a_dictionary_for_one_input():
     [
         (None, X, r"2 inputs, 'pixels', 'age'.*attacked_input='pixels'"),
         ("pixel", X, "an input of `network`.*Did you mean 'pixels'"),
-        ("pixels", {"pixels": X["pixels"]}, "'age' is missing"),
-        ("pixels", X["pixels"], "keys 'pixels' or 'age'"),
+        ("pixels", {"pixels": X["pixels"]}, "and 'age', .*'age' is missing"),
+        ("pixels", X["pixels"], "keys 'pixels' and 'age'"),
         ("pixels", {**X, "pixels": X["age"]}, r"\(batch, 4, 4, 1\)"),
         ("pixels", {**X, "pixels": 9 * X["pixels"]}, r"lie in \[0, 1\]"),
     ],
