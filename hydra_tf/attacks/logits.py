@@ -90,7 +90,9 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
     check_has_no_softmax(model, name)
 
 
-def check_has_no_softmax(model: Any, name: str = "model") -> None:
+def check_has_no_softmax(
+    model: Any, name: str = "model", *, or_sigmoid: bool = True
+) -> None:
     """Raises `InputError` if a network ends in a softmax, or in a sigmoid.
 
     The losses take logits. On probabilities they would be wrong without
@@ -99,6 +101,7 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
     Args:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
+        or_sigmoid: Whether a sigmoid is refused, too, where the graph shows it.
     """
     last = _last(model)
     if isinstance(last, keras.layers.Softmax):
@@ -107,6 +110,9 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
             "logits, so leave that layer out"
         )
     for end, functions in _ENDS.items():
+        # The last layer of a model without graph may be the gate of a block.
+        if end == "sigmoid" and not (or_sigmoid and is_graph(model)):
+            continue
         if getattr(last, "activation", None) in functions:
             raise InputError(
                 f"{name} ends in a {end}, layer '{last.name}': it must return "
