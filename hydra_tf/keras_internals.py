@@ -7,6 +7,7 @@ release of Keras which changes it is met in one place.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from keras.src import backend
 from keras.src.backend.common import global_state
 from keras.src.layers.layer import CallContext
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell
+from keras.src.saving import serialization_lib
 
 
 def flatten_layers(
@@ -114,6 +116,45 @@ def build_by_call(layer: keras.layers.Layer, shapes: Any) -> None:
     backend.compute_output_spec(layer.call, tensors)
 
 
+def attributes_read(layer: keras.layers.Layer) -> set[str] | None:
+    """Returns the names of the attributes that a layer's `call` reads.
+
+    Args:
+        layer: Built layer.
+
+    Returns:
+        The names; `None` if nothing says how to call it.
+    """
+    shapes = layer.get_build_config()
+    if not shapes:
+        return None
+    read: set[str] = set()
+    cls: Any = type(layer)
+
+    def noting(layer: Any, name: str) -> Any:
+        read.add(name)
+        return cls.__getattribute__(layer, name)
+
+    set_class(
+        layer,
+        types.new_class(
+            cls.__name__,
+            (cls,),
+            exec_body=lambda namespace: namespace.update(
+                __module__=cls.__module__, __getattribute__=noting
+            ),
+        ),
+    )
+    try:
+        build_by_call(layer, shapes)
+    # Anything: the call is a user's, and may need other arguments.
+    except Exception:
+        return None
+    finally:
+        set_class(layer, cls)
+    return read
+
+
 def operation_of(tensor: keras.KerasTensor) -> Any:
     """Returns the layer or operation that a symbolic tensor comes from."""
     return tensor._keras_history.operation
@@ -164,6 +205,36 @@ def without_new_nodes(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
     finally:
         for nodes, count in before:
             del nodes[count:]
+
+
+@contextlib.contextmanager
+def trusting_functions() -> Iterator[None]:
+    """Lets layers be made of configurations that hold Python functions.
+
+    Only for those of layers that are in memory, whose functions run anyway.
+    """
+    with serialization_lib.SafeModeScope(safe_mode=False):
+        yield
+
+
+def share_functions(old: Any, new: Any) -> None:
+    """Gives the `Lambda`s in a layer's copy the functions themselves.
+
+    Those made of a configuration do not see the globals that they refer to.
+
+    Args:
+        old: The layer, or an operation.
+        new: Its copy.
+    """
+    if not isinstance(old, keras.layers.Layer):
+        return
+    # Layers that the copy makes when it is built are not there yet.
+    for one, other in zip(
+        flatten_layers(old), flatten_layers(new), strict=False
+    ):
+        if isinstance(one, keras.layers.Lambda):
+            other.function, other.mask = one.function, one.mask
+            other._output_shape = one._output_shape
 
 
 def call_spec(operation: Any, args: Any, kwargs: Any) -> Any:

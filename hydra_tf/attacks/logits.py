@@ -30,7 +30,17 @@ _SAME = (
     keras.layers.Reshape,
 )
 
-_SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
+# What makes probabilities, by its name in messages.
+_ENDS = {
+    "softmax": (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax),
+    "sigmoid": (keras.activations.sigmoid, keras.ops.sigmoid, tf.nn.sigmoid),
+}
+
+
+_OF_SEVERAL = (
+    "; where it needs all of them, hydra_tf.RobustModel(model, objective, "
+    "attack=..., attacked_input=...).evaluate(batches) attacks one"
+)
 
 
 def accepts_argument(function: Callable[..., Any], name: str) -> bool:
@@ -80,8 +90,10 @@ def check_ends_in_logits(model: Any, name: str = "model") -> None:
     check_has_no_softmax(model, name)
 
 
-def check_has_no_softmax(model: Any, name: str = "model") -> None:
-    """Raises `InputError` if a network ends in a softmax.
+def check_has_no_softmax(
+    model: Any, name: str = "model", *, or_sigmoid: bool = True
+) -> None:
+    """Raises `InputError` if a network ends in a softmax, or in a sigmoid.
 
     The losses take logits. On probabilities they would be wrong without
     failing, and the gradients of attacks would vanish.
@@ -89,6 +101,7 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
     Args:
         model: Keras model; what is no Functional or Sequential model passes.
         name: What the message calls it.
+        or_sigmoid: Whether a sigmoid is refused, too, where the graph shows it.
     """
     last = _last(model)
     if isinstance(last, keras.layers.Softmax):
@@ -96,17 +109,21 @@ def check_has_no_softmax(model: Any, name: str = "model") -> None:
             f"{name} ends in a softmax, layer '{last.name}': it must return "
             "logits, so leave that layer out"
         )
-    if getattr(last, "activation", None) in _SOFTMAX:
-        raise InputError(
-            f"{name} ends in a softmax, layer '{last.name}': it must return "
-            "logits, so make that layer with activation=None, or set its "
-            "activation to keras.activations.linear"
-        )
-    if type(last).__name__ == "Softmax":
-        raise InputError(
-            f"{name} ends in keras.ops.softmax: it must return logits, so make "
-            "it without, keras.Model(model.input, logits)"
-        )
+    for end, functions in _ENDS.items():
+        # The last layer of a model without graph may be the gate of a block.
+        if end == "sigmoid" and not (or_sigmoid and is_graph(model)):
+            continue
+        if getattr(last, "activation", None) in functions:
+            raise InputError(
+                f"{name} ends in a {end}, layer '{last.name}': it must return "
+                "logits, so make that layer with activation=None, or set its "
+                "activation to keras.activations.linear"
+            )
+        if type(last).__name__ == end.capitalize():
+            raise InputError(
+                f"{name} ends in keras.ops.{end}: it must return logits, so "
+                "make it without, keras.Model(model.input, logits)"
+            )
 
 
 def check_has_one_output(model: Any, name: str = "model") -> None:
@@ -134,6 +151,8 @@ def _check_form(model: Any, name: str, *ends: str) -> None:
                 f"{type(structure).__name__}: it must take one tensor of "
                 "images and return one of logits, as the part of it that "
                 "keras.Model(image, logits) makes"
+                + _OF_SEVERAL
+                * (what == "input" and len(tensors) > 1)
             )
 
 

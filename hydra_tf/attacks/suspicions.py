@@ -9,6 +9,7 @@ from hydra_tf import text
 from hydra_tf.attacks.logits import Model
 from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.losses import cross_entropy
+from hydra_tf.errors import InputError
 
 # Rounding of two passes on the same images, and of a sum of probabilities.
 _ROUNDING = 1e-4
@@ -97,6 +98,20 @@ def are_probabilities(values: np.ndarray) -> bool:
     return bool(
         np.all(np.abs(np.sum(values, axis=-1) - 1.0) < _ROUNDING_OF_SUM)
     )
+
+
+def check_are_logits(values: np.ndarray, name: str) -> None:
+    """Raises `InputError` if what a network returns are probabilities.
+
+    Args:
+        values: What it returns for some images.
+        name: What the message calls the network.
+    """
+    if are_probabilities(values):
+        raise InputError(
+            f"{name} returns probabilities, rows of values >= 0 that sum to 1: "
+            "it must return logits, so leave its softmax out"
+        )
 
 
 def _share(flags: np.ndarray) -> float:

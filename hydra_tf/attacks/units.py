@@ -48,12 +48,15 @@ _UNCHANGED = (
 )
 
 
-def rescaling_of(network: Any) -> tuple[str, float] | None:
+def rescaling_of(
+    network: Any, image: int | None = None
+) -> tuple[str, float] | None:
     """Returns what scales a network's images first, and by what factor.
 
     Args:
         network: Keras model. Only the first layer counts of one that does not
             show its graph.
+        image: Which of several inputs holds the images.
 
     Returns:
         Its name and the largest factor; `None` if nothing is seen to.
@@ -65,17 +68,17 @@ def rescaling_of(network: Any) -> tuple[str, float] | None:
         if first is None or isinstance(first, keras.Model):
             return rescaling_of(first)
         return _named(first.name, _factor(first))
-    if not network.built or len(network.inputs) != 1:
+    if not network.built or (image is None and len(network.inputs) != 1):
         return None
     graph = walk(network)
-    number = graph.inputs[0].number
+    number = graph.inputs[image or 0].number
     for call in graph.calls:
         if number not in [value.number for value in call.inputs]:
             continue
         factor = _factor(call.operation, call)
         if factor is not None:
             return _named(call.name, factor)
-        if not _is_unchanged(call.operation):
+        if not _keeps_scale(call):
             return None
         number = call.outputs[0].number
     return None
@@ -102,13 +105,14 @@ def hold_bytes(images: Any) -> bool:
     return few.dtype.kind in "iu"
 
 
-def takes_bytes(network: Any) -> bool:
+def takes_bytes(network: Any, image: int | None = None) -> bool:
     """Whether a network is seen to begin with what scales 0..255 down.
 
     Args:
         network: Keras model; of anything else nothing is known.
+        image: Which of several inputs holds the images.
     """
-    rescaling = rescaling_of(network)
+    rescaling = rescaling_of(network, image)
     return rescaling is not None and rescaling[1] < 1 / _LARGE_DIVISOR
 
 
@@ -118,6 +122,7 @@ def check_units(
     radii: Mapping[str, float | None],
     *,
     strict: bool = True,
+    image: int | None = None,
 ) -> None:
     """Raises `InputError` if radii are not in the units of a network's images.
 
@@ -132,9 +137,10 @@ def check_units(
             units; `None` for none.
         strict: Whether images in [0, 1], by `clip`, are an error for a network
             of 0..255, and not a warning.
+        image: Which of several inputs holds the images.
     """
     is_wide = are_bytes(clip)
-    divides = takes_bytes(network)
+    divides = takes_bytes(network, image)
     is_narrow = divides and clip is not None and not is_wide
     if not (is_wide or divides):
         return
@@ -147,7 +153,7 @@ def check_units(
         return
     why = f"`clip` is {_shown(clip)}"
     if divides:
-        name, factor = rescaling_of(network)  # type: ignore[misc]
+        name, factor = rescaling_of(network, image)  # type: ignore[misc]
         why = (
             f"`network` takes pixels of 0..255, as its '{name}' multiplies "
             f"them by {factor:.3g}"
@@ -208,7 +214,12 @@ def _named(name: str, factor: float | None) -> tuple[str, float] | None:
     return None if factor is None else (name, factor)
 
 
-def _is_unchanged(operation: Any) -> bool:
+def _keeps_scale(call: Call) -> bool:
+    """Whether a call leaves distances between pixels as they are."""
+    operation = call.operation
+    if type(operation).__name__ in ("Add", "Subtract"):
+        # A constant, not a second branch.
+        return len(call.inputs) == 1
     if isinstance(operation, keras.layers.Activation):
         return operation.activation is keras.activations.linear
     return isinstance(operation, _UNCHANGED) or type(operation).__name__ in (

@@ -158,7 +158,7 @@ def trace(model: Any) -> Graph:
             input and one output that ends in logits.
     """
     network = network_of(model)
-    check_has_no_softmax(network, "`model`")
+    check_has_no_softmax(network, "`model`", or_sigmoid=False)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise InputError(
             f"model '{network.name}' must have one input and one output for "

@@ -7,17 +7,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf import pruning
+from hydra_tf.attacks.logits import as_logits_function
 from hydra_tf.attacks.logits import check_ends_in_logits
 from hydra_tf.attacks.logits import num_classes_of
+from hydra_tf.attacks.logits import shows_its_end
 from hydra_tf.attacks.losses import class_labels
+from hydra_tf.attacks.suspicions import check_are_logits
 from hydra_tf.attacks.units import hold_bytes
 from hydra_tf.attacks.units import takes_bytes
 from hydra_tf.bounds import network_of
 from hydra_tf.errors import InputError
 from hydra_tf.layers.traversal import find_masked
+
+# Images that show what a network returns.
+_FEW = 8
 
 
 def as_exported(model: Any) -> Any:
@@ -52,8 +59,8 @@ def checked_data(
             there is none to compare with.
 
     Raises:
-        InputError: If the images are not in [0, 1], or there is not one label
-            for each.
+        InputError: If the images are not in [0, 1], there is not one label for
+            each, or a subclassed model returns probabilities.
     """
     images, labels = inputs.as_array(images), inputs.as_array(labels)
     _check_units(images, model)
@@ -64,6 +71,9 @@ def checked_data(
         labels, "labels", num_images=len(images), num_classes=num_classes
     )
     images = np.asarray(images).astype(np.float32, copy=False)
+    if isinstance(model, keras.Model) and not shows_its_end(model):
+        few = tf.constant(images[:_FEW])
+        check_are_logits(as_logits_function(model)(few).numpy(), "`model`")
     return images, class_labels(labels).numpy().astype(np.int32)
 
 

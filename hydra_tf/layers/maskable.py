@@ -74,6 +74,7 @@ _ROWS: dict[type, Mapping[str, Axes]] = {
     keras.layers.LSTMCell: _CELL,
     ConvLSTMCell: _CELL,
 }
+_OF_KERAS = tuple(_ROWS)
 
 
 def register_maskable(
@@ -89,10 +90,11 @@ def register_maskable(
     Args:
         layer_class: Subclass of `keras.layers.Layer`.
         weights: Names of the attributes that hold the weights, which the
-            layer's `call` reads from there.
+            layer's `call` reads from there. Others stay dense.
 
     Raises:
-        InputError: If they are none.
+        InputError: If they are none, or the class is one of Keras that is
+            masked anyway.
 
     Example:
 
@@ -117,15 +119,22 @@ def register_maskable(
             "`layer_class` must be a class of Keras layers. "
             f"Received: layer_class={layer_class!r}"
         )
+    if layer_class in _OF_KERAS:
+        raise InputError(
+            "`layer_class` must be a class of your own, as that of Keras is "
+            f"masked by {list(_ROWS[layer_class])}: derive one from it. "
+            f"Received: layer_class={layer_class!r}"
+        )
     if (
         isinstance(weights, str)
         or not isinstance(weights, Sequence)
         or not weights
         or not all(isinstance(each, str) and each for each in weights)
+        or len(set(weights)) < len(weights)
     ):
         raise InputError(
-            "`weights` must be a list of names of attributes, such as "
-            f"['kernel']. Received: weights={weights!r}"
+            "`weights` must be a list of names of attributes, each once, such "
+            f"as ['kernel']. Received: weights={weights!r}"
         )
     _ROWS[layer_class] = dict.fromkeys(weights, _registered)
 
@@ -135,10 +144,16 @@ def weights_of_class(layer_class: type) -> Mapping[str, Axes]:
 
     Those of the nearest base class that has any; none if there is none.
     """
-    for base in layer_class.__mro__:
-        if base in _ROWS:
-            return _ROWS[base]
-    return {}
+    base = listed_base(layer_class)
+    return {} if base is None else _ROWS[base]
+
+
+def listed_base(layer_class: type) -> type | None:
+    """Returns the class that says which weights of a class are masked.
+
+    The class itself or the nearest base class; `None` if there is none.
+    """
+    return next((each for each in layer_class.__mro__ if each in _ROWS), None)
 
 
 def axes_of_weights(layer: Any) -> dict[str, KernelAxes]:

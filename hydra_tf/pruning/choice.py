@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from hydra_tf.errors import InputError
+from hydra_tf.graph import package_of
+from hydra_tf.graph import redefines
 from hydra_tf.graph import shows_layers
+from hydra_tf.keras_internals import attributes_read
 from hydra_tf.keras_internals import flatten_layers
-from hydra_tf.keras_internals import own_trainable_variables
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.kernel_axes import KernelAxes
 from hydra_tf.layers.maskable import axes_of_weights
+from hydra_tf.layers.maskable import listed_base
 from hydra_tf.layers.maskable import weights_of_class
+from hydra_tf.pruning.exclude import matrices_of
 from hydra_tf.pruning.phases import NORMALIZATIONS
 
 # Their weights scale or bend units one by one, whatever the weights' rank.
@@ -29,8 +34,8 @@ class Choice:
 
     Attributes:
         masked: The layers to mask, each with the axes of its weights by name.
-        left: Layers that stay plain since nothing is known of them, each with
-            a weight that would have to be masked.
+        left: Weights that would have to be masked and stay plain, since
+            nothing is known of them, each behind its layer.
     """
 
     masked: list[tuple[Any, dict[str, KernelAxes]]]
@@ -79,7 +84,10 @@ def choose(
             or isinstance(layer, keras.layers.Wrapper)
         ) and is_excluded(layer):
             return
-        if not isinstance(layer, MaskedLayer):
+        if not isinstance(layer, MaskedLayer) and not (
+            # Of the model, its own weights and not all that is inside it.
+            layer is model and matrices_of(model) and is_excluded(model)
+        ):
             _choose_own(layer, choice, excluded)
         for inner in flatten_layers(layer, include_self=False, recursive=False):
             visit(inner)
@@ -113,11 +121,42 @@ def _choose_own(layer: Any, choice: Choice, excluded: Sequence[str]) -> None:
         )
     axes = axes_of_weights(layer)
     if axes:
+        _check_read(layer, axes, excluded)
         choice.masked.append((layer, axes))
-        return
-    # Also where `trainable` is off, as for the layers that can be masked.
+        # A subclass may have matrices that its base class has not.
+        if listed_base(type(layer)) is type(layer):
+            return
+    known = {id(getattr(layer, name)) for name in axes}
+    if axes:
+        # That of attention and of GRUs is a matrix.
+        known.add(id(getattr(layer, "bias", None)))
     choice.left.extend(
         (layer, variable)
-        for variable in own_trainable_variables(layer)
-        if len(variable.shape) >= 2
+        for variable in matrices_of(layer)
+        if id(variable) not in known
+    )
+
+
+def _check_read(
+    layer: Any, names: Collection[str], excluded: Sequence[str]
+) -> None:
+    """Raises `InputError` if a layer's `call` reads none of some attributes.
+
+    Masks of weights that it reads from elsewhere would do nothing.
+    """
+    cls, base = type(layer), listed_base(type(layer))
+    if package_of(cls) == "keras" or (
+        base is not None and base is not cls and not redefines(cls, base)
+    ):
+        return
+    read = attributes_read(layer)
+    # Some are only read in other calls, as by `reverse=True`.
+    if read is None or not read.isdisjoint(names):
+        return
+    raise InputError(
+        f"layer '{layer.name}' ({type(layer).__name__}) can't be masked: its "
+        f"`call` does not read {' or '.join(f'self.{n}' for n in names)}, so "
+        "that masks would do nothing. Let it read the weight there, say with "
+        "hydra_tf.register_maskable(layer_class, weights=[...]) where it does, "
+        f"or leave the layer out with `exclude={[*excluded, layer.name]}`"
     )

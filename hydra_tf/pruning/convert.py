@@ -50,6 +50,7 @@ from hydra_tf.registry.granularities import STRUCTURED
 from hydra_tf.registry.granularities import WEIGHT
 from hydra_tf.registry.granularities import check_granularity
 from hydra_tf.registry.granularities import is_n_of_m
+from hydra_tf.registry.settings import Switch
 
 
 def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
@@ -111,8 +112,9 @@ def to_masked(
             Sequential, or whose `call` is made of layers and `keras.ops`, from
             one tensor to one.
         exclude: Layers to leave plain: a list of names of layers (or of what
-            holds them, for all that is in it) or of patterns of names
-            (`"block1_*"`), or a predicate that gets a layer.
+            holds them, for all that is in it; of the model, for weights that
+            are in no layer) or of patterns of names (`"block1_*"`), or a
+            predicate that gets a layer.
         density: Float in (0, 1] that all masked layers get (not those with
             granularity `"N:M"`, whose density is N / M).
         granularity: What is pruned: `"weight"`, `"channel"` (input channels;
@@ -137,8 +139,8 @@ def to_masked(
 
     Raises:
         InputError: If the model is not built, can't be copied or has nothing
-            to prune, or, with `strict`, holds weights that no masked layer
-            exists for.
+            to prune, a layer does not read its weight where it is masked, or,
+            with `strict`, weights would stay plain as nothing is known of them.
 
     Warns:
         UserWarning: If weights stay plain since no masked layer exists for
@@ -154,6 +156,8 @@ def to_masked(
     """
     check_density(density)
     check_granularity(granularity)
+    for name, value in (("strict", strict), ("in_place", in_place)):
+        Switch(name=name, help="", default=False).check(value)
     _check_convertible(model)
     if granularity in STRUCTURED:
         _check_shows_channels(model, granularity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import tempfile
 import warnings
 from typing import Any
 
@@ -17,6 +18,8 @@ from hydra_tf.keras_internals import build_by_call
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import generator_states
 from hydra_tf.keras_internals import own_variables
+from hydra_tf.keras_internals import share_functions
+from hydra_tf.keras_internals import trusting_functions
 from hydra_tf.layers import MaskedLayer
 from hydra_tf.layers.masking import plain_face
 from hydra_tf.layers.masking import release
@@ -26,6 +29,12 @@ from hydra_tf.layers.masking import unmask_layer
 # The layers of a model that show nothing of what is inside them, each with
 # its copy; of a subclassed model, the model.
 Pairs = list[tuple[Any, Any]]
+
+# What a model that cannot be copied is left with, in errors.
+_WITHOUT_A_COPY = (
+    "do without a copy: hydra_tf.to_masked and hydra_tf.strip_masks take "
+    "`in_place=True`"
+)
 
 
 def copied(
@@ -123,10 +132,9 @@ def _cloned(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
 
 
 def _clone_layer(layer: Any, plain: bool) -> Any:
-    if not plain:
-        return rebuilt(layer, _config(layer))
-    with plain_face(layer):
-        return rebuilt(layer, _config(layer))
+    face = plain_face(layer) if plain else contextlib.nullcontext()
+    with face:
+        return rebuilt(layer, _config(layer), advice=_WITHOUT_A_COPY)
 
 
 def _made_again(model: keras.Model, plain: bool) -> keras.Model:
@@ -150,8 +158,7 @@ def _made_again(model: keras.Model, plain: bool) -> keras.Model:
                     build_by_call(copy, shapes)
     # Anything: the constructor is a user's.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise _not_copied(model, lines[0]) from error
+        raise _not_copied(model, _reason(error)) from error
     finally:
         model.compiled = compiled
     copy.built = True
@@ -172,8 +179,14 @@ def _not_copied(layer: Any, why: str) -> InputError:
     return InputError(
         f"'{layer.name}' ({kind}) can't be copied from its configuration: "
         f"{why}. Give it a get_config() and a build() that make all its layers "
-        "and weights, or do without a copy, with `in_place=True`"
+        f"and weights, or {_WITHOUT_A_COPY}"
     )
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the first paragraph of an error as one line, its dot left out."""
+    paragraph = str(error).strip().split("\n\n")[0]
+    return " ".join(paragraph.split()).rstrip(".") or type(error).__name__
 
 
 def rebuilt(
@@ -181,6 +194,7 @@ def rebuilt(
     config: dict[str, Any],
     kind: Any = None,
     name: str | None = None,
+    advice: str = "",
 ) -> Any:
     """Returns another layer or operation in the place of a given one.
 
@@ -189,13 +203,16 @@ def rebuilt(
         config: The configuration to make it from.
         kind: Its class, by default that of the given one.
         name: What to call the given one in an error, by default its name.
+        advice: What to do without it, for an error.
 
     Raises:
         InputError: If the class does not make one of the configuration.
     """
     kind = kind or type(operation)
     try:
-        copy = kind.from_config(config)
+        with trusting_functions():
+            copy = kind.from_config(config)
+        share_functions(operation, copy)
     # Anything: lambdas, and layers of others that do not take their arguments.
     except Exception as error:
         taken = _taken(kind, config)
@@ -209,8 +226,8 @@ def rebuilt(
             cause = cause.__context__
         raise InputError(
             f"layer '{name or operation.name}' ({type(operation).__name__}) "
-            "can't be rebuilt from its configuration: "
-            f"{str(cause).strip().splitlines()[0]}"
+            f"can't be rebuilt from its configuration: {_reason(cause)}"
+            f"{advice and f'. You may {advice}'}"
         ) from error
     if "get_config" in vars(operation):
         _keep_to_what_is_taken(copy)
@@ -265,6 +282,7 @@ def copy_layer_weights(old: Any, new: Any) -> None:
         flatten_layers(old), flatten_layers(new), strict=True
     ):
         _copy_own_weights(source, target)
+    copy_adapted(old, new)
 
 
 def _copy_own_weights(old: Any, new: Any) -> None:
@@ -299,6 +317,46 @@ def _copy_own_weights(old: Any, new: Any) -> None:
     if new_masked:
         for view in new.all_views():
             view.reset_scores()
+
+
+def copy_adapted(old: Any, new: Any) -> None:
+    """Copies what `adapt` found to a layer, and to those inside it.
+
+    Its variables have to be copied before: a `Normalization` computes with
+    constants that it makes of them.
+
+    Args:
+        old: The layer or model to read.
+        new: Its counterpart.
+
+    Raises:
+        InputError: If a layer's vocabulary cannot be copied.
+    """
+    for source, target in zip(
+        flatten_layers(old), flatten_layers(new), strict=True
+    ):
+        if isinstance(target, keras.layers.Normalization):
+            target.finalize_state()
+        if hasattr(target, "load_assets"):
+            _copy_assets(source, target)
+
+
+def _copy_assets(source: Any, target: Any) -> None:
+    """Copies vocabularies as a `.keras` file does."""
+    stored: dict[str, Any] = {}
+    try:
+        source.save_own_variables(stored)
+        target.load_own_variables(stored)
+        with tempfile.TemporaryDirectory() as folder:
+            source.save_assets(folder)
+            target.load_assets(folder)
+    # Anything: a lookup without vocabulary, or a user's own layer.
+    except Exception as error:
+        raise InputError(
+            f"layer '{source.name}' ({type(source).__name__}) can't be copied "
+            f"with its vocabulary: {_reason(error)}. Give it a vocabulary "
+            f"(`adapt`, or the argument `vocabulary`), or {_WITHOUT_A_COPY}"
+        ) from error
 
 
 def pruned(view: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ import keras
 from hydra_tf.errors import InputError
 from hydra_tf.errors import close_matches
 from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import own_trainable_variables
 
 Predicate = Callable[[keras.layers.Layer], bool]
 Exclude = Predicate | Iterable[str] | None
@@ -43,7 +44,9 @@ def exclusion(model: keras.Model, exclude: Exclude) -> Predicate:
             f"layer.name == 'logits'. Received: exclude={exclude!r}"
         )
     layers = flatten_layers(model, include_self=False)
-    known = {layer.name for layer in layers}
+    # Its name stands for weights that it holds itself.
+    itself = [model] if matrices_of(model) else []
+    known = {layer.name for layer in (*itself, *layers)}
     matches = {
         entry: {entry} & known or set(fnmatch.filter(known, entry))
         for entry in entries
@@ -66,7 +69,20 @@ def exclusion(model: keras.Model, exclude: Exclude) -> Predicate:
         if layer.name in names
         for inner in flatten_layers(layer)
     }
+    excluded |= {id(each) for each in itself if each.name in names}
     return lambda layer: id(layer) in excluded
+
+
+def matrices_of(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the weights of a layer itself that may be kernels.
+
+    Also where `trainable` is off, as for the layers that can be masked.
+    """
+    return [
+        variable
+        for variable in own_trainable_variables(layer)
+        if len(variable.shape) >= 2
+    ]
 
 
 def named(exclude: Any) -> list[Any]:
@@ -151,9 +167,9 @@ def left_dense(
     size = sum(math.prod(variable.shape) for _, variable in found)
     share = size / max(sum(math.prod(v.shape) for v in model.weights), 1)
     return (
-        f"{len(layers)} layer{'s' if len(layers) > 1 else ''} with {share:.1%} "
-        f"of the weights of '{model.name}' stay{'' if len(layers) > 1 else 's'}"
-        f" dense, as nothing says how to mask them: {_listed(layers)}. "
+        f"weights of {len(layers)} layer{'s' if len(layers) > 1 else ''}, "
+        f"{share:.1%} of those of '{model.name}', stay dense, as nothing says "
+        f"how to mask them: {_listed(layers)}. "
         "hydra_tf.register_maskable masks more kinds, "
         f"{leave_out(layers)} leaves them out without a warning, strict=True "
         "refuses"

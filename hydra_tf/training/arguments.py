@@ -93,8 +93,15 @@ def check_arguments(
     objective.check_network(network)
     if objective.perturbs or attack is not None:
         check_image_dtype(network_inputs.image_dtype, "`network`")
-    if not network_inputs.are_several:
-        check_units(network, objective.clip, radii_of(objective), strict=False)
+    image = network_inputs.position
+    if image is not None or not network_inputs.are_several:
+        check_units(
+            network,
+            objective.clip,
+            radii_of(objective),
+            strict=False,
+            image=image,
+        )
 
 
 def check_weights(weight_averaging: Any, perturbation: Any) -> None:

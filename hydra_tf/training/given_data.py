@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from hydra_tf import inputs
 from hydra_tf.attacks.logits import shows_its_end
-from hydra_tf.attacks.suspicions import are_probabilities
+from hydra_tf.attacks.suspicions import check_are_logits
 from hydra_tf.attacks.units import are_bytes
 from hydra_tf.attacks.units import check_units
 from hydra_tf.attacks.units import hold_bytes
@@ -123,7 +123,9 @@ def check_data(
     if _is_array(x):
         clip = objective.clip
         if hold_bytes(x):
-            check_units(network, clip, radii_of(objective))
+            check_units(
+                network, clip, radii_of(objective), image=takes.position
+            )
         inputs.check_images(
             x,
             names[0],
@@ -170,11 +172,8 @@ def _check_logits(
     if others is not None:
         others = {name: each[:_FEW] for name, each in others.items()}
     outputs = takes.attacked(others)(few, training=False)
-    if tf.is_tensor(outputs) and are_probabilities(np.asarray(outputs)):
-        raise InputError(
-            "`network` returns probabilities, rows of values >= 0 that sum to "
-            "1: it must return logits, so leave its softmax out"
-        )
+    if tf.is_tensor(outputs):
+        check_are_logits(np.asarray(outputs), "`network`")
 
 
 def _is_array(value: Any) -> bool:

@@ -87,6 +87,13 @@ class NetworkInputs:
         return self._attacked is not None
 
     @property
+    def position(self) -> int | None:
+        """Which of several inputs is attacked, `None` if that is not known."""
+        if self._attacked is None or self._structure is None:
+            return None
+        return self._names.index(self._attacked)
+
+    @property
     def image_shape(self) -> tuple[int | None, ...] | None:
         """Shape of one image, `None` if it is not known."""
         if self._attacked is None or self._structure is None:
@@ -179,7 +186,7 @@ class NetworkInputs:
                 return x[name]
         raise InputError(
             "a batch that is a dictionary must hold the images as "
-            f"{_listed(dict.fromkeys((*self._names, *_IMAGES)))}. "
+            f"{_listed(dict.fromkeys((*self._names, *_IMAGES)), 'or')}. "
             f"Received: {_listed(x)}"
         )
 
@@ -196,6 +203,6 @@ def _names(structure: Any) -> list[str]:
     ]
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Any, link: str = "and") -> str:
     *rest, last = [repr(name) for name in names]
-    return f"{', '.join(rest)} or {last}" if rest else last
+    return f"{', '.join(rest)} {link} {last}" if rest else last

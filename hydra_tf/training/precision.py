@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from hydra_tf.keras_internals import flatten_layers
+from hydra_tf.keras_internals import share_functions
+from hydra_tf.keras_internals import trusting_functions
 from hydra_tf.training.weights import copy_weights
 
 
@@ -42,7 +44,9 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     replaced, changed = _replace_policies(config, precision)
     if not changed:
         return model
-    converted = type(model).from_config(replaced)
+    with trusting_functions():
+        converted = type(model).from_config(replaced)
+    share_functions(model, converted)
     if not converted.built:
         converted.build(model.input_shape)
     copy_weights(model, converted)

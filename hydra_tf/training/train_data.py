@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import warnings
 from typing import Any
 from typing import Protocol
 
@@ -26,13 +28,11 @@ _FEW = 64
 
 
 class TrainData(Protocol):
-    """Epochs of batches, as those of a `hydra_tf.data.Pipeline`.
+    """Epochs of batches, as those of a `hydra_tf.data.Pipeline`."""
 
-    Attributes:
-        steps_per_epoch: Batches in an epoch.
-    """
-
-    steps_per_epoch: int
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
 
     def dataset(
         self,
@@ -84,15 +84,40 @@ class _Batches:
     """The batches of a `tf.data.Dataset`, the same for each epoch."""
 
     def __init__(self, batches: tf.data.Dataset, name: str) -> None:
-        self._batches = batches = as_labelled(batches)
+        self._batches = as_labelled(batches)
         self._name = name
-        self.steps_per_epoch = int(batches.cardinality())
-        if self.steps_per_epoch < 1:
+        self._cardinality = int(batches.cardinality())
+        if self._cardinality == tf.data.INFINITE_CARDINALITY:
             raise InputError(
-                f"`{name}` must be a dataset of a known number of batches; "
-                "apply tf.data.experimental.assert_cardinality. "
-                f"Received: cardinality={self.steps_per_epoch}"
+                f"`{name}` must be a dataset with an end, which is an epoch: "
+                "leave out its `repeat`, or take the batches of an epoch, "
+                "dataset.take(steps)"
             )
+        if not self._cardinality:
+            raise self._empty()
+
+    def _empty(self) -> InputError:
+        return InputError(
+            f"`{self._name}` must hold at least one batch. Received: none"
+        )
+
+    @functools.cached_property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        if self._cardinality != tf.data.UNKNOWN_CARDINALITY:
+            return self._cardinality
+        # Said before, as there may be no end.
+        warnings.warn(
+            f"`{self._name}` does not say how many batches it has, and is read "
+            "once to count them; tf.data.experimental.assert_cardinality "
+            "spares that",
+            UserWarning,
+            stacklevel=2,
+        )
+        count = sum(1 for _ in self._batches)
+        if not count:
+            raise self._empty()
+        return count
 
     def check(
         self,
@@ -181,7 +206,11 @@ def as_train_data(
         training: Whether arrays are shuffled.
 
     Raises:
-        InputError: If it is none of them.
+        InputError: If it is none of them, or a dataset without end.
+
+    Warns:
+        UserWarning: Once `steps_per_epoch` is asked for, if the batches have
+            to be counted.
     """
     if isinstance(train, data.Pipeline | _Batches):
         return train

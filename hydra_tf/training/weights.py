@@ -11,6 +11,7 @@ import numpy as np
 from hydra_tf.layers.mask_view import owner_of
 from hydra_tf.pruning import masked_layers
 from hydra_tf.pruning.channels.groups import connect_channels
+from hydra_tf.pruning.copying import copy_adapted
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -28,6 +29,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         _plain_variables(source), _plain_variables(target), strict=True
     ):
         new.assign(np.asarray(old))
+    copy_adapted(source, target)
     copies = masked_layers(target)
     # Of a layer with several masked weights all at once.
     owners = {

@@ -45,6 +45,7 @@ OF_BYTES = [
     lambda: by_operation(lambda x: x / 255),
     lambda: by_operation(lambda x: x * (1 / 255) - 0.5),
     lambda: by_operation(lambda x: keras.ops.divide(x, 255.0)),
+    lambda: by_operation(lambda x: (x - 127.5) / 127.5),
     Subclassed,
 ]
 NOT_OF_BYTES = [
@@ -55,6 +56,7 @@ NOT_OF_BYTES = [
     lambda: network(layers.Normalization(mean=0.5, variance=0.06, axis=None)),
     lambda: by_operation(lambda x: x * 2 - 1),
     lambda: by_operation(lambda x: 255 - x),
+    lambda: by_operation(lambda x: (x + keras.ops.flip(x)) / 255),
     lambda: lambda x: x,
 ]
 

@@ -444,13 +444,8 @@ def draw_case(draw: Draw) -> Case:
             x = draw(st.sampled_from(_IMAGE_BLOCKS))(draw, x)
     model = keras.Model(inputs, _head(draw, x))
     density = draw(st.sampled_from([None, None, 0.2, 0.6]))
-    if all(weight.name != "kernel" for weight in model.weights) or any(
-        isinstance(
-            layer, layers.MultiHeadAttention | layers.GroupQueryAttention
-        )
-        for layer in model.layers
-    ):
-        density = None  # There is nothing to mask, or what cannot be.
+    if all(weight.name != "kernel" for weight in model.weights):
+        density = None  # There is nothing to mask.
     if density is not None:
         model = ht.to_masked(model, density=density)
     _set_weights(model, random)

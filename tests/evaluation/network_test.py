@@ -75,3 +75,12 @@ def test_a_network_of_0_to_255_is_measured_with_a_warning():
         network.checked_data(255 * images, labels, scaled)
     in_front = [keras.Input((4,)), keras.layers.Rescaling(255.0), scaled]
     network.checked_data(images, labels, keras.Sequential(in_front))
+
+
+def test_probabilities_of_a_subclassed_model_are_refused():
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return keras.ops.softmax(x)
+
+    with pytest.raises(InputError, match="`model` returns probabilities"):
+        ht.evaluation.evaluate(Subclassed(), IMAGES, np.zeros(9, int))

@@ -150,7 +150,7 @@ PYTHON = {
         fit_batches(
             lambda data: data.map(lambda x, y: {"a": x, "b": x, "label": y})
         ),
-        ["the images as", "'image'", "'a' or 'b'"],
+        ["the images as", "'image'", "'a' and 'b'"],
     ),
     "batches_without_end": (
         fit_batches(lambda data: data.repeat()),

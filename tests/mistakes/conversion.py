@@ -90,6 +90,27 @@ def not_copied():
     return model
 
 
+class ReadElsewhere(layers.Dense):
+    """A subclass that does not read its kernel where masks are."""
+
+    def call(self, inputs):
+        return inputs @ self._kernel + self.bias
+
+
+class ReadFromList(Scaled):
+    """A registered layer that reads its weight from a list."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.all = [self.scale]
+
+    def call(self, inputs):
+        return inputs * self.all[0]
+
+
+ht.register_maskable(ReadFromList, ["scale"])
+
+
 def registered(weights):
     ht.register_maskable(Registered, weights)
     ht.to_masked(keras.Sequential([keras.Input((4, 4)), Registered()]))
@@ -167,7 +188,11 @@ PYTHON = {
     ),
     "conversion_of_a_model_that_cannot_be_copied": (
         lambda given: ht.to_masked(not_copied()),
-        ["(NotCopied) can't be copied", "`in_place=True`"],
+        [
+            "(NotCopied) can't be copied",
+            "passing non-serializable argument values in `__init__()`, and",
+            "hydra_tf.to_masked and hydra_tf.strip_masks take `in_place=True`",
+        ],
     ),
     "conversion_of_a_model_that_is_not_built": (
         lambda given: ht.to_masked(Subclassed()),
@@ -185,9 +210,37 @@ PYTHON = {
         lambda given: ht.register_maskable(Registered, []),
         ["`weights` must be a list of names"],
     ),
+    "conversion_registered_weight_twice": (
+        lambda given: ht.register_maskable(Registered, ["scale", "scale"]),
+        ["`weights` must be a list of names", "each once"],
+    ),
+    "conversion_registered_layer_of_keras": (
+        lambda given: ht.register_maskable(layers.Dense, ["bias"]),
+        ["`layer_class` must be a class of your own", "['kernel']", "derive"],
+    ),
+    "conversion_strict_is_a_text": (
+        lambda given: ht.to_masked(given.network(), strict="yes"),
+        ["`strict` must be True or False. Received: strict='yes'"],
+    ),
     "conversion_registered_unknown_weight": (
         lambda given: registered(["kernel"]),
         ["(Registered) has no weight in its attribute 'kernel'"],
+    ),
+    "conversion_subclass_that_reads_another_attribute": (
+        lambda given: ht.to_masked(
+            keras.Sequential([keras.Input((4,)), ReadElsewhere(3, name="x")])
+        ),
+        [
+            "layer 'x' (ReadElsewhere) can't be masked",
+            "`call` does not read self.kernel",
+            "`exclude=['x']`",
+        ],
+    ),
+    "conversion_registered_weight_that_is_read_elsewhere": (
+        lambda given: ht.to_masked(
+            keras.Sequential([keras.Input((4,)), ReadFromList()])
+        ),
+        ["`call` does not read self.scale", "register_maskable"],
     ),
     "conversion_of_a_robust_model": (
         lambda given: ht.to_masked(given.robust()),
@@ -367,6 +420,16 @@ PYTHON = {
     "conversion_two_inputs": (
         lambda given: given.robust(ht.to_masked(of_several(inputs=2))),
         ["`network` has 2 inputs", "attacked_input="],
+    ),
+    "conversion_two_inputs_evaluated": (
+        lambda given: ht.evaluation.evaluate(
+            of_several(inputs=2), given.images, given.labels
+        ),
+        ["`model` has 2 input(s)", "attacked_input=...).evaluate(batches)"],
+    ),
+    "conversion_sigmoid": (
+        lambda given: given.robust(given.network(activation="sigmoid")),
+        ["sigmoid, layer 'last'", "activation=None"],
     ),
     "conversion_two_outputs": (
         lambda given: given.robust(ht.to_masked(of_several(outputs=2))),

@@ -88,7 +88,7 @@ PYTHON = {
     ),
     "validation_without_end": (
         lambda given: watched(given, given.dataset().repeat()),
-        ["`validation` must be a dataset of a known number of batches"],
+        ["`validation` must be a dataset with an end", "repeat"],
     ),
     "validation_on_pixels_up_to_255": (
         lambda given: watched(given, (255 * given.images, given.labels)),

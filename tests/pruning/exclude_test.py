@@ -1,6 +1,7 @@
 """Layers that stay plain: by name, pattern and predicate; unknown kinds."""
 
 import keras
+import numpy as np
 import pytest
 
 import hydra_tf as ht
@@ -93,3 +94,66 @@ def test_many_are_named_by_a_pattern_that_hits_nothing_else():
         ht.to_masked(unknown(names), strict=True)
     with pytest.raises(InputError, match=r"=\['scaled_1', 'scaled_2"):
         ht.to_masked(unknown(names, ["scaled_conv"]), strict=True)
+
+
+class Gated(keras.layers.Dense):
+    """A subclass with a matrix that its base class does not have."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.gate = self.add_weight(shape=self.kernel.shape, name="gate")
+
+    def call(self, inputs):
+        return super().call(inputs) * keras.ops.matmul(inputs, self.gate)
+
+
+class Listed(Gated):
+    """One that is registered without it."""
+
+
+ht.register_maskable(Listed, ["kernel"])
+
+
+def test_matrices_beside_a_kernel_stay_dense_with_a_warning():
+    model = keras.Sequential([keras.Input((4,)), Gated(3, name="gated")])
+    with pytest.warns(UserWarning, match=r"44.4% of .* 'gated' \(Gated\)"):
+        masked = ht.to_masked(model)
+    assert list(ht.masked_layers(masked)) == ["gated"]
+    with pytest.raises(InputError, match="its weight 'gate' of shape"):
+        ht.to_masked(model, strict=True)
+    # What a list leaves out is meant to be.
+    listed = keras.Sequential([keras.Input((4,)), Listed(3)])
+    ht.to_masked(listed, strict=True)
+    # Biases of several axes are no kernels.
+    axes = keras.layers.EinsumDense("ab,bcd->acd", (2, 3), bias_axes="cd")
+    biased = type("Biased", (type(axes),), {})
+    layer = biased("ab,bcd->acd", (2, 3), bias_axes="cd")
+    ht.to_masked(keras.Sequential([keras.Input((4,)), layer]), strict=True)
+
+
+class Tokens(keras.Model):
+    """A model with a weight of its own."""
+
+    def __init__(self):
+        super().__init__(name="tokens")
+        self.dense = keras.layers.Dense(3, name="dense")
+        self.token = self.add_weight(shape=(1, 4), name="token")
+
+    def call(self, inputs):
+        return self.dense(inputs + self.token)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    "exclude",
+    [["tokens"], "tok*", lambda layer: isinstance(layer, Tokens)],
+)
+def test_weights_of_the_model_itself_are_left_out_by_its_name(exclude):
+    model = Tokens()
+    model(np.zeros((1, 4)))
+    with pytest.raises(InputError, match=r"'token' .*`exclude=\['tokens'\]`"):
+        ht.to_masked(model, strict=True)
+    masked = ht.to_masked(model, exclude, strict=True)
+    assert list(ht.masked_layers(masked)) == ["dense"]

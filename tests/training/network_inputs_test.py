@@ -140,7 +140,7 @@ def test_images_of_a_dictionary_for_one_input():
     assert not NetworkInputs(network, "age").are_several
     with pytest.raises(InputError, match="holds 2 inputs"):
         takes.select([4, 5])
-    with pytest.raises(InputError, match="'age', 'image', .* 'id' or 'name'"):
+    with pytest.raises(InputError, match="'age', 'image', .* 'id' and 'name'"):
         takes.select({"id": 3, "name": 4})
 
 
@@ -149,8 +149,8 @@ def test_images_of_a_dictionary_for_one_input():
     [
         (None, X, r"2 inputs, 'pixels', 'age'.*attacked_input='pixels'"),
         ("pixel", X, "an input of `network`.*Did you mean 'pixels'"),
-        ("pixels", {"pixels": X["pixels"]}, "'age' is missing"),
-        ("pixels", X["pixels"], "keys 'pixels' or 'age'"),
+        ("pixels", {"pixels": X["pixels"]}, "and 'age', .*'age' is missing"),
+        ("pixels", X["pixels"], "keys 'pixels' and 'age'"),
         ("pixels", {**X, "pixels": X["age"]}, r"\(batch, 4, 4, 1\)"),
         ("pixels", {**X, "pixels": 9 * X["pixels"]}, r"lie in \[0, 1\]"),
     ],
@@ -193,3 +193,17 @@ def test_a_phase_trains_by_its_attacked_input(tmp_path):
             epochs=2,
             **arguments,
         )
+
+
+def test_units_are_those_of_the_attacked_input():
+    pixels = keras.Input((4, 4, 1), name="pixels")
+    age = keras.Input((2,), name="age")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    x = keras.layers.Concatenate()([keras.layers.Rescaling(0.01)(age), x])
+    model = keras.Model([age, pixels], keras.layers.Dense(3)(x))
+    objective = ht.objectives.FGSM(epsilon=8 / 255)
+    with pytest.warns(UserWarning, match="takes pixels of 0..255.*epsilon=8"):
+        ht.RobustModel(model, objective, attacked_input="pixels")
+    in_bytes = ht.objectives.FGSM(epsilon=8 / 255, clip=(0, 255))
+    with pytest.raises(InputError, match="give epsilon=8"):
+        ht.RobustModel(model, in_bytes, attacked_input="pixels")

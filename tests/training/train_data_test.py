@@ -34,6 +34,23 @@ def test_dataset_is_repeated_epoch_by_epoch():
     assert len(list(data.dataset(first_epoch=4, num_epochs=2))) == 6
 
 
+def test_batches_of_a_dataset_of_unknown_length_are_counted():
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    batches = pairs.filter(lambda _, label: label == 0).batch(100)
+    data = as_train_data(batches, seed=0)
+    with pytest.warns(UserWarning, match="`train` does not say how many"):
+        assert data.steps_per_epoch == 2
+    assert data.steps_per_epoch == 2
+    assert len(list(data.dataset(num_epochs=2))) == 4
+    none = pairs.filter(lambda _, label: label > 1).batch(100)
+    data = as_train_data(none, seed=0)
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(InputError, match="at least one batch"),
+    ):
+        data.steps_per_epoch  # noqa: B018
+
+
 def test_pipeline_is_taken_as_it_is():
     pipeline = ht.data.from_arrays(IMAGES, LABELS, batch_size=100)
     assert as_train_data(pipeline, seed=0) is pipeline
@@ -46,7 +63,11 @@ def test_pipeline_is_taken_as_it_is():
         ((IMAGES, LABELS, LABELS), "pair of arrays"),
         (
             tf.data.Dataset.from_tensors((IMAGES, LABELS)).repeat(),
-            "known number of batches",
+            "`train` must be a dataset with an end",
+        ),
+        (
+            tf.data.Dataset.from_tensors((IMAGES, LABELS)).take(0),
+            "`train` must hold at least one batch",
         ),
     ],
 )

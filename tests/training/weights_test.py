@@ -38,6 +38,16 @@ def test_all_weights_arrive_whatever_their_order():
             )
 
 
+def test_what_a_layer_adapted_to_arrives():
+    adapted = keras.layers.Normalization()
+    values = np.arange(12.0).reshape(4, 3)
+    adapted.adapt(values)
+    source = keras.Sequential([keras.Input((3,)), adapted])
+    target = keras.models.clone_model(source)
+    weights.copy_weights(source, target)
+    np.testing.assert_array_equal(target(values), source(values))
+
+
 def test_fingerprint_is_of_weights_alone():
     network = masked(0)
     before = weights.fingerprint(network)

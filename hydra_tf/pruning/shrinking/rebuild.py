@@ -25,6 +25,7 @@ from hydra_tf.pruning.channels.rules import Rule
 from hydra_tf.pruning.channels.rules import has_weights
 from hydra_tf.pruning.channels.rules import kernel_axes
 from hydra_tf.pruning.channels.rules import rule_of
+from hydra_tf.pruning.copying import copy_adapted
 from hydra_tf.pruning.copying import rebuilt
 from hydra_tf.pruning.shrinking.liveness import Liveness
 
@@ -152,6 +153,8 @@ class _Builder:
                 self._assign_attention(call.operation, copy)
             elif has_weights(call.operation):
                 self._assign_others(call, copy)
+            if isinstance(copy, keras.layers.Layer):
+                copy_adapted(call.operation, copy)
 
     # --- configuration -------------------------------------------------------
 
