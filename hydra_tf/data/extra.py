@@ -16,6 +16,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,10 @@ class MixedPipeline(Pipeline):
 
     def _steps(self) -> int:
         return self._labelled_part().steps_per_epoch
+
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        parts = (self._labelled.digest(), self._extra.digest())
+        return [f"{parts} {self.extra_fraction}".encode()]
 
     def _take(self, rows: np.ndarray) -> None:
         self._labelled = self._labelled.subset(rows)
