@@ -194,7 +194,8 @@ class Pipeline(abc.ABC):
             shard: `(index, count)`, the number of a worker, from 0, and that
                 of all that train together: its rows of each of these batches.
                 No other images are decoded, and of files of pictures, or of
-                records that are shuffled, no other read.
+                records that are shuffled, no other read, unless images of a
+                batch are mixed or some of them are extra.
 
         Returns:
             A `tf.data.Dataset` of `num_epochs * steps_per_epoch` pairs, less
