@@ -16,8 +16,10 @@ from hydra_tf.registry import evaluation as registry
 from hydra_tf.registry import methods
 from hydra_tf.registry import training
 from hydra_tf.registry.attacks import ATTACKS
+from hydra_tf.registry.datasets import EXTRA_FRACTION
 
 if TYPE_CHECKING:
+    from flags.data_flags import DataSettings
     from hydra_tf.evaluation import EvaluationSettings
     from hydra_tf.pruning import Pruning
     from hydra_tf.registry.objectives import ObjectiveEntry
@@ -107,6 +109,19 @@ def of_finetuning(phases: Collection[str]) -> list[str]:
     if "finetune" in phases:
         return []
     return list(_given([training.QUANTIZE.name]))
+
+
+def of_workers() -> list[str]:
+    """Returns the flags of a cluster, of which there is none."""
+    strategy = flags.FLAGS[training.STRATEGY.name].value
+    if strategy == "multi_worker":
+        return []
+    return list(_given(setting.name for setting in training.CLUSTER))
+
+
+def of_data(data: DataSettings) -> list[str]:
+    """Returns the flags of extra images where there are none."""
+    return [] if data.extra_data else list(_given([EXTRA_FRACTION.name]))
 
 
 def _given(names: Iterable[str | None]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,10 @@ class MixedPipeline(Pipeline):
     def _steps(self) -> int:
         return self._labelled_part().steps_per_epoch
 
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        parts = (self._labelled.digest(), self._extra.digest())
+        return [f"{parts} {self.extra_fraction}".encode()]
+
     def _take(self, rows: np.ndarray) -> None:
         self._labelled = self._labelled.subset(rows)
 
@@ -360,11 +365,12 @@ def _read(
     """Returns images and labels of an `.npz` file."""
     path = _existing(extra_data)
     try:
-        with (
-            files.naming(path, "read"),
-            path.open("rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
+        with files.naming(path, "read"), path.open("rb") as file:
+            # NumPy takes files of a single array, too.
+            if not zipfile.is_zipfile(file):
+                raise _unreadable(name, "it is no zip archive")
+            file.seek(0)
+            arrays = np.load(file, allow_pickle=False)
             for keys in _KEYS:
                 if set(keys) <= set(arrays.files):
                     return arrays[keys[0]], arrays[keys[1]]
@@ -385,8 +391,9 @@ def _read(
 def _existing(extra_data: str | os.PathLike[str]) -> pathlib.Path:
     path = files.as_path(extra_data)
     if not files.is_file(path):
+        reason = "is a folder" if files.is_dir(path) else "does not exist"
         raise InputError(
-            f"{_shown(extra_data)} does not exist; give an .npz file with the "
+            f"{_shown(extra_data)} {reason}; give an .npz file with the "
             "arrays `images` and `labels`, or the name of a dataset"
         )
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,11 @@ class MemoryPipeline(Pipeline):
 
     def known_labels(self) -> np.ndarray:
         return self._labels.numpy()
+
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        images = self._images.numpy()
+        # Encoded ones are Python objects.
+        return images if images.dtype == object else [images.data]
 
     def _take(self, rows: np.ndarray) -> None:
         with tf.device("CPU:0"):

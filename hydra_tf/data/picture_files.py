@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,10 @@ class PicturePipeline(DecodedPipeline):
 
     def known_labels(self) -> np.ndarray:
         return self._labels
+
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        # Not their folder, which each worker may have elsewhere.
+        return map(os.path.basename, self._paths)
 
     def _take(self, rows: np.ndarray) -> None:
         self._paths, self._labels = self._paths[rows], self._labels[rows]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import abc
 import copy
+import hashlib
 import math
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # The independent random streams of an epoch.
 ORDER_STREAM = 0
 AUGMENTATION_STREAM = 1
+# Images that are compared with those of another process, of any source.
+_FEW = 64
 
 
 class Pipeline(abc.ABC):
@@ -190,7 +194,8 @@ class Pipeline(abc.ABC):
             shard: `(index, count)`, the number of a worker, from 0, and that
                 of all that train together: its rows of each of these batches.
                 No other images are decoded, and of files of pictures, or of
-                records that are shuffled, no other read.
+                records that are shuffled, no other read, unless images of a
+                batch are mixed or some of them are extra.
 
         Returns:
             A `tf.data.Dataset` of `num_epochs * steps_per_epoch` pairs, less
@@ -280,6 +285,23 @@ class Pipeline(abc.ABC):
         """Returns all labels where they are in memory, else `None`."""
         return None
 
+    def digest(self) -> str:
+        """Returns a digest that tells other images and labels from these.
+
+        All count of a split in memory; of one that stays in its files their
+        names, the labels as far as they are known, and the first images.
+        """
+        labels = self.known_labels()
+        facts = [self.num_examples, self.batch_size, self.class_names]
+        result = hashlib.sha256(repr(facts).encode())
+        for each in self.arrays(_FEW):
+            result.update(each.data)
+        if labels is not None:
+            result.update(np.asarray(labels).data)
+        for part in self._stored():
+            result.update(part)
+        return result.hexdigest()[:16]
+
     def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         return iter(self.dataset())
 
@@ -316,6 +338,10 @@ class Pipeline(abc.ABC):
             choose: Returns some elements of a dataset, as they are.
         """
         return choose(self._batches(epochs, Shard(), Turn()))
+
+    @abc.abstractmethod
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        """Returns what tells where the images are, or what; see `digest`."""
 
     @abc.abstractmethod
     def _take(self, rows: np.ndarray) -> None:

@@ -6,7 +6,9 @@ the batches are made in turn, so that their order is that of a single process.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import urllib.parse
 from collections.abc import Callable
 
@@ -15,19 +17,21 @@ import tensorflow as tf
 from hydra_tf.data.sharding import Turn
 from hydra_tf.errors import InputError
 
-# TensorFlow itself would try for an hour.
+# TensorFlow itself would try for an hour, without a word.
 _CONNECT_SECONDS = 10.0
+_BATCH_SECONDS = 30.0
 
 
 def check_service(addresses: str | None) -> str | None:
-    """Returns the addresses of dispatchers, each of which answers.
+    """Returns the addresses of dispatchers, each of which makes batches.
 
     Args:
         addresses: `grpc://host:port`, or several separated by commas; empty or
             `None` for none.
 
     Raises:
-        InputError: If one is no such address, or nothing answers there.
+        InputError: If one is no such address, nothing answers there, or no
+            batch comes from there.
     """
     if not addresses:
         return None
@@ -50,7 +54,31 @@ def check_service(addresses: str | None) -> str | None:
                 f"({reason}): start a tf.data.experimental.service dispatcher "
                 f"there. Received: data_service={addresses!r}"
             ) from error
+        if not _makes_batches(address):
+            raise InputError(
+                f"`data_service`: no batch from {address} within "
+                f"{_BATCH_SECONDS:g} seconds: it must be a "
+                "tf.data.experimental.service dispatcher with a worker. "
+                f"Received: data_service={addresses!r}"
+            )
     return addresses
+
+
+def _makes_batches(address: str) -> bool:
+    """Whether a dataset of one number comes through a dispatcher in time."""
+    came = threading.Event()
+
+    def ask() -> None:
+        with contextlib.suppress(tf.errors.OpError):
+            for _ in tf.data.Dataset.range(1).apply(
+                tf.data.experimental.service.distribute(
+                    processing_mode="parallel_epochs", service=address
+                )
+            ):
+                came.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    return came.wait(_BATCH_SECONDS)
 
 
 def served(

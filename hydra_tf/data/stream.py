@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,12 @@ class StreamedPipeline(DecodedPipeline):
         self._shards = tuple(shards)
         self._parse = parse
         self._block_size = block_size
+
+    def _stored(self) -> Iterable[bytes | memoryview]:
+        for shard in self._shards:
+            # Not their folder, which each worker may have elsewhere.
+            name = os.path.basename(shard.path)
+            yield f"{name} {shard.skip} {shard.count}".encode()
 
     def _take(self, rows: np.ndarray) -> None:
         ends: np.ndarray = np.flatnonzero(np.diff(rows) != 1) + 1

@@ -67,7 +67,8 @@ class PhaseCheckpoints:
     @property
     def results(self) -> list[pathlib.Path]:
         """All that another process needs to go on as this one would."""
-        return [self.network, self.state, self._path("history.json")]
+        names = ("history.json", "settings.json")
+        return [self.network, self.state, *map(self._path, names)]
 
     @property
     def is_finished(self) -> bool:
@@ -75,20 +76,17 @@ class PhaseCheckpoints:
         return files.is_file(self.network)
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Records what a phase is begun with, or checks that it is the same.
+        """Records what a phase is begun with, unless epochs of it are there.
 
-        A phase of which no epoch was finished is begun afresh. Files that an
-        earlier process left half-written are removed.
+        After `check` and `check_settings`. Files that an earlier process left
+        half-written are removed.
 
         Args:
             settings: What determines its result, by name.
 
         Raises:
-            InputError: If the phase was begun with other settings, what is
-                kept of it cannot be used, or nothing can be written.
+            FileError: If they cannot be written.
         """
-        self.check()
-        self.check_settings(settings)
         if self.is_finished:
             return
         files.clear_partial(self.state.parent, f"{self.phase}*")

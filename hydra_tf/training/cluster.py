@@ -25,7 +25,7 @@ _KUBERNETES_PORT = 8470
 _SECONDS = 2.0
 # What TensorFlow's servers may take to find each other, in seconds.
 _STARTING = 60
-_ADDRESS = re.compile(r"\[?[^\s/]+:\d{1,5}")
+_ADDRESS = re.compile(r"(\[?[^\s/]+):(\d{1,5})")
 _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
     '"task": {"type": "worker", "index": 0}}'
@@ -103,11 +103,18 @@ def _checked(
                 f"{what} must have the jobs 'worker' and perhaps 'chief' alone."
                 f" Received: {job!r}"
             )
-    for address in addresses:
-        if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+    for job, tasks in cluster.items():
+        if not isinstance(tasks, list):
             raise InputError(
-                f"{what} must give each worker as 'host:port'. Received: "
-                f"{address!r}"
+                f"{what} must list the workers of a job from task 0 on. "
+                f"Received: {job!r} with the tasks "
+                f"{', '.join(map(str, tasks))} alone"
+            )
+    for address in addresses:
+        if not _is_address(address):
+            raise InputError(
+                f"{what} must give each worker as 'host:port', with a port "
+                f"from 1 to 65535. Received: {address!r}"
             )
     if len(set(addresses)) < len(addresses):
         raise InputError(
@@ -129,6 +136,18 @@ def _checked(
             f"{len(addresses)}. Received: num_workers={num_workers}"
         )
     return cluster, (job, index)
+
+
+def _is_address(address: Any) -> bool:
+    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        return False
+    try:
+        # As `socket` does, which says no more than UnicodeError.
+        match[1].encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _within(

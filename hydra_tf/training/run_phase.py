@@ -274,12 +274,13 @@ def train_phase(
             validation = held_out = as_validation_data(validation, batches)
     if isinstance(network, keras.Layer):
         _check_network(phase, network, batches, held_out)
-    kept = None
+    kept, record = None, _record_of(phase, network, train, validation)
     if folder is not None:
         kept = PhaseCheckpoints(workers.own_folder(folder), phase.name)
         if overwrite:
             kept.remove()
-        kept.begin(_record_of(phase, network, train, validation))
+        kept.check()
+        kept.check_settings(record)
         workers.share(kept.results)
         if kept.is_finished:
             history[:] = kept.read_history()
@@ -302,6 +303,9 @@ def train_phase(
         check_names(network)
     if batches is not None:
         _compare(workers, phase, network, batches, held_out)
+    if kept is not None:
+        kept.begin(record)
+    if batches is not None:
         training = PhaseTraining(
             phase, batches, kept, execution, history, held_out
         )

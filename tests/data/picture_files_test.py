@@ -50,6 +50,7 @@ def test_imagenet_is_what_the_data_set_of_its_name_is(imagenet):
     assert isinstance(pipe, PicturePipeline)
     assert isinstance(pipe.augmentation, data.RandomResizedCrop)
     assert pipe.class_names == CLASSES
+    assert pipe.digest() == load(imagenet).digest()
     test = load(imagenet, "test")
     images, labels = test.arrays()
     assert sorted(labels) == [0, 1, 2]

@@ -1,28 +1,33 @@
 """Batches that `tf.data.service` makes are those of one process."""
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from hydra_tf import data
+from hydra_tf.data import service
 from hydra_tf.data.service import check_service
 from hydra_tf.errors import InputError
 
 IMAGES = np.arange(14, dtype=np.float32).reshape(14, 1, 1, 1) / 14
 
 
+def start_worker(dispatcher):
+    address = dispatcher.target.partition("://")[2]
+    return tf.data.experimental.service.WorkerServer(
+        tf.data.experimental.service.WorkerConfig(dispatcher_address=address)
+    )
+
+
 @pytest.fixture(scope="module")
 def addresses():
     """Two dispatchers with a worker each, in this process."""
-    service = tf.data.experimental.service
     found, kept = [], []
     for _ in range(2):
-        dispatcher = service.DispatchServer()
-        address = dispatcher.target.partition("://")[2]
-        worker = service.WorkerServer(
-            service.WorkerConfig(dispatcher_address=address)
-        )
-        kept += [dispatcher, worker]
+        dispatcher = tf.data.experimental.service.DispatchServer()
+        kept += [dispatcher, start_worker(dispatcher)]
         found.append(dispatcher.target)
     yield found
     del kept
@@ -66,3 +71,19 @@ def test_wrong_addresses_are_one_line(address, words):
     with pytest.raises(InputError, match=words) as error:
         make().served_by(address)
     assert "\n" not in str(error.value)
+
+
+def test_a_service_that_makes_no_batch_is_one_line(monkeypatch):
+    # A dispatcher without a worker.
+    dispatcher = tf.data.experimental.service.DispatchServer()
+    monkeypatch.setattr(service, "_BATCH_SECONDS", 0.3)
+    before = {*threading.enumerate()}
+    words = f"no batch from {dispatcher.target} within 0.3 seconds"
+    with pytest.raises(InputError, match=words):
+        make().served_by(dispatcher.target)
+    # What still asks would write warnings into other tests.
+    worker = start_worker(dispatcher)
+    for each in {*threading.enumerate()} - before:
+        each.join(20)
+        assert not each.is_alive()
+    del worker

@@ -68,6 +68,7 @@ def test_training_batches_have_the_promised_types_and_range(data_dir):
     dataset = pipe.dataset(2, 3)
     assert int(dataset.cardinality()) == 15
     images, labels = dataset.element_spec
+    assert pipe.digest() == _load(data_dir).digest()
     assert images == tf.TensorSpec((None, 224, 224, 3), tf.float32)
     assert labels == tf.TensorSpec((None,), tf.int32)
     batches = list(pipe)

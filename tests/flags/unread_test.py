@@ -31,6 +31,10 @@ from trainers.training import settings
         ("--weight_perturbation=0.01 --perturbation_warmup=2", ""),
         ("--method=s2ap --perturbation_warmup=2", ""),
         ("--perturbation_warmup=2", "--perturbation_warmup"),
+        ("--cluster_resolver=slurm", "--cluster_resolver"),
+        ("--worker_timeout=9 --strategy=multi_worker", ""),
+        ("--extra_fraction=0.4", "--extra_fraction"),
+        ("--extra_fraction=0.4 --extra_data=digits", ""),
     ],
 )
 def test_flags_that_nothing_reads_are_named(arguments, names):

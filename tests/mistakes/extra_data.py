@@ -23,6 +23,18 @@ def _text(given):
     return data.with_extra(_train(given), path)
 
 
+def _one_array(given):
+    path = given.folder / "extra.npz"
+    with path.open("wb") as file:
+        np.save(file, _images(9, 4, 4, 1))
+    return data.with_extra(_train(given), path)
+
+
+def _folder(given):
+    (given.folder / "extra.npz").mkdir()
+    return data.with_extra(_train(given), given.folder / "extra.npz")
+
+
 def _images(*shape):
     return np.zeros(shape, np.uint8)
 
@@ -63,6 +75,14 @@ PYTHON = {
     "extra_file_that_is_none": (
         _text,
         ["`extra_data`=", "must be an .npz file"],
+    ),
+    "extra_file_of_one_array": (
+        _one_array,
+        ["`extra_data`=", "must be an .npz file", "no zip archive"],
+    ),
+    "extra_file_that_is_a_folder": (
+        _folder,
+        ["`extra_data`=", "extra.npz is a folder", "give an .npz file"],
     ),
     "extra_file_that_is_not_there": (
         lambda given: data.with_extra(_train(given), "none.npz"),

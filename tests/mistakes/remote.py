@@ -43,11 +43,11 @@ PYTHON = {
 COMMANDS = {
     "run_in_an_unknown_file_system": (
         "pipeline --output_dir=nosuch://bucket/run",
-        ["nosuch://bucket/run", "no file system nosuch://"],
+        ["--output_dir=nosuch://bucket/run", "no file system nosuch://"],
     ),
     "source_in_an_unknown_file_system": (
         "prune --source=nosuch://bucket/run",
-        ["nosuch://bucket/run", "no file system nosuch://"],
+        ["--source=nosuch://bucket/run", "no file system nosuch://"],
     ),
     "source_that_is_not_there": (
         "finetune --source=ram://no/run",

@@ -4,6 +4,8 @@ import json
 import os
 from unittest import mock
 
+import tensorflow as tf
+
 import hydra_tf as ht
 from hydra_tf import training
 
@@ -15,6 +17,7 @@ def with_config(config, **settings):
     text = config if isinstance(config, str) else json.dumps(config)
 
     def make(given):
+        tf.zeros(())  # TensorFlow runs, whichever tests came before.
         with mock.patch.dict(os.environ, {"TF_CONFIG": text}):
             training.connect(**settings)
 

@@ -45,7 +45,9 @@ def config(ports, index):
 class Started:
     """Workers of a binary, killed at the end of a block."""
 
-    def __init__(self, binary, *arguments, each=((), ()), indices=(0, 1)):
+    def __init__(
+        self, binary, *arguments, each=((), ()), indices=(0, 1), folders=()
+    ):
         ports = free_ports(2)
         common = {
             key: value
@@ -58,7 +60,7 @@ class Started:
                     *(sys.executable, "-m", f"trainers.{binary}"),
                     *(*SHORT, *arguments, *each[index]),
                 ],
-                cwd=ROOT,
+                cwd=folders[index] if folders else ROOT,
                 env=common
                 | {"PYTHONPATH": str(ROOT), "TF_CONFIG": config(ports, index)},
                 stdout=subprocess.PIPE,
@@ -177,6 +179,28 @@ def test_workers_of_other_commands_all_say_so(tmp_path, each, words):
         assert err.startswith("pretrain: error: ") and err.count("\n") == 1
         assert words in err
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_workers_with_other_extra_images_all_say_so(tmp_path):
+    folders = [tmp_path / str(index) for index in range(2)]
+    for index, folder in enumerate(folders):
+        folder.mkdir()
+        images = np.zeros((40, 8, 8, 1), np.uint8)
+        images[-1] = index
+        np.savez(folder / "x.npz", images=images, labels=[0] * 40)
+    with Started(
+        "pretrain",
+        f"--output_dir={tmp_path / 'run'}",
+        "--extra_data=x.npz",
+        folders=folders,
+    ) as two:
+        found = two.finished()
+    for code, _, err in found:
+        assert (code, err.count("\n")) == (2, 1), err
+        assert "the chief in the pretrain phase's extra_data (" in err
+        assert "; the training images (" in err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -78,9 +78,9 @@ def test_other_settings_are_refused_once_a_phase_has_begun(tmp_path):
     kept.network.write_text("")
     kept.begin({"density": 0.2, "augment": True})
     with pytest.raises(InputError, match="`density`=0.2, not `density`=0.3"):
-        kept.begin({"density": 0.3, "augment": True})
+        kept.check_settings({"density": 0.3, "augment": True})
     with pytest.raises(InputError, match="=true, not .*`overwrite` to start"):
-        kept.begin({"density": 0.2, "augment": False})
+        kept.check_settings({"density": 0.2, "augment": False})
 
 
 def written(tmp_path):
@@ -164,7 +164,7 @@ def test_settings_of_another_shape_are_refused_and_nothing_is_lost(
     checkpoints.save_state(kept.state, variables([1.0]), epoch=1)
     (tmp_path / "checkpoints" / "prune.settings.json").write_text(settings)
     with pytest.raises(InputError, match="settings.json .*`overwrite`"):
-        kept.begin({"seed": 1})
+        kept.check_settings({"seed": 1})
     assert kept.state.is_file()
 
 

@@ -1,6 +1,8 @@
 """Workers meet before TensorFlow starts, or say who is missing."""
 
 import concurrent.futures
+import contextlib
+import json
 import socket
 import time
 
@@ -13,16 +15,28 @@ from hydra_tf.training.rendezvous import meet
 
 @pytest.fixture
 def addresses():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        chief = f"127.0.0.1:{one.getsockname()[1]}"
-    return [chief, "worker1:1", "worker2:1"]
+    with contextlib.ExitStack() as opened:
+        ports = []
+        for _ in range(3):
+            one = opened.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            ports.append(one.getsockname()[1])
+    return [f"127.0.0.1:{port}" for port in ports]
 
 
-def together(addresses, indices, seconds):
-    """Returns what each worker raised, `None` of those that met."""
+def together(addresses, indices, seconds, others=None):
+    """Returns what each worker raised, `None` of those that met.
+
+    Args:
+        addresses: Those of the chief, and of all but the last worker.
+        indices: The workers that come.
+        seconds: How long they wait.
+        others: The addresses of the last worker.
+    """
+    given = dict.fromkeys(indices, addresses)
+    given[indices[-1]] = others or addresses
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        each = [pool.submit(meet, addresses, i, seconds) for i in indices]
+        each = [pool.submit(meet, given[i], i, seconds) for i in indices]
         return [one.exception() for one in each]
 
 
@@ -33,7 +47,7 @@ def test_all_go_on_once_all_are_there(addresses):
 def test_all_that_came_say_who_did_not(addresses):
     for error in together(addresses, [0, 2], 0.5):
         assert isinstance(error, WorkersError)
-        assert str(error).endswith("no answer from worker1:1")
+        assert str(error).endswith(f"no answer from {addresses[1]}")
 
 
 def test_without_a_chief_it_is_the_chief(addresses):
@@ -54,12 +68,30 @@ def test_a_worker_that_died_meanwhile_is_not_there(addresses):
                 # The chief does not listen yet.
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-        one.sendall(b"1\n")
+        one.sendall(json.dumps([1, addresses, ""]).encode() + b"\n")
         one.close()
-        assert str(chief.exception()).endswith("worker1:1, worker2:1")
+        assert str(chief.exception()).endswith(", ".join(addresses[1:]))
 
 
-def test_a_port_in_use_is_one_line(addresses):
-    with socket.create_server(("", int(addresses[0].split(":")[1]))):
-        with pytest.raises(InputError, match="cannot listen.*in use"):
-            meet(addresses, 0, 0.1)
+@pytest.mark.parametrize("last", [2, 4], ids=["fewer", "more"])
+def test_workers_of_other_clusters_all_say_so(addresses, last):
+    others = [*addresses, "10.0.0.1:1"][:last]
+    for error in together(addresses, [0, 2, 1], 10, others):
+        assert isinstance(error, InputError)
+        assert str(error) == (
+            "worker 1 differs from the chief in the addresses of the workers "
+            f"({','.join(others)}, not {','.join(addresses)}); give all "
+            "workers the same cluster"
+        )
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_port_in_use_is_one_line_on_all(addresses, index):
+    indices = [0, 2, 1] if index else [0]
+    with socket.create_server(("", int(addresses[index].split(":")[1]))):
+        for error in together(addresses, indices, 10):
+            assert isinstance(error, InputError)
+            assert str(error).startswith(
+                f"worker {addresses[index]} cannot listen on its address: "
+                "Address already in use"
+            )

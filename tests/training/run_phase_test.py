@@ -536,3 +536,19 @@ def test_history_that_was_deleted_costs_figures_alone(train, tmp_path):
     history.unlink()
     run(model(), "pretrain", train, tmp_path)
     assert [each["epoch"] for each in json.loads(history.read_text())] == [3]
+
+
+def test_images_that_a_function_returns_are_checked_before_anything_is_written(
+    tmp_path,
+):
+    images = np.zeros((4, 3, 3, 1), np.float32)
+    with pytest.raises(InputError, match="shape"):
+        ht.training.run_phase(
+            model,
+            "pretrain",
+            lambda: (images, [0, 1, 0, 1]),
+            OBJECTIVE,
+            epochs=1,
+            folder=tmp_path / "run",
+        )
+    assert not any(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import tensorflow as tf
 import hydra_tf as ht
 from hydra_tf.errors import InputError
 from hydra_tf.training.train_data import as_train_data
+from hydra_tf.training.train_data import digest_of
 
 IMAGES = np.linspace(0, 1, 300, dtype="float32").reshape(300, 1, 1, 1)
 LABELS = np.arange(300) % 2
@@ -74,3 +75,40 @@ def test_pipeline_is_taken_as_it_is():
 def test_anything_else_is_refused(train, words):
     with pytest.raises(InputError, match=words):
         as_train_data(train, seed=0)
+
+
+CHANGED = np.where(
+    np.arange(300)[:, None, None, None] == 299, 1 - IMAGES, IMAGES
+)
+TURNED = (LABELS + (np.arange(300) == 299)) % 2
+
+
+def in_memory(images=IMAGES, labels=LABELS):
+    return ht.data.from_arrays(images, labels, batch_size=50)
+
+
+def with_extra(images=IMAGES, labels=LABELS):
+    return ht.data.with_extra(in_memory(), (images, labels))
+
+
+def in_batches(images=IMAGES, labels=LABELS, shuffled=1):
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    return pairs.shuffle(shuffled).batch(300 // shuffled)
+
+
+@pytest.mark.parametrize("make", [in_memory, with_extra, in_batches])
+def test_digest_tells_other_images_and_labels_apart(make):
+    digests = [
+        digest_of(as_train_data(each, seed=0))
+        for each in (make(), make(), make(CHANGED), make(labels=TURNED))
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_digest_of_batches_that_are_drawn_anew_is_that_of_their_form():
+    one, two = (
+        as_train_data(in_batches(images, shuffled=300), seed=0)
+        for images in (IMAGES, CHANGED)
+    )
+    assert digest_of(one) == digest_of(two)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Any
 
 from absl import flags
 
@@ -26,6 +28,10 @@ _FLAGS = (
 )
 
 
+# A path whose host gives no answer. It may be one that nobody typed.
+_UNREACHED = re.compile(r"([\w+.-]+://[^\s/]+)\S*(?= cannot be reached: )")
+
+
 def in_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:
     """Returns a message with flags for the arguments it names.
 
@@ -42,4 +48,25 @@ def in_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:
         # As the command line has them: no quotes, lists by commas.
         return f"--{name}" + re.sub(r"['\[\] ]", "", match[2] or "")
 
-    return re.sub(r"`(\w+)(=[^`]*)?`", flag, message)
+    def flag_of_host(match: re.Match[str]) -> str:
+        found = [
+            (name, value)
+            for name in flag_values
+            for value in _texts(flag_values[name].value)
+            if re.search(rf"{re.escape(match[1])}(/|$)", value)
+        ]
+        if not found:
+            return match[0]
+        name, value = max(
+            found,
+            key=lambda each: len(os.path.commonprefix([each[1], match[0]])),
+        )
+        return f"--{name}={value}"
+
+    message = re.sub(r"`(\w+)(=[^`]*)?`", flag, message)
+    return _UNREACHED.sub(flag_of_host, message, count=1)
+
+
+def _texts(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each for each in values if isinstance(each, str)]

@@ -141,8 +141,7 @@ class Experiment:
         if self._first_network is not None:
             self.check_images()
         if self.workers.count > 1:
-            digest = digest_of(self.train_data)
-            self.workers.check_equal({"the training images": digest})
+            self.workers.check_equal(self._compared(phases))
         self.folder.open(overwrite=overwrite)
         for phase in phases:
             self.folder.phase(phase.name).check_settings(phase.record())
@@ -151,6 +150,16 @@ class Experiment:
         )
         for line in self.settings.unread(epochs):
             say(line)
+
+    def _compared(self, phases: Sequence[training.Phase]) -> dict[str, str]:
+        """Returns what all workers must have alike, by what it is called."""
+        facts = {"the training images": digest_of(self.train_data)}
+        if self.source_path is not None:
+            facts["--source"] = source.fingerprint(self.source_path)
+        for phase in phases:
+            for name, value in files.as_json(phase.record()).items():
+                facts[f"the {phase.name} phase's {name}"] = str(value)
+        return facts
 
     def check(
         self,

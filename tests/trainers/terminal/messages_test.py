@@ -36,3 +36,19 @@ def values():
 )
 def test_arguments_become_flags_where_there_are_any(message, shown, values):
     assert in_flags(message, values) == shown
+
+
+@pytest.mark.parametrize(
+    "path, shown",
+    [
+        ("gs://a/run", "--output_dir=gs://a/run"),
+        # Not the path that the user gave, but its host.
+        ("s3://b/.run.commit", "--exclude=s3://b/run"),
+        ("s3://bb/run", "s3://bb/run"),
+    ],
+)
+def test_hosts_without_an_answer_are_named_by_their_flag(path, shown, values):
+    values(["x", "--output_dir=gs://a/run", "--exclude=s3://b/run"])
+    message = " cannot be reached: no answer"
+    assert in_flags(path + message, values) == shown + message
+    values.unparse_flags()
