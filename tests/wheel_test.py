@@ -113,6 +113,7 @@ def test_wheel_holds_every_module_and_every_preset(wheel):
     assert not any(name.endswith(("BUILD", "_test.py")) for name in held)
 
 
+@pytest.mark.slow
 def test_sdist_builds_the_same_wheel(checkout, wheel, tmp_path):
     program = "from setuptools import build_meta as b; b.build_sdist('dist')"
     run(sys.executable, "-c", program, cwd=checkout)

@@ -133,6 +133,7 @@ def test_resumed_epochs_equal_those_of_an_uninterrupted_run(data_dir):
     _assert_equal(whole[10:], rest)
 
 
+@pytest.mark.slow
 def test_augmentation_changes_with_the_epoch_and_not_with_the_batch(data_dir):
     def augmented(batch_size, epoch):
         pipe = _load(data_dir, seed=4, batch_size=batch_size)

@@ -57,7 +57,9 @@ def test_images_of_another_size_are_refused_and_the_next_ones_taken(
 
 
 @pytest.mark.parametrize("quantize", ["none", "int8"])
-@pytest.mark.parametrize("density", [0.1, 0.6])
+@pytest.mark.parametrize(
+    "density", [0.1, pytest.param(0.6, marks=pytest.mark.slow)]
+)
 def test_a_sparse_file_is_never_larger(tmp_path, quantize, density):
     network = networks.pruned(density)
     sizes = [

@@ -145,6 +145,7 @@ def test_finetuning_with_rounding_trains_another_float_network(masked):
         assert np.array_equal(layer.effective_kernel.numpy() != 0, stays)
 
 
+@pytest.mark.slow
 def test_a_phase_resumes_with_the_rounding_it_began_with(tmp_path):
     whole = finetuned(networks.pruned())
     with pytest.raises(KeyboardInterrupt):

@@ -188,7 +188,7 @@ PYTHON = {
     ),
     "course_train_without_an_end": (
         lambda given: prune(given, train=given.dataset().repeat()),
-        ["`train`", "number of batches"],
+        ["`train`", "dataset with an end"],
     ),
     "course_fewer_labels_than_images": (
         lambda given: prune(given, train=(given.images, given.labels[:5])),

@@ -137,6 +137,7 @@ def test_a_phase_ends_with_the_average():
     assert_close(values_of(run(callbacks=[seen])), seen.averages[-1])
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_that_of_the_average_also_after_a_stop(tmp_path):
     options = {
         "select": "best",

@@ -193,7 +193,7 @@ def test_folder_that_cannot_be_used_is_named(tmp_path):
     ):
         kept = checkpoints.PhaseCheckpoints(folder, "prune")
         with pytest.raises(FileError, match=words) as caught:
-            kept.begin({"seed": 1})
+            kept.check()
         assert str(caught.value).startswith("`folder`=")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
 

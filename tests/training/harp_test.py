@@ -164,6 +164,7 @@ def test_the_loss_is_the_objectives_plus_gamma_times_the_excess():
     assert total == pytest.approx(objective + 0.75 * excess, rel=1e-5)
 
 
+@pytest.mark.slow
 @traced
 def test_evaluation_compresses_nothing():
     robust = compiled(learning_network())
