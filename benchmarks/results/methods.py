@@ -172,7 +172,7 @@ def of_study(study: Study) -> dict[str, Method]:
             "live_paths_natural_start",
             "live paths after natural epochs (ours)",
             method="live_paths",
-            natural_epochs=10,
+            natural_epochs=sum(study.epochs) // 10,
             **one_schedule,
         ),
     )
