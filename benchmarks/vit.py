@@ -57,8 +57,13 @@ _TRIED: dict[str, dict[str, tuple[Any, ...]]] = {
     "hydra": {**_RATES, **_RULES, "prune_learning_rate": (1e-2, 3e-2)},
 }
 _CHOSEN: dict[str, dict[str, Any]] = {
-    name: {setting: values[0] for setting, values in tried.items()}
-    for name, tried in _TRIED.items()
+    "dense": {"finetune_learning_rate": 1e-3},
+    "lwm": {"finetune_learning_rate": 6e-3, "allocation": "erk"},
+    "hydra": {
+        "finetune_learning_rate": 1e-2,
+        "allocation": "erk",
+        "prune_learning_rate": 1e-2,
+    },
 }
 _LABELS = {
     "unpruned": "unpruned",
