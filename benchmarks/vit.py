@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +38,9 @@ _EPOCHS = flags.DEFINE_list(
     "epochs", ["10", "30", "8", "30"], "Natural, pretrain, prune, finetune."
 )
 _FOLDER = flags.DEFINE_string(
-    "folder", None, "Keeps pretrained networks for another run.", required=True
+    "folder",
+    os.path.join(tempfile.gettempdir(), "hydra_tf_vit"),
+    "Keeps pretrained networks for another run of the same code.",
 )
 
 _EPSILON = 0.1
@@ -143,7 +146,7 @@ class _Course:
             num_steps=_NUM_STEPS,
         )
         self._epochs = [int(each) for each in _EPOCHS.value]
-        self._training = {
+        self._training: dict[str, Any] = {
             "optimizer": "adam",
             "gradient_clipping": 1.0,
             "seed": seed,
@@ -154,6 +157,8 @@ class _Course:
 
     def _images(self, split: str, batch_size: int):
         """Returns images to train on or to measure on."""
+        import numpy as np
+
         import hydra_tf as ht
         from benchmarks.results.training import fold
 
@@ -163,7 +168,8 @@ class _Course:
         )
         if not _SELECT.value:
             return images
-        kept, held_out = fold(images.known_labels(), self._seed)
+        labels = np.asarray(images.known_labels())
+        kept, held_out = fold(labels, self._seed)
         if split == "train":
             return images.subset(kept)
         return images.subset(held_out, training=False)
