@@ -1,11 +1,11 @@
-"""Prunes a vision transformer to 90 % sparsity: HYDRA beside LWM.
+"""Prunes a vision transformer to a tenth: HYDRA beside LWM.
 
     python -m benchmarks.vit --select
     python -m benchmarks.vit --seeds=0,1,2
 
 `digits_vit` takes some epochs on clean images, is pretrained by PGD training
-and then pruned, with the same number of epochs for every row: HYDRA's are
-divided between scores and weights. `--select` tries learning rates and
+and then pruned, with the same number of epochs for every method: HYDRA's
+are divided between scores and weights. `--select` tries learning rates and
 allocations, one setting after the other, and measures them on a fifth of the
 training images that it holds out; what won stands in `_CHOSEN`. Prints
 accuracy on the test images, natural and under PGD with 50 steps and restarts on
