@@ -177,8 +177,12 @@ class _Tables:
             caption += (
                 "Settings were chosen by accuracy under PGD on cross-entropy "
                 f"and margin on a held-out {FOLDS}th of the training images, "
-                f"another for each of {len(seeds)} seeds ("
-                f"{len(self._selection)} networks); no test image chose "
+                + (
+                    f"another for each of {len(seeds)} seeds"
+                    if len(seeds) > 1
+                    else "that of one seed"
+                )
+                + f" ({len(self._selection)} networks); no test image chose "
                 "anything."
             )
         return _wrapped(caption)
