@@ -232,7 +232,9 @@ def share_functions(old: Any, new: Any) -> None:
     for one, other in zip(
         flatten_layers(old), flatten_layers(new), strict=False
     ):
-        if isinstance(one, keras.layers.Lambda):
+        if isinstance(one, keras.layers.Lambda) and (
+            (type(one), one.name) == (type(other), other.name)
+        ):
             other.function, other.mask = one.function, one.mask
             other._output_shape = one._output_shape
 

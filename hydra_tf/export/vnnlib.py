@@ -20,10 +20,10 @@ from hydra_tf.errors import InputError
 from hydra_tf.registry.attacks import EPSILON
 from hydra_tf.registry.settings import Count
 
-NUM_CLASSES = Count(
+_NUM_CLASSES = Count(
     name="num_classes", default=2, lower=2, help="Number of logits."
 )
-TIMEOUT = Count(
+_TIMEOUT = Count(
     name="timeout", default=300, lower=1, help="Seconds for each property."
 )
 
@@ -76,8 +76,8 @@ def export_vnnlib(
         raise InputError(
             f"`epsilon` must be above 0 and at most 1. Received: {epsilon}"
         )
-    NUM_CLASSES.check(num_classes)
-    TIMEOUT.check(timeout)
+    _NUM_CLASSES.check(num_classes)
+    _TIMEOUT.check(timeout)
     images, labels = inputs.as_array(images), inputs.as_array(labels)
     inputs.check_images(images, "images")
     inputs.check_labels(

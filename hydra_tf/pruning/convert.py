@@ -52,6 +52,17 @@ from hydra_tf.registry.granularities import check_granularity
 from hydra_tf.registry.granularities import is_n_of_m
 from hydra_tf.registry.settings import Switch
 
+_STRICT = Switch(
+    name="strict",
+    default=False,
+    help="Whether what cannot be masked is refused rather than left dense.",
+)
+_IN_PLACE = Switch(
+    name="in_place",
+    default=False,
+    help="Whether the model itself is masked rather than a copy.",
+)
+
 
 def register_masked_twin(masked_class: type[MaskedLayer]) -> None:
     """Makes `to_masked` turn `masked_class.plain_class` into `masked_class`.
@@ -156,8 +167,8 @@ def to_masked(
     """
     check_density(density)
     check_granularity(granularity)
-    for name, value in (("strict", strict), ("in_place", in_place)):
-        Switch(name=name, help="", default=False).check(value)
+    _STRICT.check(strict)
+    _IN_PLACE.check(in_place)
     _check_convertible(model)
     if granularity in STRUCTURED:
         _check_shows_channels(model, granularity)

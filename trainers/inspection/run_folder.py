@@ -86,7 +86,7 @@ def describe(path: pathlib.Path) -> Description:
         if not saved_model.is_one(folder.saved_model):
             return description
         network = saved_model.describe(folder.saved_model)
-    description.facts["input range"] = network.facts["input range"]
+    description.facts["input range"] = network.facts.get("input range", "")
     description.parts.append(f"{network}")
     return description
 
