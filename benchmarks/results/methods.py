@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.results.rows import RADIUS
 from benchmarks.results.studies import Study
 from hydra_tf.registry.methods import METHODS
 
@@ -176,4 +177,10 @@ def of_study(study: Study) -> dict[str, Method]:
             **one_schedule,
         ),
     )
+    if len(study.radii) > 1:
+        radius = {RADIUS: study.radii}
+        rows = tuple(
+            dataclasses.replace(row, tried={**row.tried, **radius})
+            for row in rows
+        )
     return {row.name: row for row in rows}

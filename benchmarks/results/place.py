@@ -29,6 +29,8 @@ class Place:
         """
         names = [cell.network, cell.objective, cell.purpose]
         names += [str(cell.phases[0]), str(cell.seed)]
+        if cell.radius is not None:
+            names.append(f"radius{cell.radius:g}")
         folder = pathlib.Path(self.work) / cell.study / "pretrained"
         return folder / f"{'-'.join(names)}.keras"
 

@@ -14,6 +14,9 @@ from hydra_tf.errors import InputError
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
+# The setting that is not the method's but the objective's.
+RADIUS = "radius"
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Cell:
@@ -27,7 +30,8 @@ class Cell:
         method: Name of the method.
         density: Target, 1 for networks that are not pruned.
         seed: Seed.
-        settings: The method's settings, JSON with sorted keys.
+        settings: The method's settings, and the radius of training where it is
+            another than that of measurement; JSON with sorted keys.
         epochs: Of pretrain, prune and finetune phase, joined by `+`.
     """
 
@@ -43,8 +47,15 @@ class Cell:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings by name."""
+        """The method's settings by name."""
         found: dict[str, Any] = json.loads(self.settings)
+        found.pop(RADIUS, None)
+        return found
+
+    @property
+    def radius(self) -> float | None:
+        """The radius of training; None is that of measurement."""
+        found: float | None = json.loads(self.settings).get(RADIUS)
         return found
 
     @property
@@ -113,8 +124,9 @@ _TYPES = {
 
 
 def as_settings(values: Mapping[str, Any]) -> str:
-    """Returns settings as the text of a cell."""
-    return json.dumps(dict(values), sort_keys=True)
+    """Returns settings as the text of a cell, without those that are None."""
+    given = {name: each for name, each in values.items() if each is not None}
+    return json.dumps(given, sort_keys=True)
 
 
 def path_of(study: str) -> pathlib.Path:

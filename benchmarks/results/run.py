@@ -237,12 +237,16 @@ def _run(plan: Plan) -> None:
 
 
 def _first_pretrained(cells, place):
-    """Returns the cells whose network is pretrained, or that pretrain it."""
+    """Returns the cells whose network is pretrained, or that pretrain it.
+
+    Networks of another radius are pretrained by whoever is first.
+    """
     return [
         cell
         for cell in cells
         if cell.method == methods.UNPRUNED
         or not cell.phases[0]
+        or cell.radius is not None
         or place.pretrained(cell).exists()
     ]
 

@@ -32,7 +32,7 @@ class Study:
         networks: Names for `hydra_tf.models.create`; the first by default.
         objectives: Settings of each objective by its name, without the radius;
             the first by default.
-        epsilon: Radius of training and measurement.
+        epsilon: Radius of measurement, and of training by default.
         weight_decay: Of all phases.
         pretrain_rate: Peak learning rate of pretraining.
         epochs: Of pretrain, prune and finetune phase. Methods that have no
@@ -40,6 +40,8 @@ class Study:
         rates: Peak rates for weights that are tried, the first to begin with.
         score_rates: The same for scores.
         one_cycle_rates: The same for weights from fresh ones on, in one cycle.
+        radii: Those of training that are tried, the first to begin with; None
+            is `epsilon`. The steps of attacks grow with them.
         densities: Those of the table.
         num_test: Number of test images that final cells are measured on, by
             network: AutoAttack has its price, see `docs/results.md`.
@@ -62,6 +64,7 @@ class Study:
     rates: tuple[float, ...]
     score_rates: tuple[float, ...]
     one_cycle_rates: tuple[float, ...]
+    radii: tuple[float | None, ...]
     densities: tuple[float, ...]
     num_test: Mapping[str, int]
     num_validation: int
@@ -85,6 +88,7 @@ STUDIES = {
             rates=(0.1, 0.05, 0.2, 0.3),
             score_rates=(0.3, 0.1),
             one_cycle_rates=(0.3, 0.2, 0.4),
+            radii=(None, 0.17, 0.19),
             densities=(0.05, 0.02, 0.01, 0.005),
             num_test={"digits_model": 360},
             num_validation=10_000,
@@ -112,6 +116,7 @@ STUDIES = {
             rates=(0.03, 0.1, 0.01),
             score_rates=(0.1, 0.3),
             one_cycle_rates=(0.05, 0.1, 0.03),
+            radii=(None,),
             densities=(0.1, 0.05, 0.01, 0.001),
             num_test={
                 "cifar_model": 500,

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import gc
 import json
+import os
 import pathlib
 import shutil
 import time
@@ -123,11 +124,11 @@ def fold(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _objective(cell: Cell, study: studies.Study) -> Any:
-    return ht.objectives.create(
-        cell.objective,
-        epsilon=study.epsilon,
-        **study.objectives[cell.objective],
-    )
+    settings = dict(study.objectives[cell.objective])
+    epsilon = study.epsilon if cell.radius is None else cell.radius
+    if "step_size" in settings:
+        settings["step_size"] *= epsilon / study.epsilon
+    return ht.objectives.create(cell.objective, epsilon=epsilon, **settings)
 
 
 def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
@@ -161,7 +162,7 @@ def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
     else:
         raise RuntimeError(f"pretraining stays at chance: {cell}")
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"partial-{file.name}")
+    partial = file.with_name(f"partial-{os.getpid()}-{file.name}")
     network.save(partial)
     partial.replace(file)
     _forget(cell, place)
