@@ -30,9 +30,9 @@ class Method:
         name: What the row is called.
         label: What the tables call it.
         budget: How the epochs are used, one of the above.
-        tried: Values by setting, an argument of `hydra_tf.prune`. A setting is
-            chosen after the other, each with those before at their best and
-            those after at their first value.
+        tried: Values by setting, an argument of `hydra_tf.prune` or the radius.
+            A setting is chosen after the other, see `rounds`, each with those
+            before at their best and those after at their first value.
         settings: Further arguments.
         natural_epochs: How many of the epochs come first, unpruned and on clean
             images.
@@ -56,6 +56,16 @@ class Method:
     def is_there(self) -> bool:
         """Whether it can be trained."""
         return self.name == TFMOT or self.library_name in METHODS.names
+
+    @property
+    def rounds(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Settings with their values, in the order in which they are chosen.
+
+        Another radius may want another rate: the first setting's turn comes
+        again after it.
+        """
+        each = list(self.tried.items())
+        return each + each[: RADIUS in self.tried]
 
     def phases(self, epochs: tuple[int, int, int]) -> tuple[int, int, int]:
         """Returns the epochs to pretrain, prune and finetune.

@@ -108,7 +108,7 @@ class Plan:
     ) -> list[Cell]:
         """Returns the cells of the setting that is being chosen."""
         best = {name: values[0] for name, values in method.tried.items()}
-        for name, values in method.tried.items():
+        for name, values in method.rounds:
             trials = {
                 value: self._cells(
                     method, density, as_settings({**best, name: value})

@@ -295,7 +295,10 @@ _DENSE = (methods.UNPRUNED, methods.DENSE)
 
 def _values(row: Row) -> str:
     """Returns the settings of a row in words."""
-    return ", ".join(f"{name} {value}" for name, value in row.arguments.items())
+    values = row.arguments
+    if row.radius is not None:
+        values["radius of training"] = row.radius
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _mean(values: Iterable[float]) -> float:

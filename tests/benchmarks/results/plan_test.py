@@ -29,10 +29,12 @@ def plan(**changes):
 
 
 def measured(cell):
-    """A row: a rate of 0.2 and LAMP are best."""
+    """A row: LAMP, a radius of 0.17 and at it a rate of 0.3 are best."""
     settings = cell.arguments
-    good = settings.get("finetune_learning_rate") == 0.2
-    robust = 0.5 + 0.2 * good + 0.1 * (settings.get("allocation") == "lamp")
+    better = cell.radius == 0.17
+    best_rate = 0.3 if better else 0.2
+    robust = 0.2 + 0.2 * (settings.get("finetune_learning_rate") == best_rate)
+    robust += 0.1 * (settings.get("allocation") == "lamp") + 0.3 * better
     return Row(
         **dataclasses.asdict(cell),
         kept=cell.density,
@@ -61,12 +63,15 @@ def test_settings_are_chosen_one_after_the_other():
     assert [len(cells) for cells in rounds] == [
         2 + tried[0],
         *(1, tried[1] - 1, 1, tried[2] - 1, tried[2] - 1),
+        # Another radius, and the rates once more with it.
+        *(tried[3] - 1, 1, tried[0] - 1, 1),
     ]
     assert rounds[0][0].method == methods.UNPRUNED
     final = plan(purpose="final", seeds=[5]).ready(rows)
     assert [cell.method for cell in final] == [methods.UNPRUNED, "hydra"]
+    assert final[1].radius == 0.17
     assert final[1].arguments == {
-        "finetune_learning_rate": 0.2,
+        "finetune_learning_rate": 0.3,
         "allocation": "lamp",
         "prune_learning_rate": HYDRA.tried["prune_learning_rate"][0],
     }

@@ -1,9 +1,14 @@
 """What cells of the study train on and are measured on."""
 
+import dataclasses
+
 import numpy as np
 
 from benchmarks.results import studies
 from benchmarks.results import training
+from benchmarks.results.place import Place
+from benchmarks.results.rows import Cell
+from benchmarks.results.rows import as_settings
 
 
 def test_held_out_images_have_the_classes_shares():
@@ -19,3 +24,29 @@ def test_held_out_images_have_the_classes_shares():
         seen += held_out.tolist()
     # Seeds take turns.
     assert sorted(seen) == list(range(len(labels)))
+
+
+def test_another_radius_is_trained_at_and_pretrained_for():
+    study = studies.STUDIES["digits"]
+    cell = Cell(
+        study="digits",
+        network="digits_model",
+        objective="madry",
+        purpose="selection",
+        method="hydra",
+        density=0.01,
+        seed=0,
+        settings=as_settings({"allocation": "erk", "radius": None}),
+        epochs="40+20+40",
+    )
+    wider = dataclasses.replace(
+        cell, settings=as_settings({"allocation": "erk", "radius": 0.3})
+    )
+    assert cell.arguments == wider.arguments == {"allocation": "erk"}
+    usual, other = (training._objective(c, study) for c in (cell, wider))
+    assert (usual.epsilon, other.epsilon) == (0.15, 0.3)
+    assert other.step_size == 2 * usual.step_size
+    place = Place("work")
+    assert place.pretrained(cell) != place.pretrained(wider)
+    # Rows from before radii were tried are still found.
+    assert cell.settings == '{"allocation": "erk"}'
