@@ -237,17 +237,20 @@ def _run(plan: Plan) -> None:
 
 
 def _first_pretrained(cells, place):
-    """Returns the cells whose network is pretrained, or that pretrain it.
-
-    Networks of another radius are pretrained by whoever is first.
-    """
+    """Returns the cells that need not wait for another to pretrain for them."""
+    cells = list(cells)
+    pretrained_by_others = {
+        place.pretrained(cell)
+        for cell in cells
+        if cell.method == methods.UNPRUNED
+    }
     return [
         cell
         for cell in cells
         if cell.method == methods.UNPRUNED
         or not cell.phases[0]
-        or cell.radius is not None
         or place.pretrained(cell).exists()
+        or place.pretrained(cell) not in pretrained_by_others
     ]
 
 
