@@ -116,7 +116,7 @@ STUDIES = {
             rates=(0.03, 0.1, 0.01),
             score_rates=(0.1, 0.3),
             one_cycle_rates=(0.05, 0.1, 0.03),
-            radii=(None,),
+            radii=(None, 10 / 255, 12 / 255),
             densities=(0.1, 0.05, 0.01, 0.001),
             num_test={
                 "cifar_model": 500,
