@@ -31,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
+from benchmarks.figures import percent  # noqa: E402
+
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
 _PHASES = flags.DEFINE_list(
     "phases", ["pretrain"], "Phases to run, the last one is measured."
@@ -164,11 +166,9 @@ def main(argv: list[str]) -> None:
         for name in found:
             found[name].append(_measured(name, _CHOSEN[name], seed))
     for name, each in found.items():
-        spread = statistics.stdev(each) if len(each) > 1 else 0.0
         print(
             f"{_KINDS[name].name}: {_KINDS[name].epochs} epochs, "
-            f"{_CHOSEN[name]}: robust {100 * statistics.mean(each):.1f} "
-            f"+- {100 * spread:.1f}"
+            f"{_CHOSEN[name]}: robust {percent(each)}"
         )
 
 

@@ -33,6 +33,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app
 from absl import flags
 
+from benchmarks.figures import percent
+
 _STUDY = flags.DEFINE_enum("study", "digits", ["digits", "cifar10"], "Images.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
 _SHARES = flags.DEFINE_list(
@@ -256,7 +258,7 @@ def _report(names: list[str], found: dict) -> str:
                     f"{seconds:.0f}",
                     f"{seconds / whole:.2f}",
                     f"{100 * _mean(runs, 'natural'):.1f}",
-                    f"{100 * robust:.1f} +- {100 * _deviation(runs):.1f}",
+                    percent(run["robust"] for run in runs),
                     "yes" if robust >= wanted else "no",
                 ]
             )
@@ -271,11 +273,6 @@ def _report(names: list[str], found: dict) -> str:
 
 def _mean(runs: list[dict[str, float]], name: str) -> float:
     return statistics.mean(run[name] for run in runs)
-
-
-def _deviation(runs: list[dict[str, float]]) -> float:
-    values = [run["robust"] for run in runs]
-    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 if __name__ == "__main__":

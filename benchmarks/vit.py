@@ -31,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
+from benchmarks.figures import percent  # noqa: E402
+
 _SELECT = flags.DEFINE_bool("select", False, "Choose the settings instead.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
 _METHODS = flags.DEFINE_list("methods", ["dense", "lwm", "hydra"], "Rows.")
@@ -91,7 +93,7 @@ def main(argv: list[str]) -> None:
         found[name] = [course.pruned(name, settings) for course in courses]
     print("\n| network | natural | robust |\n|---|---|---|")
     for name, each in found.items():
-        columns = [_spread(column) for column in zip(*each, strict=True)]
+        columns = [percent(column) for column in zip(*each, strict=True)]
         print(f"| {_LABELS[name]} | {' | '.join(columns)} |")
 
 
@@ -130,13 +132,6 @@ def chosen(
             if top is None or figure > top:
                 top, best = figure, settings
     return best
-
-
-def _spread(figures: tuple[float, ...]) -> str:
-    mean = f"{100 * statistics.mean(figures):.1f}"
-    if len(figures) < 2:
-        return mean
-    return f"{mean} +- {100 * statistics.stdev(figures):.1f}"
 
 
 class _Course:

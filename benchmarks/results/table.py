@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app
 
+from benchmarks.figures import percent
 from benchmarks.results import methods
 from benchmarks.results import rows
 from benchmarks.results.rows import Row
@@ -243,8 +244,8 @@ class _Tables:
         found = self._cells.get((method, density))
         if not found:
             return text.UNKNOWN
-        natural = _figure(row.natural for row in found)
-        robust = _figure(row.worst for row in found)
+        natural = percent(row.natural for row in found)
+        robust = percent(row.worst for row in found)
         if _mean(row.worst for row in found) == best.get(density):
             robust = f"**{robust}**"
         return f"{natural} / {robust}{self._mark(found[0])}"
@@ -303,15 +304,6 @@ def _values(row: Row) -> str:
 
 def _mean(values: Iterable[float]) -> float:
     return statistics.mean(values)
-
-
-def _figure(values: Iterable[float]) -> str:
-    """Returns mean and deviation in per cent."""
-    values = list(values)
-    mean = f"{100 * _mean(values):.1f}"
-    if len(values) < 2:
-        return mean
-    return f"{mean} +- {100 * statistics.stdev(values):.1f}"
 
 
 def _wrapped(paragraph: str) -> str:

@@ -186,8 +186,12 @@ def calibrated(model: keras.Model) -> keras.Model:
     """Gives batch normalisation the statistics of images, not those of none.
 
     With running variances of 1 the outputs of a deep network vanish, with very
-    small ones rounding shows.
+    small ones rounding shows. ConvNeXt's layer scales, which begin so small
+    that its blocks count for nothing, grow.
     """
+    for layer in model._flatten_layers():
+        if type(layer).__name__ == "LayerScale":
+            layer.gamma.assign(0.1 * keras.ops.ones_like(layer.gamma))
     kinds = (keras.layers.BatchNormalization, keras.layers.Dropout)
     layers = [
         each for each in model._flatten_layers() if isinstance(each, kinds)
