@@ -187,11 +187,11 @@ def calibrated(model: keras.Model) -> keras.Model:
 
     With running variances of 1 the outputs of a deep network vanish, with very
     small ones rounding shows. ConvNeXt's layer scales, which begin so small
-    that its blocks count for nothing, grow.
+    that its blocks count for nothing, become 1.
     """
     for layer in model._flatten_layers():
         if type(layer).__name__ == "LayerScale":
-            layer.gamma.assign(0.1 * keras.ops.ones_like(layer.gamma))
+            layer.gamma.assign(keras.ops.ones_like(layer.gamma))
     kinds = (keras.layers.BatchNormalization, keras.layers.Dropout)
     layers = [
         each for each in model._flatten_layers() if isinstance(each, kinds)
