@@ -298,7 +298,7 @@ def _values(row: Row) -> str:
     """Returns the settings of a row in words."""
     values = row.arguments
     if row.radius is not None:
-        values["radius of training"] = row.radius
+        values["radius of training"] = f"{row.radius:.4g}"
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
