@@ -146,12 +146,14 @@ def _checked_batch(data: Any, model: keras.Model) -> Any:
     inputs.check_images(
         images, "images of data", clip=None, shape=inputs.image_shape_of(model)
     )
-    inputs.check_labels(
-        labels,
-        "labels of data",
-        num_images=inputs.num_images_of(images),
-        num_classes=inputs.num_classes_of(model),
-    )
+    sizes = {
+        "num_images": inputs.num_images_of(images),
+        "num_classes": inputs.num_classes_of(model),
+    }
+    if inputs.is_distribution(labels):
+        inputs.check_distributions(labels, "labels of data", **sizes)
+        return images, np.argmax(labels, axis=-1)
+    inputs.check_labels(labels, "labels of data", **sizes)
     return images, labels
 
 

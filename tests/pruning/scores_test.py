@@ -179,6 +179,19 @@ def test_unknown_method():
         ht.init_scores(wide_model(), "magnitudes")
 
 
+@pytest.mark.parametrize("share", [1.0, 0.7], ids=["one-hot", "soft"])
+def test_snip_takes_the_classes_of_one_hot_and_soft_labels(share):
+    images, classes = networks.images((6, 10, 10, 8)), np.arange(6)
+    rows = np.eye(20)[classes] * share + (1 - share) / 20
+    model, expected = wide_model(), wide_model()
+    ht.init_scores(model, "snip", data=(images, rows))
+    ht.init_scores(expected, "snip", data=(images, classes))
+    for one, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match="labels of data.*20"):
+        ht.init_scores(model, "snip", data=(images, np.eye(30)[classes]))
+
+
 def test_snip_without_data():
     with pytest.raises(InputError, match=r"data=\(images, labels\)"):
         ht.init_scores(wide_model(), "snip")
