@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 if not __package__:  # Run by its path: the checkout is not on the path yet.
     sys.path.insert(
@@ -69,15 +70,7 @@ def of_study(name: str, found: Iterable[Row]) -> str:
         found: Its rows.
     """
     found = list(found)
-    # A cell that was measured again, perhaps with other settings, counts once.
-    final = list(
-        {
-            (row.network, row.objective, row.method, row.density, row.seed)
-            + (sum(row.phases),): row
-            for row in found
-            if row.purpose == "final"
-        }.values()
-    )
+    final = _latest(row for row in found if row.purpose == "final")
     groups = {
         (row.network, row.objective, sum(row.phases)): None
         for row in final
@@ -122,6 +115,21 @@ def of_study(name: str, found: Iterable[Row]) -> str:
             ).text
         )
     return "\n" + "\n".join(parts or [_NONE]) + "\n"
+
+
+def _latest(found: Iterable[Row]) -> list[Row]:
+    """Returns the last row of each seed, all with a method's last settings."""
+    by_place: dict[tuple[Any, ...], list[Row]] = {}
+    for row in found:
+        place = (row.network, row.objective, row.method, row.density)
+        by_place.setdefault((*place, sum(row.phases)), []).append(row)
+    latest: list[Row] = []
+    for each in by_place.values():
+        by_seed = {
+            row.seed: row for row in each if row.settings == each[-1].settings
+        }
+        latest += by_seed.values()
+    return latest
 
 
 class _Tables:

@@ -146,14 +146,22 @@ def _checked_batch(data: Any, model: keras.Model) -> Any:
     inputs.check_images(
         images, "images of data", clip=None, shape=inputs.image_shape_of(model)
     )
-    sizes = {
-        "num_images": inputs.num_images_of(images),
-        "num_classes": inputs.num_classes_of(model),
-    }
+    num_images = inputs.num_images_of(images)
+    num_classes = inputs.num_classes_of(model)
     if inputs.is_distribution(labels):
-        inputs.check_distributions(labels, "labels of data", **sizes)
+        inputs.check_distributions(
+            labels,
+            "labels of data",
+            num_images=num_images,
+            num_classes=num_classes,
+        )
         return images, np.argmax(labels, axis=-1)
-    inputs.check_labels(labels, "labels of data", **sizes)
+    inputs.check_labels(
+        labels,
+        "labels of data",
+        num_images=num_images,
+        num_classes=num_classes,
+    )
     return images, labels
 
 

@@ -72,6 +72,19 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     assert written[0].cell.arguments == {"finetune_learning_rate": 0.1}
 
 
+def test_a_mean_is_of_one_choice_of_settings():
+    other = rows.as_settings({"finetune_learning_rate": 0.05})
+    found = table.of_study(
+        "digits",
+        [
+            row("hydra", 0.9, seed=1),
+            row("hydra", 0.7, settings=other),
+            row("hydra", 0.8, seed=2, settings=other),
+        ],
+    )
+    assert "| HYDRA | 90.0 +- 0.0 / **75.0 +- 7.1** (2) | 2 |" in found
+
+
 def test_settings_that_failed_are_told_beside_those_that_took_their_place():
     other = rows.as_settings({"finetune_learning_rate": 0.05})
     found = table.of_study(
