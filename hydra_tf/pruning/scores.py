@@ -146,23 +146,15 @@ def _checked_batch(data: Any, model: keras.Model) -> Any:
     inputs.check_images(
         images, "images of data", clip=None, shape=inputs.image_shape_of(model)
     )
-    num_images = inputs.num_images_of(images)
-    num_classes = inputs.num_classes_of(model)
-    if inputs.is_distribution(labels):
-        inputs.check_distributions(
-            labels,
-            "labels of data",
-            num_images=num_images,
-            num_classes=num_classes,
-        )
-        return images, np.argmax(labels, axis=-1)
-    inputs.check_labels(
+    soft = inputs.is_distribution(labels)
+    check = inputs.check_distributions if soft else inputs.check_labels
+    check(
         labels,
         "labels of data",
-        num_images=num_images,
-        num_classes=num_classes,
+        num_images=inputs.num_images_of(images),
+        num_classes=inputs.num_classes_of(model),
     )
-    return images, labels
+    return images, np.argmax(labels, axis=-1) if soft else labels
 
 
 def _of_channels(group: ChannelGroup) -> bool:
