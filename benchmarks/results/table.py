@@ -273,24 +273,20 @@ class _Tables:
 
     @property
     def _settings(self) -> str:
-        lines = []
+        densities: dict[tuple[str, ...], list[str]] = {}
         for method in self._methods:
             for density in self._densities:
-                for settings in {
-                    row.settings: row
-                    for row in self._cells.get((method, density), [])
-                }.values():
-                    epochs = settings.epochs.replace("+", " + ")
-                    lines.append(
-                        [
-                            self._labels[method],
-                            f"{density:g}",
-                            epochs,
-                            _values(settings) or text.UNKNOWN,
-                        ]
-                    )
+                for row in self._cells.get((method, density), [])[:1]:
+                    epochs = row.epochs.replace("+", " + ")
+                    values = _values(row) or text.UNKNOWN
+                    line = (self._labels[method], epochs, values)
+                    densities.setdefault(line, []).append(f"{density:g}")
         return text.markdown_table(
-            ["method", "density", "epochs", "settings"], lines
+            ["method", "density", "epochs", "settings"],
+            [
+                [label, ", ".join(each), epochs, values]
+                for (label, epochs, values), each in densities.items()
+            ],
         )
 
     @property

@@ -97,3 +97,18 @@ def test_settings_that_failed_are_told_beside_those_that_took_their_place():
         "HYDRA at 0.05, seed 0, finetune_learning_rate 0.1: 10.0 / 10.0."
         in words
     )
+
+
+def test_densities_with_the_same_settings_share_a_line():
+    other = rows.as_settings({"finetune_learning_rate": 0.05})
+    found = table.of_study(
+        "digits",
+        [
+            row("hydra", 0.7, density=0.02),
+            row("hydra", 0.8),
+            row("hydra", 0.6, density=0.01, settings=other),
+        ],
+    )
+    epochs = "40 + 20 + 40"
+    assert f"| 0.05, 0.02 | {epochs} | finetune_learning_rate 0.1 |" in found
+    assert f"| 0.01 | {epochs} | finetune_learning_rate 0.05 |" in found
