@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.results.methods import DENSE
 from benchmarks.results.methods import UNPRUNED
 from benchmarks.results.methods import Method
+from benchmarks.results.rows import NOT_PRETRAINED
 from benchmarks.results.rows import Cell
 from benchmarks.results.rows import Row
 from benchmarks.results.rows import as_settings
@@ -137,15 +138,26 @@ class Plan:
 
         Those with another network if none were tried with this one, those of
         the nearest density if none were tried at this one. Settings with which
-        training on all images has failed are passed over.
+        training on all images has failed are passed over: of the method at
+        the density, and of any if it is pretraining that failed.
         """
         epochs = "+".join(map(str, method.phases(self.epochs)))
+        final = [
+            row
+            for row in rows
+            if (row.purpose, row.network, row.objective)
+            == ("final", self.network, self.objective)
+        ]
         failed = {
             row.settings
-            for row in rows
+            for row in final
             if row.failed
-            and (row.purpose, row.network) == ("final", self.network)
             and (row.method, row.density) == (method.name, density)
+        }
+        not_pretrained = {
+            (row.phases[0], row.radius)
+            for row in final
+            if row.note == NOT_PRETRAINED
         }
         tried: dict[tuple[str, float], list[Row]] = {}
         for row in rows:
@@ -153,6 +165,7 @@ class Plan:
                 row.objective == self.objective
                 and row.purpose == "selection"
                 and row.settings not in failed
+                and (row.phases[0], row.radius) not in not_pretrained
                 and (row.method, row.epochs) == (method.name, epochs)
             ):
                 tried.setdefault((row.network, row.density), []).append(row)
@@ -163,7 +176,8 @@ class Plan:
 
         if not tried:
             raise InputError(
-                f"no settings were selected for {method.name}: give --select"
+                f"no settings were selected for {method.name}, or all of them "
+                "failed: give --select"
             )
         return best_settings(tried[min(tried, key=distance)])
 

@@ -67,6 +67,9 @@ class Cell:
 # A network whose accuracy is not above this (of ten classes) has learned
 # nothing, which its training images show as well.
 CHANCE = 0.15
+# The note of a cell that has no pretrained network: all initial weights that
+# were tried stay at chance.
+NOT_PRETRAINED = "pretraining stays at chance"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Row(Cell):
 
     @property
     def failed(self) -> bool:
-        """Whether training diverged or ended at chance."""
+        """Whether any phase diverged or ended at chance."""
         return bool(self.note) or self.natural <= CHANCE
 
     @property

@@ -204,7 +204,10 @@ class _Tables:
             each = "; ".join(
                 f"{self._labels[row.method]} at {row.density:g}, seed "
                 f"{row.seed}, {_values(row)}: "
-                f"{100 * row.natural:.1f} / {100 * row.worst:.1f}"
+                + (
+                    row.note
+                    or f"{100 * row.natural:.1f} / {100 * row.worst:.1f}"
+                )
                 for row in self._passed_over
             )
             notes.append(

@@ -21,6 +21,7 @@ from benchmarks.results import methods
 from benchmarks.results import studies
 from benchmarks.results.place import Place
 from benchmarks.results.rows import CHANCE
+from benchmarks.results.rows import NOT_PRETRAINED
 from benchmarks.results.rows import Cell
 from benchmarks.results.rows import Row
 from hydra_tf.data.selection import spread_order
@@ -48,13 +49,17 @@ def run(
     gc.collect()
     study = studies.STUDIES[cell.study]
     method = methods.of_study(study).get(cell.method)
-    network = _pretrained(cell, study, place)
-    started, note = time.process_time(), ""
-    if method is not None:
-        try:
+    started, note, kept = time.process_time(), "", 1.0
+    try:
+        network = _pretrained(cell, study, place)
+        started = time.process_time()
+        if method is not None:
             network = _pruned(network, method, cell, study, place)
-        except DivergedError:
-            note = "diverged"
+        kept = _density(network)
+    except _NotPretrainedError:
+        note = NOT_PRETRAINED
+    except DivergedError:
+        note = "diverged"
     trained = time.process_time()
     natural, robust, count = 0.0, {"all": 0.0}, 0
     if not note:
@@ -62,7 +67,7 @@ def run(
         natural, robust, count = _measure(network, images, labels, cell, study)
     return Row(
         **dataclasses.asdict(cell),
-        kept=round(_density(network), 6),
+        kept=round(kept, 6),
         train_seconds=round(trained - started, 1),
         measure_seconds=round(time.process_time() - trained, 1),
         natural=round(natural, 4),
@@ -131,8 +136,16 @@ def _objective(cell: Cell, study: studies.Study) -> Any:
     return ht.objectives.create(cell.objective, epsilon=epsilon, **settings)
 
 
+class _NotPretrainedError(Exception):
+    """Pretraining stays at chance, whatever the initial weights."""
+
+
 def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
-    """Returns the pretrained network of a cell, or a fresh one."""
+    """Returns the pretrained network of a cell, or a fresh one.
+
+    Raises:
+        _NotPretrainedError: If there is none.
+    """
     file = place.pretrained(cell)
     if not cell.phases[0]:
         return _fresh(cell, study, 0)
@@ -160,7 +173,8 @@ def _pretrained(cell: Cell, study: studies.Study, place: Place) -> Any:
             if np.mean(classes == labels) > CHANCE:
                 break
     else:
-        raise RuntimeError(f"pretraining stays at chance: {cell}")
+        _forget(cell, place)
+        raise _NotPretrainedError
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"partial-{os.getpid()}-{file.name}")
     network.save(partial)

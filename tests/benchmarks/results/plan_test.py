@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.results import methods
 from benchmarks.results.plan import Plan
+from benchmarks.results.rows import NOT_PRETRAINED
 from benchmarks.results.rows import Row
 from benchmarks.results.studies import STUDIES
 from hydra_tf.errors import InputError
@@ -128,3 +129,32 @@ def test_settings_that_failed_on_all_images_are_passed_over():
         if cell.settings != "{}"
     }
     assert len(best) == len(others) == 1 and best != others
+
+
+def test_a_radius_at_which_pretraining_failed_is_passed_over():
+    rows, _ = run(plan())
+    final = plan(purpose="final")
+    (cell,) = [
+        cell
+        for cell in final.ready(rows)
+        if cell.method == "hydra" and cell.seed == 0
+    ]
+    # Of another method and density: their networks are the same.
+    failed = dataclasses.replace(
+        measured(cell),
+        method="lwm",
+        density=0.2,
+        settings=json.dumps({"radius": cell.radius}),
+        note=NOT_PRETRAINED,
+    )
+    assert cell.radius == 0.17
+    (other, _) = [
+        each for each in final.ready([*rows, failed]) if each.method == "hydra"
+    ]
+    assert other.radius != 0.17
+    # Diverged later, it is the other method's matter.
+    later = dataclasses.replace(failed, note="diverged")
+    assert cell in final.ready([*rows, later])
+    # Nor does it concern what begins with fresh weights.
+    fresh = dataclasses.replace(failed, epochs="20+40+40")
+    assert cell in final.ready([*rows, fresh])

@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks.results import studies
 from benchmarks.results import training
 from benchmarks.results.place import Place
+from benchmarks.results.rows import NOT_PRETRAINED
 from benchmarks.results.rows import Cell
 from benchmarks.results.rows import as_settings
 
@@ -50,3 +51,24 @@ def test_another_radius_is_trained_at_and_pretrained_for():
     assert place.pretrained(cell) != place.pretrained(wider)
     # Rows from before radii were tried are still found.
     assert cell.settings == '{"allocation": "erk"}'
+
+
+def test_a_cell_whose_pretraining_fails_is_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_ATTEMPTS", 1)
+    cell = Cell(
+        study="digits",
+        network="digits_model",
+        objective="madry",
+        purpose="final",
+        method="hydra",
+        density=0.01,
+        seed=0,
+        # All images look alike then.
+        settings=as_settings({"allocation": "erk", "radius": 1.0}),
+        epochs="1+1+1",
+    )
+    row = training.run(cell, Place(str(tmp_path)), "0123456")
+    assert row.cell == cell
+    assert row.failed and row.note == NOT_PRETRAINED
+    assert (row.natural, row.worst, row.images) == (0, 0, 0)
+    assert not list(tmp_path.rglob("*.keras"))
