@@ -60,10 +60,13 @@ def main(argv: list[str]) -> None:
     import hydra_tf as ht
     from benchmarks.timing import median_seconds
 
-    keras.config.set_dtype_policy(_PRECISION.value)
+    precision = _PRECISION.value
+    keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(0)
     plain = ht.models.create(_MODEL.value, (32, 32, 3), 10)
-    masked = ht.to_masked(plain)
+    # As phases do, which may replace layers.
+    plain = ht.training.with_precision(plain, precision)
+    masked = ht.training.with_precision(ht.to_masked(plain), precision)
     ht.set_density(masked, _DENSITY.value)
     ht.set_phase(masked, _PHASE.value)
 
@@ -113,7 +116,7 @@ def main(argv: list[str]) -> None:
                 "objective": _OBJECTIVE.value,
                 "phase": _PHASE.value,
                 "batch_size": batch,
-                "precision": _PRECISION.value,
+                "precision": precision,
                 "density": _DENSITY.value,
                 "clock": _CLOCK.value,
                 "seconds_per_step": seconds["masked"],

@@ -67,6 +67,9 @@ class Cell:
 # A network whose accuracy is not above this (of ten classes) has learned
 # nothing, which its training images show as well.
 CHANCE = 0.15
+# One whose robust accuracy is below this has overfitted to the attack that it
+# was trained with: a constant network withstands any on a tenth of the images.
+OVERFITTED = 0.05
 # The note of a cell that has no pretrained network: all initial weights that
 # were tried stay at chance.
 NOT_PRETRAINED = "pretraining stays at chance"
@@ -109,8 +112,10 @@ class Row(Cell):
 
     @property
     def failed(self) -> bool:
-        """Whether any phase diverged or ended at chance."""
-        return bool(self.note) or self.natural <= CHANCE
+        """Whether a phase diverged, ended at chance or overfitted."""
+        return (
+            bool(self.note) or self.natural <= CHANCE or self.worst < OVERFITTED
+        )
 
     @property
     def worst(self) -> float:

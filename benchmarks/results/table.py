@@ -214,8 +214,9 @@ class _Tables:
                 "\n"
                 + _wrapped(
                     "Settings that were best on held-out images, and passed "
-                    "over because training on all images ended at chance with "
-                    f"a seed: {each}."
+                    "over because training on all images ended at chance, or "
+                    "overfitted to its own attack, with a seed: "
+                    f"{each}."
                 )
             )
         return notes

@@ -1,5 +1,6 @@
 """Keras layers whose weights are masked by trainable scores."""
 
+from hydra_tf.layers.batch_normalization import FusedBatchNormalization
 from hydra_tf.layers.channels import Channels
 from hydra_tf.layers.conv import MaskedConv1D
 from hydra_tf.layers.conv import MaskedConv2D
@@ -27,6 +28,7 @@ from hydra_tf.phases import PHASES
 __all__ = [
     "PHASES",
     "Channels",
+    "FusedBatchNormalization",
     "MaskedConv1D",
     "MaskedConv1DTranspose",
     "MaskedConv2D",

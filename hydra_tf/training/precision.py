@@ -11,7 +11,22 @@ import keras
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import share_functions
 from hydra_tf.keras_internals import trusting_functions
+from hydra_tf.layers import FusedBatchNormalization
 from hydra_tf.training.weights import copy_weights
+
+# What tells batch normalisation in the configuration of a network.
+_PLAIN = {
+    "module": "keras.layers",
+    "class_name": "BatchNormalization",
+    "registered_name": None,
+}
+_FUSED = {
+    "module": FusedBatchNormalization.__module__,
+    "class_name": FusedBatchNormalization.__name__,
+    "registered_name": keras.saving.get_registered_name(
+        FusedBatchNormalization
+    ),
+}
 
 
 @contextlib.contextmanager
@@ -29,7 +44,8 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     """Returns the model with all its layers under another dtype policy.
 
     A dtype policy is fixed when a layer is made, so a network from a file
-    keeps the one it was saved with; this rebuilds it.
+    keeps the one it was saved with; this rebuilds it. In half precision batch
+    normalisation is by the fused kernel, in float32 by Keras's layer again.
 
     Args:
         model: A Functional, Sequential or otherwise serialisable model.
@@ -41,7 +57,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         weights.
     """
     config = model.get_config()
-    replaced, changed = _replace_policies(config, precision)
+    replaced, changed = _replace(config, precision)
     if not changed:
         return model
     with trusting_functions():
@@ -68,23 +84,31 @@ def policy_of(network: keras.Model) -> Any:
     return network.dtype_policy
 
 
-def _replace_policies(config: Any, precision: str) -> tuple[Any, bool]:
-    """Returns a configuration with other policies, and whether any changed."""
+def _replace(config: Any, precision: str) -> tuple[Any, bool]:
+    """Replaces policies and normalisation in a configuration.
+
+    Returns:
+        The new configuration, and whether anything changed.
+    """
     if isinstance(config, dict):
         if config.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
             old = config["config"]["name"]
-            config = {**config, "config": {"name": precision}}
-            return config, old != precision
+            return {**config, "config": {"name": precision}}, old != precision
+        other, wanted = _PLAIN, _FUSED
+        if precision == "float32":
+            other, wanted = wanted, other
+        is_other = other.items() <= config.items()
+        if is_other:
+            config = config | wanted
         items = {
-            key: _replace_policies(value, precision)
-            for key, value in config.items()
+            key: _replace(value, precision) for key, value in config.items()
         }
         return (
             {key: value for key, (value, _) in items.items()},
-            any(changed for _, changed in items.values()),
+            is_other or any(changed for _, changed in items.values()),
         )
     if isinstance(config, list | tuple):
-        values = [_replace_policies(value, precision) for value in config]
+        values = [_replace(value, precision) for value in config]
         return (
             type(config)(value for value, _ in values),
             any(changed for _, changed in values),

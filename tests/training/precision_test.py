@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from hydra_tf.layers import FusedBatchNormalization
 from hydra_tf.training import with_precision
 
 
@@ -31,7 +32,9 @@ def test_all_layers_change_and_weights_stay():
         np.testing.assert_array_equal(new, old)
     images = np.ones((2, 4, 4, 1), np.float32)
     assert np.asarray(mixed(images)).dtype == "bfloat16"
+    assert isinstance(mixed.layers[2], FusedBatchNormalization)
     back = with_precision(mixed, "float32")
+    assert type(back.layers[2]) is keras.layers.BatchNormalization
     np.testing.assert_array_equal(back(images), model(images))
 
 

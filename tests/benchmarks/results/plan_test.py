@@ -112,14 +112,17 @@ def test_methods_have_equal_budgets(study):
         assert sum(method.phases(study.epochs)) == sum(study.epochs)
 
 
-def test_settings_that_failed_on_all_images_are_passed_over():
+@pytest.mark.parametrize(
+    "failure", [{"natural": 0.1}, {"robust": '{"all": 0.03}'}], ids=str
+)
+def test_settings_that_failed_on_all_images_are_passed_over(failure):
     rows, _ = run(plan())
     final = plan(purpose="final")
     best = {
         cell.settings for cell in final.ready(rows) if cell.settings != "{}"
     }
     failed = [
-        dataclasses.replace(measured(cell), natural=0.1)
+        dataclasses.replace(measured(cell), **failure)
         for cell in final.ready(rows)
         if cell.settings in best and cell.seed == 0
     ]
