@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -32,28 +33,31 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Returns normalised inputs, as Keras's layer."""
         if not self._has_kernel(inputs, mask):
             return super().call(inputs, training=training, mask=mask)
-        of_batch = bool(training and self.trainable)
-        channels = inputs.shape[-1]
+        ones = tf.ones(inputs.shape[-1:])
+        scale = ops.cast(self.gamma, "float32") if self.scale else ones
+        offset = ops.cast(self.beta, "float32") if self.center else 0 * ones
+        if not (training and self.trainable):
+            return _normalized(
+                inputs,
+                scale,
+                offset,
+                ops.cast(self.moving_mean, "float32"),
+                ops.cast(self.moving_variance, "float32"),
+                self.epsilon,
+            )
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=ops.cast(self.gamma, "float32")
-            if self.scale
-            else tf.ones([channels]),
-            offset=ops.cast(self.beta, "float32")
-            if self.center
-            else tf.zeros([channels]),
-            mean=[] if of_batch else ops.cast(self.moving_mean, "float32"),
-            variance=[]
-            if of_batch
-            else ops.cast(self.moving_variance, "float32"),
+            scale=scale,
+            offset=offset,
+            mean=[],
+            variance=[],
             epsilon=self.epsilon,
-            is_training=of_batch,
+            is_training=True,
         )
-        if of_batch:
-            # The kernel's is of a sample, Keras's of the batch itself.
-            count = tf.cast(tf.size(inputs) / channels, "float32")
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance * (count - 1) / count)
+        # The kernel's is of a sample, Keras's of the batch itself.
+        count = tf.cast(tf.size(inputs) / inputs.shape[-1], "float32")
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance * (count - 1) / count)
         return outputs
 
     def _has_kernel(self, inputs: Any, mask: Any) -> bool:
@@ -67,3 +71,49 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def _move(self, average: keras.Variable, value: tf.Tensor) -> None:
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
+
+
+def _normalized(
+    inputs: tf.Tensor,
+    scale: tf.Tensor,
+    offset: tf.Tensor,
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    epsilon: float,
+) -> tf.Tensor:
+    """Returns inputs that are normalised by given statistics.
+
+    Attacks go this way. TensorFlow's gradient computes those of scale and
+    offset with that of the inputs, and is not deterministic on GPUs.
+    """
+
+    def kernel(
+        x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, mean: tf.Tensor
+    ) -> tf.Tensor:
+        return tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=scale,
+            offset=offset,
+            mean=mean,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+        )[0]
+
+    @tf.custom_gradient
+    def normalized(
+        x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            zeros, ones = tf.zeros_like(mean), tf.ones_like(mean)
+            wide = tf.cast(upstream, "float32")
+            unscaled = kernel(tf.cast(x, "float32"), ones, zeros, mean)
+            return (
+                kernel(upstream, scale, zeros, zeros),
+                tf.reduce_sum(wide * unscaled, [0, 1, 2]),
+                tf.reduce_sum(wide, [0, 1, 2]),
+            )
+
+        return kernel(x, scale, offset, mean), gradient
+
+    return normalized(inputs, scale, offset)
