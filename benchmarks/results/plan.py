@@ -138,8 +138,9 @@ class Plan:
 
         Those with another network if none were tried with this one, those of
         the nearest density if none were tried at this one. Settings with which
-        training on all images has failed are passed over: of the method at
-        the density, and of any if it is pretraining that failed.
+        training on all images has failed are passed over. So is a radius at
+        which pretraining has failed, and one at which the method has
+        overfitted to the attack of training, with this network.
         """
         epochs = "+".join(map(str, method.phases(self.epochs)))
         final = [
@@ -159,6 +160,11 @@ class Plan:
             for row in final
             if row.note == NOT_PRETRAINED
         }
+        overfitted = {
+            row.radius
+            for row in final
+            if row.has_overfitted and row.method == method.name
+        }
         tried: dict[tuple[str, float], list[Row]] = {}
         for row in rows:
             if (
@@ -166,6 +172,7 @@ class Plan:
                 and row.purpose == "selection"
                 and row.settings not in failed
                 and (row.phases[0], row.radius) not in not_pretrained
+                and row.radius not in overfitted
                 and (row.method, row.epochs) == (method.name, epochs)
             ):
                 tried.setdefault((row.network, row.density), []).append(row)

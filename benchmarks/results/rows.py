@@ -113,9 +113,12 @@ class Row(Cell):
     @property
     def failed(self) -> bool:
         """Whether a phase diverged, ended at chance or overfitted."""
-        return (
-            bool(self.note) or self.natural <= CHANCE or self.worst < OVERFITTED
-        )
+        return bool(self.note) or self.natural <= CHANCE or self.has_overfitted
+
+    @property
+    def has_overfitted(self) -> bool:
+        """Whether the network withstands the attack of training alone."""
+        return self.natural > CHANCE and self.worst < OVERFITTED
 
     @property
     def worst(self) -> float:

@@ -112,17 +112,14 @@ def test_methods_have_equal_budgets(study):
         assert sum(method.phases(study.epochs)) == sum(study.epochs)
 
 
-@pytest.mark.parametrize(
-    "failure", [{"natural": 0.1}, {"robust": '{"all": 0.03}'}], ids=str
-)
-def test_settings_that_failed_on_all_images_are_passed_over(failure):
+def test_settings_that_failed_on_all_images_are_passed_over():
     rows, _ = run(plan())
     final = plan(purpose="final")
     best = {
         cell.settings for cell in final.ready(rows) if cell.settings != "{}"
     }
     failed = [
-        dataclasses.replace(measured(cell), **failure)
+        dataclasses.replace(measured(cell), natural=0.1)
         for cell in final.ready(rows)
         if cell.settings in best and cell.seed == 0
     ]
@@ -161,3 +158,20 @@ def test_a_radius_at_which_pretraining_failed_is_passed_over():
     # Nor does it concern what begins with fresh weights.
     fresh = dataclasses.replace(failed, epochs="20+40+40")
     assert cell in final.ready([*rows, fresh])
+
+
+def test_a_radius_at_which_a_method_overfits_is_passed_over():
+    rows, _ = run(plan())
+    (_, first, *_) = plan(purpose="final", seeds=[0]).ready(rows)
+    assert first.radius == 0.17
+    overfitted = dataclasses.replace(measured(first), robust='{"all": 0.03}')
+    another = plan(purpose="final", seeds=[0], densities=[0.2])
+    (cell,) = [
+        cell
+        for cell in another.ready([*rows, overfitted])
+        if cell.method == "hydra"
+    ]
+    assert cell.radius != 0.17
+    # By another method it may be otherwise.
+    other = dataclasses.replace(overfitted, method="lwm")
+    assert another.ready([*rows, other])[-1].radius == 0.17
