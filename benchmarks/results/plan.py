@@ -136,8 +136,9 @@ class Plan:
     def _chosen(self, method: Method, density: float, rows: list[Row]) -> str:
         """Returns the settings that were best on held-out images.
 
-        Those with another network if none were tried with this one, those of
-        the nearest density if none were tried at this one. Settings with which
+        Those with another network if none were tried with this one, with
+        another objective if none were tried with it, those of the nearest
+        density if none were tried at this one. Settings with which
         training on all images has failed are passed over. So is a radius at
         which pretraining has failed, and one at which the method has
         overfitted to the attack of training, with this network.
@@ -165,21 +166,25 @@ class Plan:
             for row in final
             if row.has_overfitted and row.method == method.name
         }
-        tried: dict[tuple[str, float], list[Row]] = {}
+        tried: dict[tuple[str, str, float], list[Row]] = {}
         for row in rows:
             if (
-                row.objective == self.objective
-                and row.purpose == "selection"
+                row.purpose == "selection"
                 and row.settings not in failed
                 and (row.phases[0], row.radius) not in not_pretrained
                 and row.radius not in overfitted
                 and (row.method, row.epochs) == (method.name, epochs)
             ):
-                tried.setdefault((row.network, row.density), []).append(row)
+                place = row.network, row.objective, row.density
+                tried.setdefault(place, []).append(row)
 
-        def distance(place: tuple[str, float]) -> tuple[bool, float]:
-            network, each = place
-            return network != self.network, max(each / density, density / each)
+        def distance(place: tuple[str, str, float]) -> tuple[bool, bool, float]:
+            network, objective, each = place
+            return (
+                network != self.network,
+                objective != self.objective,
+                max(each / density, density / each),
+            )
 
         if not tried:
             raise InputError(

@@ -7,10 +7,11 @@
 
 `--select` tries the settings of every method on held-out training images,
 `--final` measures the best of them on the test images; with both, the second
-follows the first. What was not selected with a network or at a density has the
-settings of another network, or of the nearest density. Every cell's figures are
-appended to `benchmarks/results/<study>.tsv`. Stop it as you like: the same
-command goes on. Pretrained networks and unfinished cells are kept in `--work`.
+follows the first. What was not selected with a network, an objective or at a
+density has the settings of another, or of the nearest density. Every cell's
+figures are appended to `benchmarks/results/<study>.tsv`. Stop it as you like:
+the same command goes on. Pretrained networks and unfinished cells are kept in
+`--work`.
 
 A process trains several cells with one thread: two processes of one thread
 finish more than one of two (by a tenth to a sixth, `cifar_model_large`).

@@ -30,8 +30,8 @@ class Study:
         dataset: Name for `hydra_tf.data.load`.
         image_shape: Of the images.
         networks: Names for `hydra_tf.models.create`; the first by default.
-        objectives: Settings of each objective by its name, without the radius;
-            the first by default.
+        objectives: Settings of each objective, without the radius, by its name
+            or another that is given beside a `"name"`; the first by default.
         epsilon: Radius of measurement, and of training by default.
         weight_decay: Of all phases.
         pretrain_rate: Peak learning rate of pretraining.
@@ -106,6 +106,7 @@ STUDIES = {
             ),
             objectives={
                 "fgsm": {},
+                "n_fgsm": {"name": "fgsm", "noise_magnitude": 2.0},
                 "trades": {"step_size": 2 / 255, "num_steps": 10},
                 "madry": {"step_size": 2 / 255, "num_steps": 7},
             },

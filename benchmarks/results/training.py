@@ -129,11 +129,12 @@ def fold(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _objective(cell: Cell, study: studies.Study) -> Any:
-    settings = dict(study.objectives[cell.objective])
+    settings: dict[str, Any] = dict(study.objectives[cell.objective])
     epsilon = study.epsilon if cell.radius is None else cell.radius
     if "step_size" in settings:
         settings["step_size"] *= epsilon / study.epsilon
-    return ht.objectives.create(cell.objective, epsilon=epsilon, **settings)
+    name = settings.pop("name", cell.objective)
+    return ht.objectives.create(name, epsilon=epsilon, **settings)
 
 
 class _NotPretrainedError(Exception):

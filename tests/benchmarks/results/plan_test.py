@@ -106,6 +106,19 @@ def test_another_network_gives_its_settings():
     assert cell.arguments["allocation"] == "erk"
 
 
+def test_another_objective_gives_its_settings():
+    rows, _ = run(plan())
+    (*_, cell) = plan(purpose="final", objective="trades").ready(rows)
+    assert (cell.objective, cell.radius) == ("trades", 0.17)
+    own = [
+        dataclasses.replace(row, robust='{"all": 0.9}')
+        for row in run(plan(objective="trades"))[0]
+        if row.radius is None
+    ]
+    (*_, cell) = plan(purpose="final", objective="trades").ready(rows + own)
+    assert cell.radius is None
+
+
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 def test_methods_have_equal_budgets(study):
     for method in methods.of_study(study).values():

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from benchmarks.results import studies
 from benchmarks.results import training
@@ -72,3 +73,28 @@ def test_a_cell_whose_pretraining_fails_is_a_row(tmp_path, monkeypatch):
     assert row.failed and row.note == NOT_PRETRAINED
     assert (row.natural, row.worst, row.images) == (0, 0, 0)
     assert not list(tmp_path.rglob("*.keras"))
+
+
+@pytest.mark.parametrize("study", studies.STUDIES.values(), ids=studies.STUDIES)
+def test_objectives_of_a_study_can_be_made(study):
+    cell = Cell(
+        study=study.name,
+        network=study.networks[0],
+        objective="",
+        purpose="final",
+        method="hydra",
+        density=0.01,
+        seed=0,
+        settings="{}",
+        epochs="8+4+8",
+    )
+    found = {
+        name: training._objective(
+            dataclasses.replace(cell, objective=name), study
+        )
+        for name in study.objectives
+    }
+    assert {each.epsilon for each in found.values()} == {study.epsilon}
+    if "n_fgsm" in found:
+        assert found["n_fgsm"].noise_magnitude == 2
+        assert type(found["n_fgsm"]) is type(found["fgsm"])
