@@ -72,7 +72,7 @@ _PGD = {
 # Fewer and longer steps.
 _CHEAP = {
     "digits": "--objective=madry --step_size=0.05 --num_steps=5",
-    "cifar10": "--objective=fgsm",
+    "cifar10": "--objective=fgsm --noise_magnitude=2",
 }
 _EPOCHS = {"digits": (40, 20, 40), "cifar10": (8, 4, 8)}
 # The one that `benchmarks.results` pretrains with; the default suits networks

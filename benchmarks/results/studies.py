@@ -32,7 +32,7 @@ class Study:
         networks: Names for `hydra_tf.models.create`; the first by default.
         objectives: Settings of each objective, without the radius, by its name
             or another that is given beside a `"name"`; the first by default.
-        epsilon: Radius of measurement, and of training by default.
+        epsilon: Radius of evaluation, and of training by default.
         weight_decay: Of all phases.
         pretrain_rate: Peak learning rate of pretraining.
         epochs: Of pretrain, prune and finetune phase. Methods that have no

@@ -151,9 +151,9 @@ class _Tables:
         passed_over: Sequence[Row] = (),
     ) -> None:
         self._study = STUDIES[study]
-        known = methods.of_study(self._study)
+        self._known = methods.of_study(self._study)
         self._labels = {methods.UNPRUNED: "unpruned"} | {
-            name: method.label for name, method in known.items()
+            name: method.label for name, method in self._known.items()
         }
         self._selection = selection
         self._cells: dict[tuple[str, float], list[Row]] = {}
@@ -178,21 +178,28 @@ class _Tables:
         caption = (
             f"`{row.network}`, `{row.objective}`, {sum(row.phases)} epochs in "
             f"all for every method. Natural / robust accuracy in % on "
-            f"{' or '.join(images)} test images under AutoAttack, radius "
-            f"{study.epsilon:.4g}; mean +- standard deviation over the seeds. "
+            f"{' or '.join(images)} test images under AutoAttack, "
+            f"{text.ball('linf', study.epsilon)}; mean +- standard deviation "
+            "over the seeds. "
         )
         if self._selection:
             seeds = {each.seed for each in self._selection}
             caption += (
-                "Settings were chosen by accuracy under PGD on cross-entropy "
-                f"and margin on a held-out {FOLDS}th of the training images, "
+                "Settings were ranked by accuracy under PGD on cross-entropy "
+                f"and margin on a validation fold, one of {FOLDS} stratified "
+                "ones of the training images, held out, "
                 + (
-                    f"another for each of {len(seeds)} seeds"
+                    f"another one for each of {len(seeds)} seeds"
                     if len(seeds) > 1
-                    else "that of one seed"
+                    else "with one seed"
                 )
-                + f" ({len(self._selection)} networks); no test image chose "
-                "anything."
+                + f" ({len(self._selection)} networks)"
+                + (
+                    "; the test images only ruled out those that fail, named "
+                    "below."
+                    if self._passed_over
+                    else ", never on test images."
+                )
             )
         return _wrapped(caption)
 
@@ -214,8 +221,8 @@ class _Tables:
                 "\n"
                 + _wrapped(
                     "Settings that were best on held-out images, and passed "
-                    "over because training on all images ended at chance, or "
-                    "overfitted to its own attack, with a seed: "
+                    "over because a network that was trained so on all images "
+                    "ended at chance or overfitted to its own attack: "
                     f"{each}."
                 )
             )
@@ -281,17 +288,38 @@ class _Tables:
         for method in self._methods:
             for density in self._densities:
                 for row in self._cells.get((method, density), [])[:1]:
-                    epochs = row.epochs.replace("+", " + ")
                     values = _values(row) or text.UNKNOWN
-                    line = (self._labels[method], epochs, values)
+                    line = (
+                        self._labels[method],
+                        self._name(method),
+                        self._epochs(row),
+                        values,
+                    )
                     densities.setdefault(line, []).append(f"{density:g}")
         return text.markdown_table(
-            ["method", "density", "epochs", "settings"],
+            ["method", "`--method`", "density", "epochs", "settings"],
             [
-                [label, ", ".join(each), epochs, values]
-                for (label, epochs, values), each in densities.items()
+                [label, name, ", ".join(each), epochs, values]
+                for (label, name, epochs, values), each in densities.items()
             ],
         )
+
+    def _name(self, method: str) -> str:
+        """Returns a method's name on the command line."""
+        if method in (*_DENSE, methods.TFMOT):
+            return text.UNKNOWN
+        return f"`{self._known[method].library_name}`"
+
+    def _epochs(self, row: Row) -> str:
+        """Returns the epochs of the phases, natural ones named."""
+        pretrain, prune, finetune = row.phases
+        known = self._known.get(row.method)
+        if known and known.natural_epochs:
+            first = f"{known.natural_epochs} natural"
+            prune -= known.natural_epochs
+        else:
+            first = str(pretrain)
+        return f"{first} + {prune} + {finetune}"
 
     @property
     def _methods(self) -> list[str]:
@@ -306,7 +334,7 @@ def _values(row: Row) -> str:
     """Returns the settings of a row in words."""
     values = row.arguments
     if row.radius is not None:
-        values["radius of training"] = f"{row.radius:.4g}"
+        values["trained at"] = text.ball("linf", row.radius)
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 

@@ -112,3 +112,28 @@ def test_densities_with_the_same_settings_share_a_line():
     epochs = "40 + 20 + 40"
     assert f"| 0.05, 0.02 | {epochs} | finetune_learning_rate 0.1 |" in found
     assert f"| 0.01 | {epochs} | finetune_learning_rate 0.05 |" in found
+
+
+def test_settings_name_the_method_of_the_command_line_and_natural_epochs():
+    found = table.of_study(
+        "digits",
+        [
+            row("live_paths_natural_start", 0.8, epochs="0+100+0"),
+            row("tfmot", 0.7),
+        ],
+    )
+    assert "(ours) | `live_paths` | 0.05 | 10 natural + 90 + 0 |" in found
+    assert "| TFMOT | - | 0.05 | 40 + 20 + 40 |" in found
+
+
+def test_caption_says_what_test_images_decided():
+    chosen = row("hydra", 0.1, purpose="selection")
+    assert ", never on test images." in table.of_study(
+        "digits", [row("hydra", 0.7), chosen]
+    ).replace("\n", " ")
+    other = rows.as_settings({"finetune_learning_rate": 0.05})
+    failed = row("hydra", 0.1, natural=0.1)
+    words = table.of_study(
+        "digits", [failed, row("hydra", 0.7, settings=other), chosen]
+    ).replace("\n", " ")
+    assert "test images only ruled out those that fail" in words
