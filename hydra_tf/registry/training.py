@@ -128,7 +128,7 @@ VALIDATION_FRACTION = Fraction(
     exclude_upper=True,
     help="Fraction of the training images that do not train, in [0, 1): after "
     "every epoch the network is measured on them, as they are and under ten "
-    "steps of PGD.",
+    "steps of PGD within the radius of the evaluation.",
 )
 SELECT = Choice(
     name="select",

@@ -19,15 +19,15 @@ def validation_attack(
 ) -> Objective | None:
     """Returns the attack that measures a network after every epoch.
 
-    It is PGD with ten steps from a random start, within the full radius of the
-    objective. An upper bound on robust accuracy for comparing epochs; what is
-    reported in the end, `hydra_tf.evaluation` measures.
+    It is PGD with ten steps from a random start. An upper bound on robust
+    accuracy for comparing epochs; what is reported in the end,
+    `hydra_tf.evaluation` measures.
 
     Args:
         objective: What training minimises.
-        epsilon: Radius for an objective that has none and attacks nothing, such
-            as `Natural`.
-        threat_model: Norm of that radius.
+        epsilon: Radius; by default the full one of the objective, if it has
+            one.
+        threat_model: Norm of the radius where the objective has none.
 
     Returns:
         An objective whose `perturb` attacks; `None` if there is no radius, and
@@ -38,7 +38,9 @@ def validation_attack(
         radius = radius.last
     if isinstance(radius, numbers.Real):
         threat_model = getattr(objective, "threat_model", "linf")
-    elif type(objective).perturb is Objective.perturb:
+    elif type(objective).perturb is not Objective.perturb:
+        return None
+    if epsilon is not None:
         radius = epsilon
     if not isinstance(radius, numbers.Real):
         return None

@@ -23,10 +23,13 @@ from hydra_tf.training import validation_attack
 def test_it_is_pgd_within_the_radius_of_the_objective(
     objective, radius, threat_model
 ):
-    attack = validation_attack(objective, 0.7, "l2")
+    attack = validation_attack(objective)
     assert isinstance(attack, ht.objectives.Madry)
     assert attack.random_start and attack.num_steps == 10
     assert (attack.epsilon, attack.threat_model) == (radius, threat_model)
+    # Another radius, in the objective's norm.
+    attack = validation_attack(objective, 0.05, "l2")
+    assert (attack.epsilon, attack.threat_model) == (0.05, threat_model)
 
 
 def test_without_a_radius_there_is_none_but_one_that_is_given():

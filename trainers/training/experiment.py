@@ -416,8 +416,8 @@ class Experiment:
         if settings.validation.fraction:
             validation_attack = training.validation_attack(
                 settings.objective,
-                settings.attack["epsilon"],
-                settings.attack["threat_model"],
+                settings.evaluation.epsilon,
+                settings.evaluation.threat_model,
             )
         return training.Phase(
             name=name,

@@ -66,6 +66,15 @@ def test_record_holds_validation_and_the_best_epoch(whole):
     }
 
 
+def test_validation_is_within_the_radius_of_the_evaluation(data_dir, tmp_path):
+    output = f"--output_dir={tmp_path}"
+    flags = ("--epochs=1", "--eval_epsilon=0")
+    assert binaries.run("pretrain", *COMMAND, *flags, data_dir, output) == 0
+    (epoch,) = metrics(tmp_path)["phases"]["pretrain"]["history"]
+    assert epoch["val_robust_accuracy"] == epoch["val_natural_accuracy"]
+    assert epoch["robust_accuracy"] < epoch["natural_accuracy"]
+
+
 def test_events_have_validation_beside_training(whole):
     found = {}
     for path in (whole / "events").rglob("events*"):
