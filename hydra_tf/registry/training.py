@@ -58,7 +58,8 @@ OPTIMIZER = (
         default=0.9,
         lower=0,
         upper=1,
-        help="Momentum of sgd and rmsprop, in [0, 1].",
+        exclude_upper=True,
+        help="Momentum of sgd and rmsprop, in [0, 1).",
     ),
     Number(
         name="weight_decay",

@@ -158,7 +158,15 @@ class GivenOptimizer:
     def record(self, phase: str) -> dict[str, Any]:
         """Returns the optimiser's class and settings."""
         del phase
-        return {"optimizer": keras.optimizers.serialize(self.optimizer)}
+        record = keras.optimizers.serialize(self.optimizer)
+        # Keras numbers those that have no name: the next process or call has
+        # another.
+        record["config"] = {
+            name: each
+            for name, each in record["config"].items()
+            if name != "name"
+        }
+        return {"optimizer": record}
 
     def of_rounds(self, learning_rate: float | None) -> GivenOptimizer:
         """Returns the same: its learning rate is its own."""

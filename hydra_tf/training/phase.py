@@ -20,6 +20,7 @@ from hydra_tf.training.attack_settings import AttackSettings
 from hydra_tf.training.optimizer_settings import GivenOptimizer
 from hydra_tf.training.optimizer_settings import OptimizerSettings
 from hydra_tf.training.perturbation import Perturbation
+from hydra_tf.training.validation import validation_attack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,8 +205,11 @@ class Phase:
             )
             record["quantize"] = self.quantize
             record["attacked_input"] = self.attacked_input
-            if self.validation_attack is not None:
-                record["validation_attack"] = repr(self.validation_attack)
+            if self.selects_best or self.follows_course:
+                # Where validation decides something.
+                record["validation_attack"] = repr(
+                    self.validation_attack or validation_attack(self.objective)
+                )
         if self.prunes:
             record |= self.pruning.in_use()
         return record | dict(self.settings)

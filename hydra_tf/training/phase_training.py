@@ -209,7 +209,9 @@ class PhaseTraining:
                     shuffle=False,
                     verbose=0,
                 )
-        # Also where all epochs were done before.
+        else:
+            # All epochs were done before, but for what Keras does at their end.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
         if model.weight_average is not None:
             model.weight_average.take()
         if best is not None:

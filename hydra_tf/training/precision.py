@@ -56,6 +56,8 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         The model itself if nothing changes, else a new one with the same
         weights.
     """
+    if _is_in(model, precision):
+        return model  # Also one that has no configuration.
     config = model.get_config()
     replaced, changed = _replace(config, precision)
     if not changed:
@@ -67,6 +69,19 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         converted.build(model.input_shape)
     copy_weights(model, converted)
     return converted
+
+
+def _is_in(model: keras.Model, precision: str) -> bool:
+    """Whether no layer of a model would be made differently."""
+    is_fused = precision != "float32"
+    return all(
+        layer.dtype_policy.name == precision
+        and (
+            not isinstance(layer, keras.layers.BatchNormalization)
+            or isinstance(layer, FusedBatchNormalization) == is_fused
+        )
+        for layer in flatten_layers(model)
+    )
 
 
 def policy_of(network: keras.Model) -> Any:

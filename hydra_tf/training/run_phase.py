@@ -385,6 +385,11 @@ def _check_network(
         held_out: What it is validated on, likewise.
     """
     check_network(network)
+    if not network.variables:
+        raise InputError(
+            f"`network` {network.name!r} is not built: begin it with "
+            "keras.Input(shape), or call it once on a batch"
+        )
     takes = NetworkInputs(network, phase.attacked_input)
     check_arguments(network, phase.objective, None, phase.seed, None, takes)
     masked = find_masked(network)

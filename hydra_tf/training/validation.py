@@ -45,5 +45,8 @@ def validation_attack(
     if not isinstance(radius, numbers.Real):
         return None
     return Madry(
-        epsilon=float(radius), num_steps=_NUM_STEPS, threat_model=threat_model
+        epsilon=float(radius),
+        num_steps=_NUM_STEPS,
+        threat_model=threat_model,
+        clip=objective.clip,
     )

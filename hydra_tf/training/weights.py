@@ -29,6 +29,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         _plain_variables(source), _plain_variables(target), strict=True
     ):
         new.assign(np.asarray(old))
+        new.trainable = old.trainable  # Perhaps frozen on its own.
     copy_adapted(source, target)
     copies = masked_layers(target)
     # Of a layer with several masked weights all at once.

@@ -42,3 +42,18 @@ def test_all_layers_change_and_weights_stay():
 def test_model_that_has_the_precision_is_returned(precision):
     model = network()
     assert with_precision(model, precision) is model
+
+
+def test_model_without_configuration_is_returned_if_nothing_changes():
+    class Unserialisable(keras.Model):
+        def __init__(self, function):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+            self.function = function
+
+        def call(self, inputs):
+            return self.function(self.dense(inputs))
+
+    model = Unserialisable(lambda x: 2 * x)
+    model(np.ones((1, 3), "float32"))
+    assert with_precision(model, "float32") is model

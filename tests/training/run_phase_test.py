@@ -446,6 +446,10 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
         ({"train": [1, 2, 3]}, "`train` must be .*pair of arrays"),
         ({"pruning": "hydra"}, "`pruning` must be a hydra_tf.Pruning"),
         (
+            {"network": keras.Sequential([keras.layers.Dense(2)], name="new")},
+            "`network` 'new' is not built: begin it with keras.Input",
+        ),
+        (
             {"optimizer": keras.optimizers.SGD(0.1), "learning_rate": 0.1},
             "`learning_rate`=0.1 has no effect beside a Keras optimiser",
         ),
@@ -453,8 +457,9 @@ def test_zero_epochs_leave_the_weights(train, tmp_path):
 )
 def test_mistakes_are_named(options, words, train, tmp_path):
     options = {"phase": "pretrain", "train": train} | options
+    network = options.pop("network", None) or model()
     with pytest.raises(InputError, match=words):
-        run(model(), folder=tmp_path, **options)
+        run(network, folder=tmp_path, **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -552,3 +557,44 @@ def test_images_that_a_function_returns_are_checked_before_anything_is_written(
             folder=tmp_path / "run",
         )
     assert not any(tmp_path.iterdir())
+
+
+def test_validation_attack_counts_where_it_decides_something(parts, tmp_path):
+    options = {"validation": parts[1], "epochs": 1}
+    other = {"validation_attack": ht.objectives.FGSM(epsilon=0.05)}
+    run(model(), "pretrain", parts[0], tmp_path / "a", **options)
+    run(model(), "pretrain", parts[0], tmp_path / "a", **options, **other)
+    options |= {"select": "best"}
+    run(model(), "pretrain", parts[0], tmp_path / "b", **options)
+    with pytest.raises(InputError, match="with another `validation_attack`"):
+        run(model(), "pretrain", parts[0], tmp_path / "b", **options, **other)
+    run(model(), "pretrain", parts[0], tmp_path / "c", **options, **other)
+    with pytest.raises(InputError, match="with another `validation_attack`"):
+        run(model(), "pretrain", parts[0], tmp_path / "c", **options)
+
+
+def test_optimizer_without_a_name_is_the_same_in_the_next_call(train, tmp_path):
+    for _ in range(2):
+        optimizer = keras.optimizers.SGD(0.1)
+        run(model(), "pretrain", train, tmp_path, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_average_of_an_optimizer_survives_a_stop(epoch, train, tmp_path):
+    options = {"optimizer": keras.optimizers.SGD(0.1, use_ema=True)}
+    whole = run(model(), "pretrain", train, **options)
+    with pytest.raises(interrupts.Interrupted):
+        callbacks = [stop_after(epoch)]
+        run(
+            model(), "pretrain", train, tmp_path, **options, callbacks=callbacks
+        )
+    assert_equal(whole, run(model(), "pretrain", train, tmp_path, **options))
+
+
+def test_variable_that_is_frozen_on_its_own_stays_in_half_precision(train):
+    network = model()
+    kernel = network.get_layer("first").kernel
+    kernel.trainable = False
+    trained = run(network, "pretrain", train, precision="mixed_bfloat16")
+    np.testing.assert_array_equal(trained.get_layer("first").kernel, kernel)
+    assert np.any(np.asarray(trained.get_layer("first").bias) != 0)

@@ -40,3 +40,8 @@ def test_without_a_radius_there_is_none_but_one_that_is_given():
     # Whose noise it is that counts.
     smoothing = ht.objectives.RandomizedSmoothing(sigma=0.1)
     assert validation_attack(smoothing, 0.7, "l2") is None
+
+
+def test_images_have_the_range_of_the_objective():
+    objective = ht.objectives.Madry(epsilon=20, clip=(0, 255))
+    assert validation_attack(objective).clip == (0, 255)

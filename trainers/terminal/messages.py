@@ -18,6 +18,8 @@ _FLAGS = (
         "bounds": "eval_certify",
         "folder": "output_dir",
         "name": "dataset",
+        # Its radius is all of it that flags decide.
+        "validation_attack": "eval_epsilon",
     }
     | {setting.name: setting.flag_name for setting in methods.SETTINGS}
     | {

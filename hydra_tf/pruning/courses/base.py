@@ -294,12 +294,14 @@ class Course(keras.callbacks.Callback):
         """Lets weights of a kernel that come back start at 0.
 
         An average of the weights has what they were when they went, or before
-        the phase: they start at 0 there too.
+        the phase: they start at 0 there too. Frozen kernels stay as they are.
 
         Args:
             layer: The layer.
             came: Bool array of the kernel's shape.
         """
+        if not layer.kernel.trainable:
+            return
         variables = [layer.kernel]
         averages = getattr(self.model, "weight_average", None)
         average = averages and averages.average_of(layer.kernel)

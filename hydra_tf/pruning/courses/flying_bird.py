@@ -48,6 +48,8 @@ class FlyingBird(Course):
         progress = step / self.update_steps[-1]
         share = drop_share_at(progress, self.pruning.drop_share)
         for group in self.groups:
+            if not group.leader.kernel.trainable:
+                continue  # It has no gradient to regrow by.
             count = group.leader.scoring.num_kept
             dropped = num_dropped(count, share)
             self._regrow(group, dropped, count)

@@ -57,6 +57,16 @@ def test_what_comes_back_starts_at_zero_in_an_average_too():
         assert came.any()
 
 
+def test_frozen_layers_stay_as_they_are():
+    course = driven.course_of("flying_bird", density=0.3)
+    layer = ht.masked_layers(course.network)["conv"]
+    layer.kernel.trainable = False
+    kernel, begun = np.array(layer.kernel), small.kept(course)
+    driven.run_epoch(course, 0, move=lambda *_: None)
+    np.testing.assert_array_equal(layer.kernel, kernel)
+    np.testing.assert_array_equal(small.kept(course)["conv"], begun["conv"])
+
+
 def test_masks_stay_after_the_share_of_the_phase():
     course = driven.course_of("flying_bird", density=0.3, update_share=0.1)
     for epoch in range(2):
