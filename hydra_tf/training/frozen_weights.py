@@ -15,7 +15,8 @@ from hydra_tf.layers.traversal import find_masked
 class FrozenWeights:
     """Keeps the pruned weights of a network where they are in a step.
 
-    Their gradient is zero, but momentum, weight decay and rules that look at a
+    Their gradient is zero, also where a method looks at dense ones, and counts
+    in no clipping by norm. But momentum, weight decay and rules that look at a
     whole matrix would move them. The optimisers of `hydra_tf.training` are told
     the masks (`set_masks`), and leave them out at no cost. Behind any other,
     what it has moved is put back, in its averages of weights (`use_ema`) too.
@@ -27,6 +28,7 @@ class FrozenWeights:
     def __init__(self, network: keras.Model) -> None:
         self._network = network
         self._put_back: list[tuple[keras.Variable, keras.Variable]] = []
+        self._dense: dict[int, keras.Variable] = {}
 
     def tell(self, optimizer: Any) -> None:
         """Tells an optimiser which weights are pruned now.
@@ -34,12 +36,18 @@ class FrozenWeights:
         Args:
             optimizer: Keras optimiser, or `None`.
         """
-        frozen = [
-            (layer.kernel, layer.stored_mask)
+        layers = [
+            layer
             for layer in find_masked(self._network)
             if layer.phase == "finetune"
             and not layer.masked_kernel.trains_pruned
         ]
+        frozen = [(layer.kernel, layer.stored_mask) for layer in layers]
+        self._dense = {
+            id(layer.kernel): layer.stored_mask
+            for layer in layers
+            if layer.masked_kernel.dense_gradients
+        }
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         set_masks = getattr(optimizer, "set_masks", None)
         self._put_back = frozen if set_masks is None else []
@@ -59,6 +67,10 @@ class FrozenWeights:
             gradients: Of the variables.
             variables: What trains.
         """
+        gradients = [
+            self._of_kept(gradient, variable)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         trained = {id(variable) for variable in variables}
         before = [
             (kernel, mask, tf.identity(kernel.value))
@@ -72,3 +84,10 @@ class FrozenWeights:
             for moved in (kernel, average):
                 if moved is not None:
                     moved.value.assign(tf.where(kept, moved.value, value))
+
+    def _of_kept(self, gradient: Any, variable: keras.Variable) -> Any:
+        """Returns a gradient, that of pruned weights zero."""
+        mask = self._dense.get(id(variable))
+        if gradient is None or mask is None:
+            return gradient
+        return gradient * tf.cast(mask, gradient.dtype)

@@ -67,3 +67,23 @@ def test_other_phases_move_every_weight():
     before = layer.kernel.numpy()
     robust.train_on_batch(X, Y)
     assert np.all(layer.kernel.numpy() != before)
+
+
+@pytest.mark.parametrize("make", [ht.training.SGD, keras.optimizers.SGD])
+def test_dense_gradients_of_pruned_weights_count_in_no_clipping(make):
+    kernels = []
+    for dense in (False, True):
+        optimizer = make(1.0, momentum=0.9, global_clipnorm=0.01)
+        robust, layer = make_robust(optimizer)
+        layer.masked_kernel.dense_gradients = dense
+        robust.compile(optimizer)
+        for _ in range(2):
+            robust.train_on_batch(X, Y)
+        kernels.append(layer.kernel.numpy())
+        (momentum,) = (
+            np.asarray(each)
+            for each in robust.optimizer.variables
+            if each.shape == layer.kernel.shape
+        )
+        assert np.all(momentum[layer.mask.numpy() == 0] == 0)
+    np.testing.assert_array_equal(*kernels)
