@@ -94,7 +94,8 @@ def of_weights(pruning: Pruning, phases: Iterable[str]) -> list[str]:
         unread.append(training.WEIGHT_PERTURBATION.name)
     weights = flags.FLAGS[training.WEIGHT_PERTURBATION.name].value
     if (unread or not weights) and not any(
-        one.trains_scores and one.score_perturbation for one in each
+        one.trains_scores and one.score_perturbation and not one.multistep
+        for one in each
     ):
         unread.append(training.PERTURBATION_WARMUP.name)
     return list(_given(unread))

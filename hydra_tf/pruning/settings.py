@@ -362,6 +362,11 @@ class PruningSettings:
                 f"{given}: {self.method} trains no scores; pass "
                 "`method='hydra'`"
             )
+        if self.score_perturbation and self.learn == "rates":
+            raise InputError(
+                f"{given}: {shown('learn', self.learn)} trains no scores; pass "
+                "`learn='both'`"
+            )
 
     def _check_course(self) -> None:
         entry, method = self.entry, shown("method", self.method)

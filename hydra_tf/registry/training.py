@@ -254,7 +254,8 @@ STEPS_PER_EXECUTION = Count(
     default=1,
     lower=1,
     help="Training steps per call into TensorFlow, a divisor of the steps of "
-    "an epoch. Fewer where masks are renewed more often.",
+    "an epoch. Masks that move are updated between calls, a little later than "
+    "with 1; fewer steps where they are updated more often.",
 )
 JIT_COMPILE = Choice(
     name="jit_compile",

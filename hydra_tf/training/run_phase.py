@@ -154,7 +154,8 @@ def run_phase(
             or a `tf.distribute.Strategy`; see `make_strategy`. Of many workers,
             which all make this call, the chief alone writes to `folder`.
         steps_per_execution: Integer >= 1, steps per call into TensorFlow, a
-            divisor of those of an epoch.
+            divisor of those of an epoch. Masks that move are updated between
+            calls.
         jit_compile: `"auto"`, `"on"` or `"off"`, whether XLA compiles the step.
         callbacks: Keras callbacks; their `model` is a `RobustModel`.
         progress: `"none"`, `"epochs"`, `"steps"` or `"auto"`: what is written

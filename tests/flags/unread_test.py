@@ -30,6 +30,10 @@ from trainers.training import settings
         ("--method=lwm --compare=lwm,random", "--compare=lwm"),
         ("--weight_perturbation=0.01 --perturbation_warmup=2", ""),
         ("--method=s2ap --perturbation_warmup=2", ""),
+        (
+            "--method=s2ap --multistep --perturbation_warmup=2",
+            "--perturbation_warmup",
+        ),
         ("--perturbation_warmup=2", "--perturbation_warmup"),
         ("--cluster_resolver=slurm", "--cluster_resolver"),
         ("--worker_timeout=9 --strategy=multi_worker", ""),

@@ -102,6 +102,10 @@ MISTAKES = {
         {"method": "lwm", "score_perturbation": 0.01},
         "`score_perturbation=0.01`: lwm trains no scores; .*`method='hydra'`",
     ),
+    "perturbed_scores_of_learned_densities_alone": (
+        {**HARP, "learn": "rates", "score_perturbation": 0.01},
+        "`score_perturbation=0.01`: `learn='rates'` trains no scores",
+    ),
     "s2ap_without_perturbation": (
         {"method": "s2ap", "score_perturbation": 0},
         "`score_perturbation=0`: s2ap perturbs its scores; .*`method='hydra'`",
