@@ -31,7 +31,7 @@ class OptimizerSettings:
             count among those of the phase.
         warmup_learning_rate: Float > 0, the rate in those; by default a tenth
             of the peak.
-        momentum: Float in [0, 1], of `"sgd"` and `"rmsprop"`.
+        momentum: Float in [0, 1), of `"sgd"` and `"rmsprop"`.
         weight_decay: Float >= 0.
         gradient_clipping: Float >= 0, largest norm of the gradient of all
             that trains together; 0 for any.

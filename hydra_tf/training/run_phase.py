@@ -112,7 +112,7 @@ def run_phase(
         lr_schedule: `"cosine"`, `"one_cycle"`, `"step"` or `"constant"`.
         warmup_epochs: Integer >= 0, epochs before the schedule begins.
         warmup_learning_rate: Float > 0, by default a tenth of the peak.
-        momentum: Float in [0, 1].
+        momentum: Float in [0, 1).
         weight_decay: Float >= 0.
         gradient_clipping: Float >= 0, largest norm of the gradient of all that
             trains together, such as 1 for vision transformers; 0 for any.

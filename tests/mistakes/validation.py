@@ -168,7 +168,7 @@ PYTHON = {
     ),
     "validation_momentum_above_1": (
         lambda given: train(given, momentum=9),
-        ["`momentum`", "[0, 1]"],
+        ["`momentum`", "[0, 1)"],
     ),
     "validation_weight_decay_below_0": (
         lambda given: train(given, weight_decay=-1e-4),
@@ -306,7 +306,7 @@ COMMANDS = {
     ),
     "validation_momentum_above_1": (
         _PRETRAIN + "--momentum=9",
-        ["--momentum", "[0, 1]"],
+        ["--momentum", "[0, 1)"],
     ),
     "validation_weight_decay_below_0": (
         _PRETRAIN + "--weight_decay=-1",
