@@ -37,7 +37,6 @@ _OTHER = {
     "source": "started from another network",
     "extra_data": "was begun with other extra images",
     "content": "was begun when the data set held other images or classes",
-    "validation_attack": "was begun with another `validation_attack`",
 }
 # Settings that there once were not, as they were then.
 _BEFORE = {"quantize": "none"}

@@ -205,8 +205,12 @@ class Phase:
             )
             record["quantize"] = self.quantize
             record["attacked_input"] = self.attacked_input
-            if self.selects_best or self.follows_course:
-                # Where validation decides something.
+            # Where validation may decide something.
+            if (
+                self.selects_best
+                or self.follows_course
+                or self.learns_densities
+            ):
                 record["validation_attack"] = repr(
                     self.validation_attack or validation_attack(self.objective)
                 )

@@ -42,6 +42,28 @@ def test_record_holds_what_determines_the_result():
 
 
 @pytest.mark.parametrize(
+    ("method", "settings", "decides"),
+    [
+        ("hydra", {}, False),
+        ("hydra", {"select": "best"}, True),
+        ("harp", {}, True),
+        ("flying_bird_plus", {}, True),
+    ],
+)
+def test_validation_attack_is_recorded_where_it_decides_something(
+    method, settings, decides
+):
+    phase = ht.training.Phase(
+        name="prune",
+        epochs=2,
+        objective=OBJECTIVE,
+        pruning=ht.Pruning(method=method),
+        **settings,
+    )
+    assert ("validation_attack" in phase.record()) == decides
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"name": "train"}, "must be one of pretrain"),

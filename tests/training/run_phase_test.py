@@ -566,10 +566,10 @@ def test_validation_attack_counts_where_it_decides_something(parts, tmp_path):
     run(model(), "pretrain", parts[0], tmp_path / "a", **options, **other)
     options |= {"select": "best"}
     run(model(), "pretrain", parts[0], tmp_path / "b", **options)
-    with pytest.raises(InputError, match="with another `validation_attack`"):
+    with pytest.raises(InputError, match="begun with `validation_attack`="):
         run(model(), "pretrain", parts[0], tmp_path / "b", **options, **other)
     run(model(), "pretrain", parts[0], tmp_path / "c", **options, **other)
-    with pytest.raises(InputError, match="with another `validation_attack`"):
+    with pytest.raises(InputError, match="begun with `validation_attack`="):
         run(model(), "pretrain", parts[0], tmp_path / "c", **options)
 
 
