@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hydra_tf.evaluation import EvaluationSettings
     from hydra_tf.pruning import Pruning
     from hydra_tf.registry.objectives import ObjectiveEntry
+    from hydra_tf.training import OptimizerSettings
 
 
 def of_objectives(
@@ -110,6 +111,20 @@ def of_finetuning(phases: Collection[str]) -> list[str]:
     if "finetune" in phases:
         return []
     return list(_given([training.QUANTIZE.name]))
+
+
+def of_optimizer(settings: OptimizerSettings) -> list[str]:
+    """Returns the flags of optimisers that are not used, and of no warm-up.
+
+    Args:
+        settings: The optimiser of a phase.
+    """
+    unread = []
+    if not settings.has_momentum:
+        unread.append("momentum")
+    if not settings.warmup_epochs:
+        unread.append("warmup_learning_rate")
+    return list(_given(unread))
 
 
 def of_workers() -> list[str]:

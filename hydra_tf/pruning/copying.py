@@ -151,20 +151,30 @@ def _made_again(model: keras.Model, plain: bool) -> keras.Model:
             copy = kind.from_config(
                 taken_by_constructor(kind, model.get_config())
             )
-            shapes = model.get_build_config()
-            if shapes and not _is_built_like(copy, model):
-                copy.build_from_config(shapes)
-                if not _is_built_like(copy, model):
-                    build_by_call(copy, shapes)
+            build_like(copy, model)
     # Anything: the constructor is a user's.
     except Exception as error:
-        raise _not_copied(model, _reason(error)) from error
+        raise _not_copied(model, reason_of(error)) from error
     finally:
         model.compiled = compiled
     copy.built = True
     copy.trainable = model.trainable
     _check_alike(model, copy)
     return copy
+
+
+def build_like(copy: keras.Model, model: keras.Model) -> None:
+    """Builds a copy of a model, for the shapes that the model was built for.
+
+    Args:
+        copy: Made from the model's configuration, built or not.
+        model: The model.
+    """
+    shapes = model.get_build_config()
+    if shapes and not _is_built_like(copy, model):
+        copy.build_from_config(shapes)
+        if not _is_built_like(copy, model):
+            build_by_call(copy, shapes)
 
 
 def _is_built_like(copy: keras.Model, model: keras.Model) -> bool:
@@ -183,7 +193,7 @@ def _not_copied(layer: Any, why: str) -> InputError:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Returns the first paragraph of an error as one line, its dot left out."""
     paragraph = str(error).strip().split("\n\n")[0]
     return " ".join(paragraph.split()).rstrip(".") or type(error).__name__
@@ -226,7 +236,7 @@ def rebuilt(
             cause = cause.__context__
         raise InputError(
             f"layer '{name or operation.name}' ({type(operation).__name__}) "
-            f"can't be rebuilt from its configuration: {_reason(cause)}"
+            f"can't be rebuilt from its configuration: {reason_of(cause)}"
             f"{advice and f'. You may {advice}'}"
         ) from error
     if "get_config" in vars(operation):
@@ -354,7 +364,7 @@ def _copy_assets(source: Any, target: Any) -> None:
     except Exception as error:
         raise InputError(
             f"layer '{source.name}' ({type(source).__name__}) can't be copied "
-            f"with its vocabulary: {_reason(error)}. Give it a vocabulary "
+            f"with its vocabulary: {reason_of(error)}. Give it a vocabulary "
             f"(`adapt`, or the argument `vocabulary`), or {_WITHOUT_A_COPY}"
         ) from error
 

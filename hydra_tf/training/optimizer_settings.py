@@ -53,6 +53,11 @@ class OptimizerSettings:
         for setting in registry.OPTIMIZER:
             setting.check(getattr(self, setting.name))
 
+    @property
+    def has_momentum(self) -> bool:
+        """Whether the optimiser reads `momentum`."""
+        return self.optimizer in _WITH_MOMENTUM
+
     def peak(self, phase: str) -> float:
         """Returns the largest learning rate of a phase."""
         if self.learning_rate is not None:
@@ -99,7 +104,7 @@ class OptimizerSettings:
         self.check(phase, epochs)
         peak = self.peak(phase)
         momentum = {}
-        if self.optimizer in _WITH_MOMENTUM:
+        if self.has_momentum:
             momentum["momentum"] = self.momentum
         return _OPTIMIZERS[self.optimizer](
             learning_rate=learning_rate(

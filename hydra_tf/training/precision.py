@@ -8,10 +8,14 @@ from typing import Any
 
 import keras
 
+from hydra_tf.errors import InputError
+from hydra_tf.graph import is_only_graph
 from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.keras_internals import share_functions
 from hydra_tf.keras_internals import trusting_functions
 from hydra_tf.layers import FusedBatchNormalization
+from hydra_tf.pruning.copying import build_like
+from hydra_tf.pruning.copying import reason_of
 from hydra_tf.training.weights import copy_weights
 
 # What tells batch normalisation in the configuration of a network.
@@ -55,18 +59,44 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     Returns:
         The model itself if nothing changes, else a new one with the same
         weights.
+
+    Raises:
+        InputError: If the model can't be rebuilt from its configuration.
     """
     if _is_in(model, precision):
         return model  # Also one that has no configuration.
-    config = model.get_config()
-    replaced, changed = _replace(config, precision)
-    if not changed:
-        return model
-    with trusting_functions():
+    try:
+        return _rebuilt(model, precision)
+    except InputError:
+        raise
+    # Anything: the configuration may be a user's.
+    except Exception as error:
+        raise InputError(
+            f"network '{model.name}' ({type(model).__name__}) can't be rebuilt "
+            f"from its configuration for precision {precision!r}: "
+            f"{reason_of(error)}. Give it a get_config() and a build() that "
+            "make all its layers and weights"
+        ) from error
+
+
+def _rebuilt(model: keras.Model, precision: str) -> keras.Model:
+    replaced, changed = _replace(model.get_config(), precision)
+    if not changed and is_only_graph(model):
+        return model  # Only what is of no precision, such as bytes.
+    # Those at hand need not be registered.
+    classes = {
+        kind.__name__: kind
+        for kind in map(type, flatten_layers(model))
+        if not kind.__module__.startswith("keras.")
+    }
+    with (
+        trusting_functions(),
+        keras.saving.custom_object_scope(classes),
+        default_precision(precision),  # Of layers that a constructor makes.
+    ):
         converted = type(model).from_config(replaced)
     share_functions(model, converted)
-    if not converted.built:
-        converted.build(model.input_shape)
+    build_like(converted, model)
     copy_weights(model, converted)
     return converted
 

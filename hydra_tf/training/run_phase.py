@@ -391,6 +391,8 @@ def _check_network(
             f"`network` {network.name!r} is not built: begin it with "
             "keras.Input(shape), or call it once on a batch"
         )
+    for precision in (phase.precision, "float32"):
+        with_precision(network, precision)
     takes = NetworkInputs(network, phase.attacked_input)
     check_arguments(network, phase.objective, None, phase.seed, None, takes)
     masked = find_masked(network)

@@ -208,7 +208,8 @@ def as_train_data(
         training: Whether arrays are shuffled.
 
     Raises:
-        InputError: If it is none of them, or a dataset without end.
+        InputError: If it is none of them, a dataset without end, or arrays
+            that are no images and labels.
 
     Warns:
         UserWarning: Once `steps_per_epoch` is asked for, if the batches have
@@ -221,13 +222,16 @@ def as_train_data(
     if isinstance(train, tuple | list) and len(train) == 2:
         images, labels = train
         batch_size = min(_BATCH_SIZE, max(1, len(images)))
-        return data.from_arrays(
-            images,
-            labels,
-            batch_size=batch_size,
-            training=training,
-            seed=seed,
-        )
+        try:
+            return data.from_arrays(
+                images,
+                labels,
+                batch_size=batch_size,
+                training=training,
+                seed=seed,
+            )
+        except InputError as error:
+            raise InputError(f"`{name}`: {error}") from error
     raise InputError(
         f"`{name}` must be a hydra_tf.data.Pipeline, a tf.data.Dataset of "
         f"batches or a pair of arrays. Received: {type(train).__name__}"

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from hydra_tf.errors import InputError
 from hydra_tf.layers import FusedBatchNormalization
 from hydra_tf.training import with_precision
 
@@ -57,3 +58,51 @@ def test_model_without_configuration_is_returned_if_nothing_changes():
     model = Unserialisable(lambda x: 2 * x)
     model(np.ones((1, 3), "float32"))
     assert with_precision(model, "float32") is model
+    with pytest.raises(InputError, match="'.*' .Unserialisable. can't be reb"):
+        with_precision(model, "mixed_bfloat16")
+
+
+class Scaled(keras.layers.Layer):
+    """Of a class that nothing knows by name."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, inputs):
+        return 2 * self.dense(inputs)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.scaled = Scaled(units)
+
+    def call(self, inputs):
+        return self.scaled(inputs)
+
+    def get_config(self):
+        return {"units": self.units, "name": self.name}
+
+
+def functional():
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, Scaled(2)(inputs))
+
+
+@pytest.mark.parametrize("make", [functional, lambda: Subclassed(2)])
+def test_classes_need_not_be_registered(make):
+    model = make()
+    inputs = np.ones((2, 3), np.float32)
+    expected = model(inputs)
+    mixed = with_precision(model, "mixed_bfloat16")
+    assert mixed(inputs).dtype == "bfloat16"
+    assert {each.dtype for each in mixed.weights} == {"float32"}
+    np.testing.assert_array_equal(
+        with_precision(mixed, "float32")(inputs), expected
+    )

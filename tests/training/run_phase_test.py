@@ -598,3 +598,42 @@ def test_variable_that_is_frozen_on_its_own_stays_in_half_precision(train):
     trained = run(network, "pretrain", train, precision="mixed_bfloat16")
     np.testing.assert_array_equal(trained.get_layer("first").kernel, kernel)
     assert np.any(np.asarray(trained.get_layer("first").bias) != 0)
+
+
+class _OfFunction(keras.Model):
+    """Has no configuration."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(2)
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(self.dense(self.flatten(inputs)))
+
+
+@pytest.mark.parametrize("made_in", ["float32", "mixed_bfloat16"])
+def test_half_precision_needs_a_configuration(made_in, train, tmp_path):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(made_in)
+    try:
+        network = _OfFunction(lambda x: 2 * x)
+        network(np.zeros((1, 4, 4, 1), np.float32))
+    finally:
+        keras.config.set_dtype_policy(before)
+    with pytest.raises(InputError, match="can't be rebuilt"):
+        run(
+            network,
+            "pretrain",
+            train,
+            tmp_path / "run",
+            precision="mixed_bfloat16",
+        )
+    assert not any(tmp_path.iterdir())
+
+
+def test_empty_arrays_are_named_by_their_argument(train):
+    images, labels = np.zeros((0, 4, 4, 1), np.float32), np.zeros(0, int)
+    with pytest.raises(InputError, match="`validation`: `images` must have"):
+        run(model(), "pretrain", train, validation=(images, labels))

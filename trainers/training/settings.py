@@ -164,6 +164,7 @@ class Settings:
             names += unread.of_pruning(self.pruning)
         names += unread.of_weights(self.pruning, phases)
         names += unread.of_finetuning(phases)
+        names += unread.of_optimizer(next(iter(self.optimizers.values())))
         names += unread.of_data(self.data) + unread.of_workers()
         if not names:
             return []
