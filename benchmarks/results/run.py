@@ -41,6 +41,7 @@ from benchmarks.results.place import Place
 from benchmarks.results.plan import Plan
 from benchmarks.results.studies import STUDIES
 from benchmarks.results.workers import Workers
+from hydra_tf import interrupts
 from hydra_tf.errors import InputError
 
 # Its own, so that it can be imported beside the programs' flags.
@@ -133,11 +134,16 @@ def main(argv: list[str]) -> None:
     """Runs what the flags ask for."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
+    # Or processes that train would go on after SIGTERM.
+    interrupts.install_handlers()
     try:
         for purpose in _purposes():
             _run(_plan(purpose))
     except InputError as error:
         sys.exit(f"run: {error}")
+    except interrupts.Interrupted as stopped:
+        print("run: stopped; the same command goes on", file=sys.stderr)
+        sys.exit(128 + stopped.signal_number)
 
 
 def _purposes() -> list[str]:
