@@ -391,6 +391,7 @@ def _check_network(
             f"`network` {network.name!r} is not built: begin it with "
             "keras.Input(shape), or call it once on a batch"
         )
+    # What can't be rebuilt is refused now, not after training.
     for precision in (phase.precision, "float32"):
         with_precision(network, precision)
     takes = NetworkInputs(network, phase.attacked_input)
