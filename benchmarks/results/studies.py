@@ -122,7 +122,7 @@ STUDIES = {
             num_test={
                 "cifar_model": 500,
                 "cifar_model_large": 300,
-                "resnet18_narrow": 100,
+                "resnet18_narrow": 200,
                 "vgg11_bn_narrow": 300,
             },
             num_validation=2000,
