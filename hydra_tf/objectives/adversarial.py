@@ -81,7 +81,8 @@ class AdversarialObjective(Objective):
         """
         if isinstance(self.num_steps, Schedule) or self.num_steps < 2:
             raise InputError(
-                "`num_steps_ramp` needs at least 2 steps, to grow from 1. "
+                "`num_steps` must be a whole number >= 2 to grow from 1 "
+                "(`num_steps_ramp`). "
                 f"Received: num_steps={self.num_steps!r}"
             )
         steps = LinearRamp(0.0, end, first=1.0, last=float(self.num_steps))
