@@ -31,7 +31,6 @@ from hydra_tf.training.epoch_lines import EpochLines
 from hydra_tf.training.finite_guard import FiniteGuard
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.precision import default_precision
-from hydra_tf.training.precision import with_precision
 from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.shares import batches_of
 from hydra_tf.training.strategy import make_strategy
@@ -136,11 +135,11 @@ class PhaseTraining:
         """Returns the network after all epochs of the phase.
 
         Args:
-            network: The network to start from.
+            network: The network to start from, in the phase's precision.
         """
         phase = self._phase
         with default_precision(phase.precision):
-            result = with_precision(network, phase.precision)
+            result = network
             strategy = make_strategy(self._execution.strategy)
             self._workers = Workers(strategy)
             with strategy.scope():

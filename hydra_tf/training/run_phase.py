@@ -304,6 +304,7 @@ def train_phase(
         check_names(network)
     if batches is not None:
         _compare(workers, phase, network, batches, held_out)
+        network = with_precision(network, phase.precision)
     if kept is not None:
         kept.begin(record)
     if batches is not None:
@@ -391,9 +392,8 @@ def _check_network(
             f"`network` {network.name!r} is not built: begin it with "
             "keras.Input(shape), or call it once on a batch"
         )
-    # What can't be rebuilt is refused now, not after training.
-    for precision in (phase.precision, "float32"):
-        with_precision(network, precision)
+    # As it is returned: refused now if it can't be, not after training.
+    with_precision(network, "float32")
     takes = NetworkInputs(network, phase.attacked_input)
     check_arguments(network, phase.objective, None, phase.seed, None, takes)
     masked = find_masked(network)

@@ -76,7 +76,11 @@ PYTHON = {
     ),
     "attack_cost_ramp_of_one_step": (
         train(ht.objectives.Madry(num_steps=1), num_steps_ramp=0.5),
-        ["`num_steps` must be a whole number >= 2", "`num_steps_ramp`"],
+        [
+            "`num_steps` must be a whole number >= 2",
+            "`num_steps_ramp`",
+            "num_steps=1",
+        ],
     ),
     "attack_cost_ramp_of_bounds": (
         lambda given: ht.prune(

@@ -1,4 +1,4 @@
-"""A study's flags: mistakes are answered before anything is trained."""
+"""A study's program: wrong flags are answered first, and stopping stops all."""
 
 import os
 import pathlib
