@@ -65,7 +65,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             mask is None
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            and not (self.renorm or self.synchronized)
+            # Keras 3.12, the last for Python 3.10, has no renormalisation.
+            and not (getattr(self, "renorm", False) or self.synchronized)
             and inputs.dtype in (tf.bfloat16, tf.float16, tf.float32)
         )
 

@@ -9,7 +9,9 @@ from hydra_tf.keras_internals import flatten_layers
 
 
 def running_statistics(network: keras.Model) -> list[keras.Variable]:
-    """Returns the moving means and variances of batch normalisation.
+    """Returns what batch normalisation averages: all it has but what it learns.
+
+    With `renorm=True` that is more than a moving mean and variance.
 
     Args:
         network: Keras model.
@@ -18,7 +20,8 @@ def running_statistics(network: keras.Model) -> list[keras.Variable]:
         variable
         for layer in flatten_layers(network)
         if isinstance(layer, keras.layers.BatchNormalization)
-        for variable in (layer.moving_mean, layer.moving_variance)
+        for variable in layer.variables
+        if variable is not layer.gamma and variable is not layer.beta
     ]
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import hydra_tf as ht
+from tests.keras_version import needs_new_keras
 from tests.pruning.networks import shake
 
 layers = keras.layers
@@ -415,7 +416,12 @@ WORDS = tf.constant([["a", "c"], ["b", "b"]])
             IDS[:, :2],
             IDS[:, 1:3],
         ),
-        (lambda: layers.StringLookup(output_mode="tf_idf"), WORDS, WORDS[::-1]),
+        pytest.param(
+            lambda: layers.StringLookup(output_mode="tf_idf"),
+            WORDS,
+            WORDS[::-1],
+            marks=needs_new_keras,
+        ),
     ],
 )
 def test_what_layers_adapted_to_is_copied(layer, data, inputs):

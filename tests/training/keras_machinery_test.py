@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import hydra_tf as ht
+from tests.keras_version import needs_new_keras
 
 RNG = np.random.default_rng(0)
 X = RNG.random((8, 5), np.float32)
@@ -87,6 +88,7 @@ OPTIMIZERS = {
     "ScheduleFreeAdamW": lambda o: o.ScheduleFreeAdamW(0.1, **_DECAY),
     "hydra_tf.SGD": lambda o: ht.training.SGD(0.1, 0.9, **_DECAY),
 }
+NEW_OPTIMIZERS = ("MultiOptimizer", "Muon", "ScheduleFreeAdamW")
 
 
 def test_every_optimizer_of_keras_has_a_row():
@@ -103,7 +105,13 @@ def shared():
     return make_robust()
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[needs_new_keras] * (name in NEW_OPTIMIZERS))
+        for name in OPTIMIZERS
+    ],
+)
 def test_optimizer_trains_kept_weights_alone(name, shared, without_tracing):
     shared.compile(OPTIMIZERS[name](keras.optimizers))
     before = kernels_of(shared)

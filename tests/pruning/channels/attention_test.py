@@ -8,6 +8,7 @@ import hydra_tf as ht
 from hydra_tf.errors import InputError
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.channels.groups import channel_groups
+from tests.keras_version import GATE
 from tests.pruning import networks
 
 layers = keras.layers
@@ -35,7 +36,7 @@ def reasons(model):
     ("layer", "count", "stay"),
     [
         (networks.multi_head(), 4, []),
-        (networks.grouped(4, 2, use_gate=True)(0), 2, []),
+        (networks.grouped(4, 2, **GATE)(0), 2, []),
         # The one head of keys and values stays.
         (networks.grouped(4, 1)(0), 4, ["key", "value"]),
     ],

@@ -7,6 +7,7 @@ import pytest
 import hydra_tf as ht
 from hydra_tf.pruning.channels.attention import projections
 from hydra_tf.pruning.flops import model_flops
+from tests.keras_version import GATE
 from tests.pruning import networks
 
 IMAGES = networks.images((3, 8, 8, 1))
@@ -31,7 +32,7 @@ def kernels(layer):
     [
         (networks.multi_head, {"num_heads": 2}),
         (
-            networks.grouped(4, 2, use_gate=True),
+            networks.grouped(4, 2, **GATE),
             {"num_query_heads": 2, "num_key_value_heads": 1},
         ),
         (
