@@ -5,9 +5,8 @@ import pytest
 
 _IS_NEW = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
 
-# For what it lacks, or does wrong itself.
 needs_new_keras = pytest.mark.skipif(
-    not _IS_NEW, reason=f"Keras {keras.__version__} does not have it"
+    not _IS_NEW, reason=f"Keras {keras.__version__} lacks it, or is faulty"
 )
 # Whether activity regularisers take the mean of a batch, not its sum.
 MEAN_ACTIVITY = _IS_NEW

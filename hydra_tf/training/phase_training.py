@@ -139,25 +139,24 @@ class PhaseTraining:
         """
         phase = self._phase
         with default_precision(phase.precision):
-            result = network
             strategy = make_strategy(self._execution.strategy)
             self._workers = Workers(strategy)
             with strategy.scope():
                 # Variables of the strategy have to be made in its scope.
-                network = replicated(result, strategy)
-                phase.set_phase(network)
-                self._course = self._begin_course(network)
+                trained = replicated(network, strategy)
+                phase.set_phase(trained)
+                self._course = self._begin_course(trained)
             try:
-                with self._rounding(network):
-                    self._train(network, strategy)
+                with self._rounding(trained):
+                    self._train(trained, strategy)
             finally:
                 # A network that was stopped may be trained by other means.
                 if self._course is not None:
                     self._course.finish()
-        if network is not result:
-            copy_weights(network, result)
-            phase.set_phase(result)
-        return result
+        if trained is not network:
+            copy_weights(trained, network)
+            phase.set_phase(network)
+        return network
 
     def _rounding(
         self, network: keras.Model
