@@ -31,6 +31,7 @@ from hydra_tf.training.epoch_lines import EpochLines
 from hydra_tf.training.finite_guard import FiniteGuard
 from hydra_tf.training.phase import Phase
 from hydra_tf.training.precision import default_precision
+from hydra_tf.training.random_layers import seed_random_layers
 from hydra_tf.training.robust_model import RobustModel
 from hydra_tf.training.shares import batches_of
 from hydra_tf.training.strategy import make_strategy
@@ -145,6 +146,7 @@ class PhaseTraining:
                 # Variables of the strategy have to be made in its scope.
                 trained = replicated(network, strategy)
                 phase.set_phase(trained)
+                seed_random_layers(trained, phase.seed, phase.name)
                 self._course = self._begin_course(trained)
             try:
                 with self._rounding(trained):
