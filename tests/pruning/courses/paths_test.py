@@ -3,76 +3,183 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from keras import layers
 
 import hydra_tf as ht
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.pruning.channels.flow import channel_flow
+from hydra_tf.pruning.channels.rules import has_kernel
 from hydra_tf.pruning.courses.paths import weights_on_paths
+from tests.pruning.shrinking import random_graphs
 
-RNG = np.random.default_rng(0)
 
-
-def chain():
-    return keras.Sequential(
-        [
-            keras.Input((5, 5, 2)),
-            keras.layers.Conv2D(6, 3, padding="same", use_bias=False),
-            keras.layers.ReLU(),
-            keras.layers.Conv2D(5, 3, use_bias=False),
-            keras.layers.ReLU(),
-            keras.layers.Flatten(),
-            keras.layers.Dense(7, activation="relu", use_bias=False),
-            keras.layers.Dense(3, use_bias=False),
-        ]
+def conv(filters, size=3, **options):
+    return layers.Conv2D(
+        filters, size, padding="same", use_bias=False, **options
     )
 
 
-def residual():
+def depthwise(multiplier=1):
+    return layers.DepthwiseConv2D(
+        3, padding="same", depth_multiplier=multiplier, use_bias=False
+    )
+
+
+def chain(x):
+    x = layers.ReLU()(conv(6)(x))
+    x = layers.BatchNormalization(center=False)(x)
+    x = layers.AveragePooling2D(2)(layers.ReLU()(conv(5)(x)))
+    x = layers.Permute((2, 1, 3))(layers.Dropout(0.5)(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dense(7, activation="relu", use_bias=False)(x)
+
+
+def residual(x):
+    x = conv(5)(x)
+    for _ in range(4):
+        x = layers.Add()([x, conv(5)(layers.ReLU()(conv(5)(x)))])
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def inverted_residual(x):
+    x = conv(4)(x)
+    for multiplier in (1, 2, 3):
+        y = depthwise(multiplier)(conv(6, 1)(x))
+        x = layers.Add()([x, conv(4, 1)(layers.ReLU()(y))])
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def densely_connected(x):
+    for _ in range(3):
+        x = layers.Concatenate()([x, conv(3)(layers.ReLU()(x))])
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def called_twice(x):
+    first, second = conv(4), conv(4)
+    x = layers.ReLU()(second(first(conv(4)(x))))
+    x = layers.Conv2DTranspose(4, 2, strides=2, padding="same", use_bias=False)(
+        x
+    )
+    return layers.GlobalAveragePooling2D()(second(first(x)))
+
+
+def flattened(x):
+    x = conv(5, strides=2)(conv(4)(x))
+    x = layers.Reshape((3, 3 * x.shape[-1]))(x)
+    x = layers.Conv1D(4, 2, use_bias=False)(x)
+    return layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(x)])
+
+
+def gated(x):
+    x = conv(5)(x)
+    y = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    y = conv(5, 1, activation="sigmoid")(conv(2, 1)(y))
+    return layers.GlobalAveragePooling2D()(x * y)
+
+
+def attention(x):
+    x = layers.Reshape((25, 2))(x)
+    x = layers.Dense(6, use_bias=False)(x)
+    heads = layers.MultiHeadAttention(3, 2, use_bias=False)
+    x = layers.LayerNormalization()(x + heads(x, x))
+    return layers.GlobalAveragePooling1D()(x)
+
+
+EXACT = [chain, residual, inverted_residual, densely_connected, called_twice]
+
+
+def made(maker, seed=0):
+    """Returns a network, all weights positive: no two paths cancel."""
+    keras.utils.set_random_seed(seed)
     image = keras.Input((5, 5, 2))
-    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(image)
-    y = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
-    y = keras.layers.Conv2D(4, 1, use_bias=False)(y)
-    x = keras.layers.Add()([x, y])
-    x = keras.layers.Concatenate()([x, y])
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, keras.layers.Dense(3, use_bias=False)(x))
+    x = maker(image)
+    network = keras.Model(image, layers.Dense(3, use_bias=False)(x))
+    for layer in kernels(network):
+        layer.kernel.assign(tf.abs(layer.kernel) + 0.1)
+    return network
 
 
-@pytest.mark.parametrize("make", [chain, residual])
-def test_weights_off_all_paths_change_no_output(make):
-    keras.utils.set_random_seed(0)
-    network = make()
-    kept, layers = {}, {}
-    for layer in network.layers:
-        if hasattr(layer, "kernel"):
-            density = 0.08 if len(layer.kernel.shape) == 4 else 0.15
-            mask = RNG.uniform(size=layer.kernel.shape) < density
-            mask |= isinstance(layer, keras.layers.DepthwiseConv2D)
-            # Positive, so that no two paths cancel and no unit sleeps.
-            layer.kernel.assign(mask * RNG.uniform(1, 2, mask.shape))
-            kept[id(layer)], layers[id(layer)] = mask, layer
+def kernels(network):
+    return [layer for layer in flatten_layers(network) if has_kernel(layer)]
+
+
+def masks_of(network, density, seed):
+    rng = np.random.default_rng(seed)
+    return {
+        id(layer): rng.uniform(size=layer.kernel.shape) < density
+        for layer in kernels(network)
+    }
+
+
+def apply_masks(network, kept):
+    for layer in kernels(network):
+        layer.kernel.assign(layer.kernel * kept[id(layer)])
+
+
+@pytest.mark.parametrize("maker", [*EXACT, flattened])
+@settings(max_examples=6, deadline=None)
+@given(density=st.floats(0.03, 0.6), seed=st.integers(0, 99))
+def test_weights_on_paths_are_those_with_a_gradient(maker, density, seed):
+    network = made(maker)
+    kept = masks_of(network, density, seed)
+    apply_masks(network, kept)
     on_paths = weights_on_paths(channel_flow(network), kept)
-    image = RNG.uniform(size=(1, 5, 5, 2)).astype("float32")
-    before = network(image).numpy()
-    found = 0
-    for key, layer in layers.items():
-        idle = kept[key] & ~on_paths[key]
-        found += idle.sum()
-        assert not np.any(on_paths[key] & ~kept[key])
-        kernel = layer.kernel.numpy()
-        layer.kernel.assign(np.where(idle, 0, kernel))
-        np.testing.assert_array_equal(network(image), before)
-        layer.kernel.assign(kernel)
-        # Each of the others counts, where windows meet no border.
-        for index in np.argwhere(on_paths[key])[:6]:
-            changed = kernel.copy()
-            changed[tuple(index)] = 0
-            layer.kernel.assign(changed)
-            if make is chain and len(kernel.shape) == 2:
-                assert np.any(network(image).numpy() != before)
-            layer.kernel.assign(kernel)
-    assert found > 0
+    image = tf.random.stateless_uniform((2, 5, 5, 2), (seed, 0), 0.1)
+    with tf.GradientTape() as tape:
+        logits = tf.reduce_sum(network(image))
+    found = kernels(network)
+    slopes = tape.gradient(logits, [layer.kernel.value for layer in found])
+    for layer, slope in zip(found, slopes, strict=True):
+        moves = kept[id(layer)] & (np.array(slope) != 0)
+        if maker in EXACT:
+            np.testing.assert_array_equal(on_paths[id(layer)], moves)
+        else:  # Positions are not followed.
+            assert not np.any(moves & ~on_paths[id(layer)])
+
+
+@pytest.mark.parametrize("maker", [*EXACT, flattened, gated, attention])
+def test_outputs_need_no_weights_off_all_paths(maker):
+    network = made(maker)
+    kept = masks_of(network, 0.15, seed=1)
+    apply_masks(network, kept)
+    on_paths = weights_on_paths(channel_flow(network), kept)
+    images = tf.random.stateless_uniform((3, 5, 5, 2), (0, 0))
+    before = network(images).numpy()
+    apply_masks(network, on_paths)
+    np.testing.assert_allclose(network(images), before, rtol=1e-5)
+    assert any(np.any(kept[key] & ~on_paths[key]) for key in kept)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_network_is_followed(data):
+    network = random_graphs.network(data.draw)
+    density = data.draw(st.sampled_from([0.2, 1.0]))
+    kept = masks_of(network, density, seed=0)
+    on_paths = weights_on_paths(channel_flow(network), kept)
+    assert on_paths.keys() == kept.keys()
+    for key, each in on_paths.items():
+        assert each.shape == kept[key].shape
+        assert not np.any(each & ~kept[key])
+
+
+def test_channels_that_only_a_bias_fills_are_on_no_path():
+    network = made(chain)
+    first, second, *_ = kernels(network)
+    kept = masks_of(network, 1.1, seed=0)
+    kept[id(first)][..., 2] = False
+    on_paths = weights_on_paths(channel_flow(network), kept)
+    read = np.ones(6, bool)
+    read[2] = False
+    np.testing.assert_array_equal(on_paths[id(second)].all((0, 1, 3)), read)
+    np.testing.assert_array_equal(on_paths[id(second)].any((0, 1, 3)), read)
 
 
 def test_layers_without_masks_lead_everywhere():
-    network = ht.to_masked(chain())
+    network = ht.to_masked(made(chain))
     assert weights_on_paths(channel_flow(network), {}) == {}
