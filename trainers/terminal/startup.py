@@ -296,6 +296,8 @@ def _fail_stopped(stop: interrupts.Interrupted) -> NoReturn:
     """Says which signal stopped the binary, and exits as shells expect."""
     signal_name = "Ctrl-C" if stop.signal_number == 2 else "SIGTERM"
     where = stop.where or "run the same command to resume"
+    if "overwrite" in flags.FLAGS and flags.FLAGS["overwrite"].value:
+        where += ", without --overwrite, which starts anew"
     _fail(
         f"stopped by {signal_name}; {where}",
         _SIGNAL_EXIT + stop.signal_number,

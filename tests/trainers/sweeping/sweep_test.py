@@ -174,13 +174,22 @@ def test_what_fails_is_named_and_the_rest_goes_on(
     assert states(tmp_path) == ["finished"] * 4
 
 
-def test_stopped_sweep_says_how_to_resume(faked, sweep, tmp_path, capfd):
+@pytest.mark.parametrize(
+    "flags, but",
+    [
+        ((), ""),
+        (("--overwrite",), ", without --overwrite, which starts anew"),
+    ],
+)
+def test_stopped_sweep_says_how_to_resume(
+    flags, but, faked, sweep, tmp_path, capfd
+):
     stop = interrupts.Interrupted(signal.SIGINT)
     faked.failing["method=lwm+seed=1"] = stop
-    assert sweep() == 128 + signal.SIGINT
+    assert sweep(*flags) == 128 + signal.SIGINT
     assert capfd.readouterr().err == (
         "sweep: stopped by Ctrl-C; 3 of 4 cells remain; run the same command "
-        "to resume\n"
+        f"to resume{but}\n"
     )
     assert states(tmp_path) == ["finished", "stopped", "waiting", "waiting"]
 
