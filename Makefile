@@ -13,12 +13,8 @@ python := $(VENV)/bin/python
 runtime := $(VENV)/.installed
 development := $(VENV)/.installed-dev
 
-# Tests need no GPU: unless told otherwise they do not see one. A process that
-# has done its tests takes some from another.
-CUDA_VISIBLE_DEVICES ?=
-pytest = CUDA_VISIBLE_DEVICES="$(CUDA_VISIBLE_DEVICES)" \
-	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=2 \
-	$(python) -m pytest -n $(WORKERS) --dist worksteal
+# A process that has done its tests takes some from another.
+pytest = $(python) -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo presets test test-slow lint format docs benchmarks
