@@ -8,6 +8,8 @@ asks for.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,6 +17,7 @@ import tensorflow as tf
 from hydra_tf.errors import InputError
 from hydra_tf.graph import is_graph
 from hydra_tf.graph import walk
+from hydra_tf.pruning.allocation import allocate
 from hydra_tf.pruning.channels.flow import channel_flow
 from hydra_tf.pruning.channels.groups import ChannelGroup
 from hydra_tf.pruning.courses.base import Course
@@ -68,6 +71,12 @@ class LivePaths(Course):
         values = magnitudes(group)
         values = tf.math.divide_no_nan(values, tf.reduce_max(values))
         return tf.where(self._on_paths[name], 1.0 + values, 0.5 * slopes)
+
+    def allocate(self, density: float) -> dict[str, float]:
+        # Pruned weights come back at 0: what they were when they went is no
+        # rival to what others are now.
+        rule: Any = self.pruning.allocation
+        return allocate(self.network, density, rule, nested=True)
 
     def renew(self, density: float) -> None:
         before = {id(group.leader): _kept(group) for group in self.groups}

@@ -63,6 +63,28 @@ def test_weights_off_all_paths_are_exchanged_by_gradient():
     assert slopes[came].min() > slopes[~before & ~after].max()
 
 
+@pytest.mark.parametrize("allocation", ["global", "lamp"])
+def test_what_pruned_weights_were_splits_no_density(allocation):
+    course = begun(density_ramp=0.8, allocation=allocation)
+    set_gradients(course, lambda kept: np.ones(kept.shape))
+    course.update(8)
+    kept = small.kept(course)
+    other = begun(density_ramp=0.8, allocation=allocation)
+    set_gradients(other, lambda kept: np.ones(kept.shape))
+    other.update(8)
+    for name, layer in ht.masked_layers(other.network).items():
+        kernel = np.array(layer.kernel)
+        layer.kernel.assign(np.where(kept[name], kernel, 9 * kernel))
+    for each in (course, other):
+        each.update(16)
+        assert each.figures()["density"] == pytest.approx(0.25, abs=0.02)
+    counts = [
+        {name: mask.sum() for name, mask in small.kept(each).items()}
+        for each in (course, other)
+    ]
+    assert counts[0] == counts[1]
+
+
 def test_a_frozen_layer_keeps_its_largest_weights():
     course = begun(density=0.02, allocation="uniform")
     layer = ht.masked_layers(course.network)["conv"]
