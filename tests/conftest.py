@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 
 import pytest
-
-# Tests need no GPU: unless told otherwise they, and what they start, do not see
-# one. Nor do they see TensorFlow's messages, which tests of stderr would meet.
-for name, value in (
-    ("CUDA_VISIBLE_DEVICES", ""),
-    ("KERAS_BACKEND", "tensorflow"),
-    ("TF_CPP_MIN_LOG_LEVEL", "2"),
-):
-    os.environ.setdefault(name, value)
 
 
 def pytest_configure(config):

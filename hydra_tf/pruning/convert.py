@@ -195,8 +195,9 @@ def to_masked(
         for one, other in zip(
             flatten_layers(old), flatten_layers(new), strict=True
         ):
+            # Once, also if several layers hold it.
             if id(one) in settings:
-                mask_layer(other, settings[id(one)])
+                mask_layer(other, settings.pop(id(one)))
         hold(new)
     forget_functions(masked)
     connect_channels(masked)

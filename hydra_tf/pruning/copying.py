@@ -128,7 +128,23 @@ def _cloned(model: keras.Model, plain: bool) -> tuple[keras.Model, Pairs]:
         clone.trainable = graph.trainable
         return clone
 
-    return clone_graph(model), pairs
+    copy = clone_graph(model)
+    _check_shared(pairs)
+    return copy, pairs
+
+
+def _check_shared(pairs: Pairs) -> None:
+    """Refuses a layer that several others hold: each copy has its own."""
+    holders: dict[int, Any] = {}
+    for layer, _ in pairs:
+        for inner in flatten_layers(layer):
+            other = holders.setdefault(id(inner), layer)
+            if other is not layer and inner.weights:
+                raise _not_copied(
+                    layer,
+                    f"it shares the weights of '{inner.name}' with "
+                    f"'{other.name}', and the copy would not",
+                )
 
 
 def _clone_layer(layer: Any, plain: bool) -> Any:

@@ -2,6 +2,7 @@
 
 Keras leaves the states of random generators out of its files. A phase that
 starts from a file would draw other numbers than one that goes on in memory.
+Layers that draw without a generator of their own are not reached.
 """
 
 from __future__ import annotations

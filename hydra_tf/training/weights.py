@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -26,7 +27,9 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         target: A network of the same configuration.
     """
     for old, new in zip(
-        _plain_variables(source), _plain_variables(target), strict=True
+        _of_no_masked_layer(source, source.variables),
+        _of_no_masked_layer(target, target.variables),
+        strict=True,
     ):
         new.assign(np.asarray(old))
         new.trainable = old.trainable  # Perhaps frozen on its own.
@@ -49,6 +52,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def fingerprint(network: keras.Model) -> str:
     """Returns a digest of a network's weights, scores and masks left out.
 
+    So is where random generators stand, which no file has.
+
     Args:
         network: A model that is built.
     """
@@ -58,19 +63,22 @@ def fingerprint(network: keras.Model) -> str:
         for layer in _masked_owners(network)
         for variable in layer.plain_variables.values()
     ]
-    for variable in (*weights, *_plain_variables(network)):
+    weights += _of_no_masked_layer(network, network.weights)
+    for variable in weights:
         digest.update(np.ascontiguousarray(variable).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _plain_variables(network: keras.Model) -> list[keras.Variable]:
-    """Returns the variables that belong to no masked layer, in their order."""
+def _of_no_masked_layer(
+    network: keras.Model, variables: Sequence[keras.Variable]
+) -> list[keras.Variable]:
+    """Returns those variables that belong to no masked layer."""
     masked = {
         id(variable)
         for layer in _masked_owners(network)
         for variable in layer.weights
     }
-    return [each for each in network.variables if id(each) not in masked]
+    return [each for each in variables if id(each) not in masked]
 
 
 def _masked_owners(network: keras.Model) -> list[Any]:

@@ -284,3 +284,16 @@ def test_inside_of_a_graph(network):
     stripped = ht.strip_masks(masked)
     assert type(stripped.layers[1]) is Network
     np.testing.assert_allclose(stripped(IMAGES), masked(IMAGES), atol=1e-5)
+
+
+def test_layer_that_several_hold_is_masked_in_place_alone():
+    x = keras.Input((5, 6))
+    dense = keras.layers.Dense(6, name="dense")
+    wrapper = keras.layers.TimeDistributed(dense, name="wrapper")
+    network = keras.Model(x, keras.layers.Add()([dense(x), wrapper(x)]))
+    message = "shares the weights of 'dense' with"
+    with pytest.raises(InputError, match=message):
+        ht.to_masked(network)
+    masked = ht.to_masked(network, in_place=True)
+    assert masked.get_layer("wrapper").layer is masked.get_layer("dense")
+    assert len(ht.masked_layers(masked)) == 1

@@ -56,3 +56,15 @@ def test_fingerprint_is_of_weights_alone():
     assert weights.fingerprint(network) == before
     network.get_layer("last").bias.assign_add(np.ones(4, np.float32))
     assert weights.fingerprint(network) != before
+
+
+def test_fingerprint_is_the_same_of_a_file_read_twice(tmp_path):
+    network = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(2)]
+    )
+    network.save(tmp_path / "network.keras")
+    read = {
+        weights.fingerprint(keras.saving.load_model(tmp_path / "network.keras"))
+        for _ in range(2)
+    }
+    assert read == {weights.fingerprint(network)}

@@ -179,6 +179,8 @@ def _merging(call: Call) -> Rule:
 
 
 def _concatenate(call: Call) -> Rule:
+    if any(np.ndim(each) > 0 for each in call.constants):
+        return Rule.OPAQUE
     axis = call.operation.axis % len(call.output_shape)
     last = axis == len(call.output_shape) - 1
     return Rule.CONCATENATE if last else Rule.JOIN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from hydra_tf.graph import Call
 from hydra_tf.graph import Value
+from hydra_tf.keras_internals import flatten_layers
 from hydra_tf.pruning.channels import attention
 from hydra_tf.pruning.channels.flow import ChannelFlow
 from hydra_tf.pruning.channels.rules import KERNEL_RULES
@@ -28,10 +28,12 @@ def weights_on_paths(
     """Returns which of the kept weights lead from inputs to outputs.
 
     A weight is on a path if kept weights lead from an input to what it reads,
-    and from what it makes to an output. Channels are followed through every
-    call of the network: what is added up, joined, pooled and so on. Layers
-    whose channels can't be followed lead from each to each; no weight of a path
-    is missed, but one of theirs on none may be taken for one's.
+    and from what it makes to an output. What reads channels that no input leads
+    to makes a constant and is on none, also where the constant scales others.
+    Channels are followed through every call of the network: what is added up,
+    joined, pooled and so on. Layers whose channels can't be followed lead from
+    each to each; no weight of a path is missed, but one of theirs on none may
+    be taken for one's.
 
     Args:
         flow: The channels of the network.
@@ -61,9 +63,11 @@ def weights_on_paths(
         if key in kept
     }
     for link in links:
-        key = id(link.call.operation)
-        if key in on_paths:
-            on_paths[key] |= link.along_kernel(led_to, led_from)
+        for layer in link.layers:
+            if id(layer) in on_paths:
+                on_paths[id(layer)] |= link.along_kernel(
+                    layer, led_to, led_from
+                )
     return on_paths | _in_attention(flow, kept)
 
 
@@ -111,9 +115,13 @@ class _Link:
             # What reads no tensor makes channels of its own.
             anything = not given or any(each.any() for each in given)
             return np.full(size, anything)
-        return np.broadcast_to(
-            functools.reduce(np.logical_or, given), size
-        ).copy()
+        # Others, such as the mask of a sequence, are no entries of channels.
+        entries = [each for each in given if len(each) in (1, size)]
+        if not entries:
+            return np.full(size, any(each.any() for each in given))
+        return np.logical_or.reduce(
+            [np.broadcast_to(each, size) for each in entries]
+        )
 
     def backward(self, made: np.ndarray) -> list[np.ndarray]:
         """Returns which of each input's channels some of an output's come from.
@@ -136,19 +144,28 @@ class _Link:
             for size in self._sizes
         ]
 
+    @property
+    def layers(self) -> list[Any]:
+        """The layers whose kernels the call may read."""
+        operation = self.call.operation
+        if self._rule is Rule.OPAQUE and isinstance(operation, keras.Layer):
+            return flatten_layers(operation)
+        return [operation]
+
     def along_kernel(
         self,
+        layer: Any,
         led_to: Mapping[int, np.ndarray],
         led_from: Mapping[int, np.ndarray],
     ) -> np.ndarray:
         """Returns which of the kept weights this call has on a path.
 
         Args:
+            layer: One of `layers`.
             led_to: Bool arrays by the numbers of values: which channels an
                 input leads to.
             led_from: Likewise: which lead to an output.
         """
-        layer = self.call.operation
         kept = self._kept[id(layer)]
         if self._rule not in KERNEL_RULES:
             return kept
@@ -217,9 +234,11 @@ def _in_attention(
         is_seen = not attention.keeps_heads_apart(call)
         made, read = np.full(count, is_seen), np.full(count, is_seen)
         for each in layers:
-            if each.heads is not None:
-                led = _leads(each.layer, kept).any(axis=int(each.reads))
-                (read if each.reads else made)[each.heads[led]] = True
+            led = _leads(each.layer, kept).any(axis=int(each.reads))
+            # All heads share keys and values that are no head's.
+            heads = slice(None) if each.heads is None else each.heads[led]
+            if led.any():
+                (read if each.reads else made)[heads] = True
         for each in layers:
             key, axes = id(each.layer), kernel_axes(each.layer)
             if key not in kept:

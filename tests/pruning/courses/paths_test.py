@@ -183,3 +183,81 @@ def test_channels_that_only_a_bias_fills_are_on_no_path():
 def test_layers_without_masks_lead_everywhere():
     network = ht.to_masked(made(chain))
     assert weights_on_paths(channel_flow(network), {}) == {}
+
+
+def masked_sequence(x):
+    x = layers.Flatten()(x)
+    x = layers.Embedding(3, 4, mask_zero=True)(x)
+    x = layers.Dense(6, use_bias=False)(x)
+    return layers.GlobalAveragePooling1D()(x)
+
+
+def shared_keys(x):
+    x = layers.Dense(6, use_bias=False)(layers.Reshape((25, 2))(x))
+    heads = layers.GroupQueryAttention(2, 4, 1, use_bias=False)
+    return layers.GlobalAveragePooling1D()(heads(x, x))
+
+
+def beside_constants(x):
+    x = conv(3)(x)
+    x = keras.ops.concatenate([x, np.ones((1, 5, 5, 2), "float32")], axis=-1)
+    return layers.GlobalAveragePooling2D()(conv(4)(x))
+
+
+@pytest.mark.parametrize(
+    "maker", [masked_sequence, shared_keys, beside_constants]
+)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_no_weight_with_a_gradient_is_off_all_paths(maker, seed):
+    network = made(maker)
+    kept = masks_of(network, 0.3, seed)
+    apply_masks(network, kept)
+    on_paths = weights_on_paths(channel_flow(network), kept)
+    image = tf.random.stateless_uniform((1, 5, 5, 2), (seed, 0), 0.1, 2)
+    found = kernels(network)
+    slopes = []
+    for scale in (1.0, 0.5):  # What does not move with the image reads none.
+        with tf.GradientTape() as tape:
+            logits = tf.reduce_sum(network(scale * image))
+        slopes.append(
+            tape.gradient(logits, [layer.kernel.value for layer in found])
+        )
+    for layer, one, other in zip(found, *slopes, strict=True):
+        moves = kept[id(layer)] & (np.abs(one - other) > 1e-6)
+        assert not np.any(moves & ~on_paths[id(layer)]), layer.name
+
+
+@keras.saving.register_keras_serializable("paths_test")
+class Holder(keras.layers.Layer):
+    """Has a weight of its own, so that nobody looks inside."""
+
+    def __init__(self, inner, **options):
+        super().__init__(**options)
+        self.inner = inner
+        self.scale = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, x):
+        return self.scale * self.inner(x)
+
+
+def test_layer_that_another_one_holds_is_on_the_paths_of_both():
+    image = keras.Input((4,))
+    shared = layers.Dense(5, use_bias=False)
+    x = layers.Dense(4, use_bias=False)(image)
+    network = keras.Model(
+        image,
+        [
+            layers.Dense(2, use_bias=False)(shared(x)),
+            layers.Dense(2, use_bias=False)(Holder(shared)(x)),
+        ],
+    )
+    kept = masks_of(network, 1.1, seed=0)
+    reader = next(
+        call.operation
+        for call in channel_flow(network).walk.calls
+        if has_kernel(call.operation) and call.operation.kernel.shape == (5, 2)
+    )
+    kept[id(reader)][:] = False
+    on_paths = weights_on_paths(channel_flow(network), kept)
+    assert on_paths[id(shared)].all()
