@@ -138,7 +138,7 @@ def _check_shared(pairs: Pairs) -> None:
     holders: dict[int, Any] = {}
     for layer, _ in pairs:
         for inner in flatten_layers(layer):
-            other = holders.setdefault(id(inner), layer)
+            other: Any = holders.setdefault(id(inner), layer)
             if other is not layer and inner.weights:
                 raise _not_copied(
                     layer,
