@@ -140,10 +140,10 @@ def _check_shared(pairs: Pairs) -> None:
         for inner in flatten_layers(layer):
             other: Any = holders.setdefault(id(inner), layer)
             if other is not layer and inner.weights:
-                raise _not_copied(
-                    layer,
-                    f"it shares the weights of '{inner.name}' with "
-                    f"'{other.name}', and the copy would not",
+                raise InputError(
+                    f"layers '{other.name}' and '{layer.name}' share the "
+                    f"weights of '{inner.name}', which their copies would not: "
+                    f"{_WITHOUT_A_COPY}"
                 )
 
 

@@ -291,7 +291,7 @@ def test_layer_that_several_hold_is_masked_in_place_alone():
     dense = keras.layers.Dense(6, name="dense")
     wrapper = keras.layers.TimeDistributed(dense, name="wrapper")
     network = keras.Model(x, keras.layers.Add()([dense(x), wrapper(x)]))
-    message = "shares the weights of 'dense' with"
+    message = "'dense' and 'wrapper' share the weights of 'dense'.*in_place"
     with pytest.raises(InputError, match=message):
         ht.to_masked(network)
     masked = ht.to_masked(network, in_place=True)

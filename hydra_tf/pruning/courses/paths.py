@@ -44,11 +44,14 @@ def weights_on_paths(
         Bool arrays by the same keys, of layers that are part of the flow.
     """
     links = [_Link(call, kept) for call in flow.walk.calls]
-    led_to = {value.number: _all_of(value) for value in flow.walk.inputs}
+    led_to: dict[int, np.ndarray] = {
+        value.number: np.ones(_num_channels(value), bool)
+        for value in flow.walk.inputs
+    }
     for link in links:
         given = [led_to[value.number] for value in link.call.inputs]
         for value in link.call.outputs:
-            led_to[value.number] = link.forward(given, len(_all_of(value)))
+            led_to[value.number] = link.forward(given, _num_channels(value))
     led_from = {number: np.zeros_like(each) for number, each in led_to.items()}
     for value in flow.walk.outputs:
         led_from[value.number][:] = True
@@ -71,10 +74,10 @@ def weights_on_paths(
     return on_paths | _in_attention(flow, kept)
 
 
-def _all_of(value: Value) -> np.ndarray:
-    """Returns a True for each channel, one in all if they are not known."""
+def _num_channels(value: Value) -> int:
+    """Returns the size of the last axis, 1 if it is not known."""
     size = value.shape[-1] if len(value.shape) > 1 else None
-    return np.ones(1 if size is None else size, bool)
+    return 1 if size is None else size
 
 
 class _Link:
@@ -89,7 +92,7 @@ class _Link:
         self.call = call
         self._kept = kept
         self._rule = _rule(call)
-        self._sizes = [len(_all_of(value)) for value in call.inputs]
+        self._sizes = [_num_channels(value) for value in call.inputs]
         if self._rule in KERNEL_RULES:
             self._leads = _leads(call.operation, kept)
         elif self._rule is Rule.RESHAPE:
